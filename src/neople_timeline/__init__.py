@@ -1,0 +1,1 @@
+"""Every timeline event of your Dungeon & Fighter characters: once, proven, queryable."""

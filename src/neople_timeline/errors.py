@@ -1,0 +1,46 @@
+"""What can go wrong, grouped by what the caller should do.
+
+TimelineError
+├── ConfigError       stop before any work: a setting, a file or an argument is wrong
+├── StopCollecting    stop now: every further call to the API would fail too
+├── RetryLater        come back after `seconds`; nothing is lost meanwhile
+├── SkipCharacter     go on with the next character; this one is recorded with `reason`
+└── DataError         a promise about data is broken; publish nothing that depends on it
+
+Every message is written for the person who has to act: what is wrong, where, what to do. None carries a secret.
+"""
+
+
+class TimelineError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+class ConfigError(TimelineError):
+    """A setting, a file or an argument is wrong; nothing has been done yet."""
+
+
+class StopCollecting(TimelineError):  # noqa: N818 - named by what the caller does
+    """Every further call would fail too: a wrong key, a blocked key, a wrong address."""
+
+
+class RetryLater(TimelineError):  # noqa: N818 - named by what the caller does
+    """Not now: maintenance, an outage, a day that is not over.
+
+    `seconds` is how long to wait before the next try.
+    """
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class SkipCharacter(TimelineError):  # noqa: N818 - named by what the caller does
+    """This character cannot be collected now; the ledger records it as `state` with this message as the reason."""
+
+    def __init__(self, message: str, *, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class DataError(TimelineError):
+    """The data are not what was promised: they disagree, or they cannot be read or stored unchanged."""

@@ -1,0 +1,172 @@
+"""The nouns: characters, days, windows, shards, and the results that steps hand to each other.
+
+The API speaks Korean wall-clock minutes without an offset. This module is the one place that turns them into UTC
+instants and into days.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+KOREA = ZoneInfo("Asia/Seoul")
+MINUTE_FORMAT = "%Y-%m-%d %H:%M"
+FIRST_DAY_WITH_DATA = date(2017, 9, 21)
+LONGEST_WINDOW_DAYS = 90
+SETTLING = timedelta(minutes=5)
+"""Events reach the API up to about a minute late, so a day counts as over this long after its last minute."""
+
+SERVERS = {
+    "cain": "카인",
+    "diregie": "디레지에",
+    "siroco": "시로코",
+    "prey": "프레이",
+    "casillas": "카시야스",
+    "hilder": "힐더",
+    "anton": "안톤",
+    "bakal": "바칼",
+}
+"""Server ids and their Korean names, in the order in which the API lists them."""
+
+
+class CharacterKey(NamedTuple):
+    """What identifies a character for ever; names change."""
+
+    server_id: str
+    character_id: str
+
+
+@lru_cache(maxsize=100_000)
+def parse_minute(text: str) -> datetime:
+    """Read an API minute `YYYY-MM-DD HH:mm` as a naive Korean wall-clock time, or raise ValueError."""
+    if len(text) != len("2026-11-15 06:00"):
+        raise ValueError(text)
+    return datetime.strptime(text, MINUTE_FORMAT)  # noqa: DTZ007 - Korean wall clock on purpose
+
+
+@lru_cache(maxsize=100_000)
+def to_instant(minute: str) -> datetime:
+    """Turn an API minute into the UTC instant at its start."""
+    return parse_minute(minute).replace(tzinfo=KOREA).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Both bounds are minutes `YYYY-MM-DD HH:mm` of the Korean clock and both belong to the window."""
+
+    start: str
+    end: str
+
+    def __contains__(self, minute: object) -> bool:
+        return isinstance(minute, str) and self.start <= minute <= self.end
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Days as players count them: each starts at `starts_at` Korean time and is named by the date it starts on."""
+
+    starts_at: time = time(6)
+
+    def start_of(self, day: date) -> datetime:
+        """Give the naive Korean wall-clock time of the day's first minute."""
+        return datetime.combine(day, self.starts_at)
+
+    def window(self, first: date, last: date) -> Window:
+        """Give the inclusive minutes from the first day's first to the last day's last."""
+        end = self.start_of(last + timedelta(days=1)) - timedelta(minutes=1)
+        return Window(self.start_of(first).strftime(MINUTE_FORMAT), end.strftime(MINUTE_FORMAT))
+
+    def day_of(self, minute: str) -> date:
+        """Name the day that an API minute belongs to."""
+        moment = parse_minute(minute)
+        return moment.date() if moment.time() >= self.starts_at else moment.date() - timedelta(days=1)
+
+    def day_at(self, instant: datetime) -> date:
+        """Name the day that is running at an instant (with an offset)."""
+        return self.day_of(instant.astimezone(KOREA).strftime(MINUTE_FORMAT))
+
+    def over_at(self, day: date) -> datetime:
+        """Give the instant from which every event of the day has reached the API."""
+        return self.start_of(day + timedelta(days=1)).replace(tzinfo=KOREA).astimezone(UTC) + SETTLING
+
+    def last_over(self, now: datetime) -> date:
+        """Name the newest day that is over at `now`."""
+        return self.day_at(now - SETTLING) - timedelta(days=1)
+
+
+def days_between(first: date, last: date) -> Iterator[date]:
+    """Yield every day from `first` to `last`, both included."""
+    for offset in range((last - first).days + 1):
+        yield first + timedelta(days=offset)
+
+
+def week_of(day: date) -> date:
+    """Name the players' week a day belongs to by the Thursday on which it starts."""
+    return day - timedelta(days=(day.weekday() - 3) % 7)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the characters on some days: those whose bucket leaves the remainder `index` when divided by `of`.
+
+    A day's number of buckets is a power of two and a multiple of `of`, so a shard always holds whole buckets.
+    """
+
+    days: tuple[date, ...]
+    index: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to do: the days to publish (debts' days included) and the shards to collect them in."""
+
+    days: tuple[date, ...]
+    shards: tuple[Shard, ...]
+    characters: int
+    """Characters on the roster snapshot."""
+    pending: int
+    """Character-days that still have to be collected."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a piece of work cost at the API, in requests."""
+
+    requests: int = 0
+    retried: int = 0
+    """Requests that had to be sent again: time-outs, resets, 5xx, unreadable bodies."""
+    repeated: int = 0
+    """Pages fetched again because their chain had to start anew."""
+    throttled: int = 0
+    """Requests that the API refused as too many (API002 or 429)."""
+    seconds: float = 0.0
+
+    @property
+    def wasted(self) -> int:
+        """Requests that brought no new page."""
+        return self.retried + self.repeated + self.throttled
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Add up two pieces of work done one after the other or side by side."""
+        return Usage(
+            self.requests + other.requests,
+            self.retried + other.retried,
+            self.repeated + other.repeated,
+            self.throttled + other.throttled,
+            max(self.seconds, other.seconds),
+        )
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one shard's collector brought home."""
+
+    landed: int
+    """Character-days landed now."""
+    events: int
+    missing: int
+    owed: int
+    usage: Usage

@@ -1,0 +1,123 @@
+"""One frozen value with every setting, and the only reader of the environment.
+
+Under Airflow the same value is filled from Connections of the same meaning (see dags/connections.py).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
+
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import Calendar
+
+HIGHEST_RATE = 1000
+"""Requests a second. A minute (60,000) and an hour (3,600,000) are whole numbers of such seconds, so a limit that no
+second exceeds keeps these two as well."""
+
+MartsEngine = Literal["duckdb", "spark"]
+Language = Literal["ko", "en"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a step needs to know about its surroundings; fields that can carry a secret stay out of `repr`."""
+
+    neople_api_url: str = "https://api.neople.co.kr"
+    neople_api_key: str = field(default="", repr=False)
+    neople_api_rate: int = HIGHEST_RATE
+    """Requests a second, for all processes on the key together."""
+    lake_url: str = ""
+    aws_access_key_id: str = field(default="", repr=False)
+    aws_secret_access_key: str = field(default="", repr=False)
+    aws_session_token: str = field(default="", repr=False)
+    aws_endpoint_url: str = ""
+    aws_region: str = "us-east-1"
+    warehouse_url: str = field(default="", repr=False)
+    smtp_url: str = field(default="", repr=False)
+    report_to: str = ""
+    report_from: str = "neople-timeline <neople-timeline@localhost>"
+    report_language: Language = "ko"
+    day_starts_at: time = time(6)
+    marts_engine: MartsEngine = "duckdb"
+
+    @property
+    def calendar(self) -> Calendar:
+        """Give the days as `DAY_STARTS_AT` cuts them."""
+        return Calendar(self.day_starts_at)
+
+    def require(self, *names: str) -> None:
+        """Refuse to start without the settings of these names, naming the environment variables to set."""
+        missing = [name.upper() for name in names if not getattr(self, name)]
+        if missing:
+            raise ConfigError(
+                f"{' and '.join(missing)} not set. Set the environment variable (or, under Airflow, its Connection); "
+                "`neople-timeline doctor` says which settings there are and checks each."
+            )
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from environment variables; a malformed one is a ConfigError that names it."""
+    given = {name: environment.get(name.upper(), "").strip() for name in Settings.__dataclass_fields__}
+    known = {name: value for name, value in given.items() if value}
+    return make_settings(known)
+
+
+def make_settings(values: Mapping[str, str]) -> Settings:
+    """Build settings from text values, by field name; what is absent keeps its default."""
+    fields: dict[str, object] = dict(values)
+    if url := values.get("neople_api_url"):
+        fields["neople_api_url"] = _read_api_url(url)
+    if rate := values.get("neople_api_rate"):
+        fields["neople_api_rate"] = _read_rate(rate)
+    if start := values.get("day_starts_at"):
+        fields["day_starts_at"] = _read_time(start)
+    if url := values.get("lake_url"):
+        fields["lake_url"] = _read_lake_url(url)
+    if url := values.get("warehouse_url"):
+        fields["warehouse_url"] = _read_warehouse_url(url)
+    _check_choice(values, "marts_engine", get_args(MartsEngine))
+    _check_choice(values, "report_language", get_args(Language))
+    return Settings(**cast("dict[str, str]", fields))  # type: ignore[arg-type]  # each value was read above
+
+
+def _read_api_url(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
+        raise ConfigError("NEOPLE_API_URL must be an address such as https://api.neople.co.kr")
+    return text.rstrip("/").removesuffix("/df")
+
+
+def _read_rate(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= HIGHEST_RATE:
+        raise ConfigError(f"NEOPLE_API_RATE is {text!r}: it must be a whole number of requests a second, 1 to 1000")
+    return int(text)
+
+
+def _read_time(text: str) -> time:
+    try:
+        start = time.fromisoformat(text)
+    except ValueError:
+        start = None
+    if start is None or start.tzinfo or start.second or start.microsecond:
+        raise ConfigError(f"DAY_STARTS_AT is {text!r}: it must be a Korean wall-clock time such as 06:00 or 00:00")
+    return start
+
+
+def _read_lake_url(text: str) -> str:
+    parts = urlsplit(text)
+    if not (parts.scheme == "s3" and parts.netloc) and not (parts.scheme == "file" and not parts.netloc and parts.path):
+        raise ConfigError("LAKE_URL must be s3://bucket/prefix or file:///folder")
+    return text.rstrip("/")
+
+
+def _read_warehouse_url(text: str) -> str:
+    if urlsplit(text).scheme not in {"postgresql", "postgres"}:
+        raise ConfigError("WAREHOUSE_URL must look like postgresql://user:password@host:5432/database")
+    return text
+
+
+def _check_choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:
+    if name in values and values[name] not in choices:
+        raise ConfigError(f"{name.upper()} is {values[name]!r}: choose one of {', '.join(choices)}")
