@@ -146,11 +146,11 @@ DATA_KEYS = {
 
 def upgrade() -> None:
     """Create the schema; the data tables take their columns from tables.py."""
-    op.execute("CREATE SCHEMA IF NOT EXISTS timeline")
-    op.execute(LEDGER)
-    op.execute(LIMITER)
+    execute = op.get_bind().exec_driver_sql
+    execute(LEDGER)
+    execute(LIMITER)
     for table, key in DATA_KEYS.items():
-        op.execute(_create_table(table, key))
+        execute(_create_table(table, key))
 
 
 def downgrade() -> None:
