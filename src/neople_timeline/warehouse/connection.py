@@ -45,9 +45,11 @@ def upgrade(settings: Settings, target: str = "head") -> None:
         connection.execute("SELECT pg_advisory_lock(%s)", (UPGRADE_LOCK,))
         version = read_version(connection)
         if target == "head" and version > newest_version():
-            raise ConfigError(f"the warehouse has schema version {version}, newer than this program: upgrade the program")
+            raise ConfigError(
+                f"the warehouse has schema version {version}, newer than this program: upgrade the program"
+            )
         connection.execute("CREATE SCHEMA IF NOT EXISTS timeline")
-        _migrate(settings, target, backwards=target != "head" and target < version)
+        _migrate(settings, target, backwards=target == "base" or target < version)
 
 
 def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
@@ -78,7 +80,9 @@ def _open(settings: Settings) -> psycopg.Connection:
             settings.warehouse_url, autocommit=True, application_name="neople-timeline", connect_timeout=10
         )
     except psycopg.ProgrammingError as error:
-        raise ConfigError("WAREHOUSE_URL cannot be read: it must look like postgresql://user:password@host/db") from error
+        raise ConfigError(
+            "WAREHOUSE_URL cannot be read: it must look like postgresql://user:password@host/db"
+        ) from error
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
         if "password authentication" in reason or "does not exist" in reason or "no pg_hba.conf" in reason:

@@ -87,6 +87,8 @@ CREATE TABLE timeline.part (
   sources text NOT NULL,
   events bigint NOT NULL,
   characters bigint NOT NULL,
+  events_etag text NOT NULL,
+  characters_etag text NOT NULL,
   refined_at timestamptz NOT NULL DEFAULT now(),
   loaded_version integer,
   PRIMARY KEY (day, bucket)

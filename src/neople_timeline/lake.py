@@ -1,0 +1,245 @@
+"""The only door to the lake: objects in S3 or in a local folder.
+
+lake.json                                     which lake this is, and where its days start
+raw/day=…/…jsonl.zst                          answers as they came, named by the first day they cover
+dead/day=…/…                                  answers that could not be read, byte for byte
+events/day=…/bucket-NN-of-MM.parquet          one object per day and bucket: one PUT is the commit
+characters/day=…/bucket-NN-of-MM.parquet
+marts/<name>/…    reports/day=…/index.html
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+import obstore
+import pyarrow.dataset as ds
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import LocalStore, ObjectStore, S3Store
+from pyarrow import fs
+
+from neople_timeline.errors import ConfigError, DataError, RetryLater
+from neople_timeline.models import Calendar
+from neople_timeline.settings import Settings
+from neople_timeline.tables import TABLES
+
+if TYPE_CHECKING:
+    from obstore import PutMode
+    from obstore.store import S3Config
+
+LAKE_FILE: Final = "lake.json"
+TABLE_SCHEMAS: Final = {table.name: table.schema for table in TABLES}
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object's bytes and the entity tag of exactly these bytes."""
+
+    data: bytes
+    etag: str
+
+
+def open_lake(settings: Settings) -> "Lake":
+    """Open the lake that `LAKE_URL` names; nothing is written or read yet."""
+    settings.require("lake_url")
+    parts = urlsplit(settings.lake_url)
+    if parts.scheme == "file":
+        return Lake(settings, LocalStore(prefix=parts.path, mkdir=True))
+    store = S3Store(
+        parts.netloc,
+        prefix=parts.path.strip("/") or None,
+        client_options={"allow_http": True, "connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)},
+        retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
+        config=_read_s3_config(settings),
+    )
+    return Lake(settings, store)
+
+
+class Lake:
+    """Reads, writes and lists objects by keys relative to `LAKE_URL`.
+
+    A store that does not answer is RetryLater, one that refuses the login is ConfigError.
+    """
+
+    def __init__(self, settings: Settings, store: ObjectStore) -> None:
+        self._settings = settings
+        self._store = store
+
+    def claim(self, calendar: Calendar) -> str:
+        """Give the lake's id, fixing where its days start on first use and refusing another start ever after."""
+        start = calendar.starts_at.strftime("%H:%M")
+        fresh = json.dumps({"lake_id": str(uuid.uuid4()), "day_starts_at": start}).encode()
+        try:
+            self._put(LAKE_FILE, fresh, mode="create")
+        except AlreadyExistsError:
+            pass
+        lake = json.loads(self.get(LAKE_FILE))
+        if lake["day_starts_at"] != start:
+            raise ConfigError(
+                f"DAY_STARTS_AT is {start}, but the days of this lake start at {lake['day_starts_at']}: "
+                "set it back, or give a new LAKE_URL (and a new warehouse) to days that are cut otherwise"
+            )
+        return str(lake["lake_id"])
+
+    def put_new(self, key: str, data: bytes) -> None:
+        """Create an object and never overwrite one.
+
+        When the store says that the key exists, an earlier answer of ours got lost if the bytes are the same;
+        other bytes are a DataError.
+        """
+        try:
+            self._put(key, data, mode="create")
+        except AlreadyExistsError:
+            if self.get(key) != data:
+                raise DataError(
+                    f"{self.describe(key)} exists already with other content; nothing was overwritten"
+                ) from None
+
+    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+        """Write an object whole, in place of what was there, and return its entity tag."""
+        return self._put(key, data, mode="overwrite", content_type=content_type)
+
+    def replace(self, key: str, data: bytes, *, etag: str | None) -> str:
+        """Write an object only if it still is the one seen before (`etag`, None where there was none).
+
+        Returns the new entity tag; somebody else's write in between is RetryLater.
+        """
+        try:
+            if etag is None:
+                return self._put(key, data, mode="create")
+            return self._put(key, data, mode={"e_tag": etag})
+        except (AlreadyExistsError, PreconditionError):
+            current = self.read(key)
+            if current and current.data == data:  # our own write, whose answer got lost
+                return current.etag
+            raise RetryLater(f"{self.describe(key)} was rewritten by another run", seconds=1) from None
+        except (NotSupportedError, NotImplementedError):
+            # Local folders have no conditional write; the lock in the warehouse alone keeps writers apart there.
+            return self._put(key, data, mode="overwrite")
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole; one that is not there is a DataError."""
+        found = self.read(key)
+        if found is None:
+            raise DataError(f"{self.describe(key)} is gone: the ledger says it was written. Was it deleted by hand?")
+        return found.data
+
+    def read(self, key: str) -> StoredObject | None:
+        """Read an object with its entity tag, or None where there is none."""
+        try:
+            result = obstore.get(self._store, key)
+            return StoredObject(result.bytes().to_bytes(), _etag(result.meta["e_tag"]))
+        except FileNotFoundError:
+            return None
+        except BaseError as error:
+            raise self._explain(error, key) from None
+
+    def etag(self, key: str) -> str | None:
+        """Give an object's entity tag, or None where there is no such object."""
+        try:
+            return _etag(obstore.head(self._store, key)["e_tag"])
+        except FileNotFoundError:
+            return None
+        except BaseError as error:
+            raise self._explain(error, key) from None
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """List the keys below a prefix (whole path segments), in order."""
+        try:
+            return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
+        except BaseError as error:
+            raise self._explain(error, prefix) from None
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are gone already do not matter."""
+        for key in keys:
+            try:
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                continue
+            except BaseError as error:
+                raise self._explain(error, key) from None
+
+    def dataset(self, table: str, days: Sequence[date]) -> ds.Dataset:
+        """Open `events` or `characters` of some days as one dataset with the columns of tables.py."""
+        filesystem, root = self.filesystem()
+        keys = [key for day in days for key in self.list_keys(f"{table}/day={day}") if key.endswith(".parquet")]
+        if not keys:
+            return ds.dataset(TABLE_SCHEMAS[table].empty_table())
+        return ds.dataset(
+            [f"{root}/{key}" for key in keys], TABLE_SCHEMAS[table], format="parquet", filesystem=filesystem
+        )
+
+    def filesystem(self) -> tuple[fs.FileSystem, str]:
+        """Give the lake as an Arrow file system, and the path of its root in it."""
+        parts = urlsplit(self._settings.lake_url)
+        if parts.scheme == "file":
+            return fs.LocalFileSystem(), parts.path
+        given = self._settings
+        filesystem = fs.S3FileSystem(
+            access_key=given.aws_access_key_id or None,
+            secret_key=given.aws_secret_access_key or None,
+            session_token=given.aws_session_token or None,
+            endpoint_override=given.aws_endpoint_url or None,
+            region=given.aws_region,
+        )
+        return filesystem, f"{parts.netloc}{parts.path}".rstrip("/")
+
+    def describe(self, key: str) -> str:
+        """Give the full address of a key, for people."""
+        return f"{self._settings.lake_url}/{key}"
+
+    def _put(self, key: str, data: bytes, *, mode: "PutMode", content_type: str = "application/octet-stream") -> str:
+        attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
+        try:
+            # One request, not a multipart upload: it is there whole, or it is not there.
+            result = obstore.put(self._store, key, data, mode=mode, use_multipart=False, attributes=attributes)
+        except (AlreadyExistsError, PreconditionError, NotSupportedError):
+            raise
+        except BaseError as error:
+            raise self._explain(error, key) from None
+        return _etag(result["e_tag"])
+
+    def _explain(self, error: BaseError, key: str) -> ConfigError | RetryLater:
+        where = self.describe(key)
+        if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+            return ConfigError(f"the store refuses the login for {where}: check AWS_ACCESS_KEY_ID and its rights")
+        reason = str(error).splitlines()[0][:300]
+        return RetryLater(f"the store does not answer for {where}: {reason}", seconds=30)
+
+
+def raw_prefix(day: date) -> str:
+    """Name the folder of the raw answers whose first day is `day`."""
+    return f"raw/day={day}"
+
+
+def part_key(table: str, day: date, bucket: int, buckets: int) -> str:
+    """Name the Parquet object of a table, day and bucket."""
+    return f"{table}/day={day}/bucket-{bucket:02}-of-{buckets:02}.parquet"
+
+
+def _etag(value: str | None) -> str:
+    return value or ""
+
+
+def _read_s3_config(settings: Settings) -> "S3Config":
+    # What is not given is left out, so that the store looks where AWS clients look: profile, role, instance.
+    values = {
+        "region": settings.aws_region,
+        "endpoint": settings.aws_endpoint_url,
+        "access_key_id": settings.aws_access_key_id,
+        "secret_access_key": settings.aws_secret_access_key,
+        "session_token": settings.aws_session_token,
+    }
+    return cast("S3Config", {name: value for name, value in values.items() if value})
