@@ -4,7 +4,7 @@ The API speaks Korean wall-clock minutes without an offset. This module is the o
 instants and into days.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -100,6 +100,17 @@ def days_between(first: date, last: date) -> Iterator[date]:
     """Yield every day from `first` to `last`, both included."""
     for offset in range((last - first).days + 1):
         yield first + timedelta(days=offset)
+
+
+def split_windows(days: Iterable[date]) -> list[tuple[date, ...]]:
+    """Cut days into runs without gaps, none longer than the API's longest window."""
+    runs: list[list[date]] = []
+    for day in sorted(days):
+        if runs and day - runs[-1][-1] == timedelta(days=1) and len(runs[-1]) < LONGEST_WINDOW_DAYS:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return [tuple(run) for run in runs]
 
 
 def week_of(day: date) -> date:

@@ -1,0 +1,322 @@
+"""Characters × days → landed raw objects: the collector of one shard.
+
+Fetchers walk the chains of claimed characters; complete chains gather in a batch; a full batch becomes one raw object
+and then one commit in the ledger. Whatever dies in between costs at most the batches in flight: their claims run out, and
+objects that were never committed are never read.
+"""
+
+import asyncio
+import logging
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Final
+
+import msgspec
+import psycopg
+import zstandard
+
+from neople_timeline.digest import fold_digest
+from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
+from neople_timeline.lake import Lake, raw_prefix
+from neople_timeline.models import Calendar, Collected, Shard, Usage, Window
+from neople_timeline.neople.client import Client
+from neople_timeline.neople.limiter import Pace, Pacer
+from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse import ledger
+from neople_timeline.warehouse.ledger import Claim, Landed
+from neople_timeline.warehouse.permits import RENEW_SECONDS, PermitLease
+
+log = logging.getLogger(__name__)
+
+FETCHERS: Final = 300
+"""Enough for 1,000 requests a second at 300 ms each."""
+CLAIMED_DAYS: Final = 2000
+"""Character-days claimed at once, about."""
+BATCH_BYTES: Final = 4_000_000
+"""Compressed size at which a batch is landed; bounds memory whatever the characters did."""
+BATCH_CHAINS: Final = 1000
+BATCH_SECONDS: Final = 15.0
+OUTAGE_FAILURES: Final = 40
+"""Chains failing one after the other from which on it is not the characters, but the API."""
+
+Progress = Callable[[Collected], None]
+
+
+class RawLine(msgspec.Struct):
+    """One line of a raw object: whose answer it is, what was asked, and the answer as it came."""
+
+    server_id: str
+    character_id: str
+    start: str
+    end: str
+    page: int
+    fetched_at: datetime
+    body: msgspec.Raw
+
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass
+class Batch:
+    """Complete chains on their way into one raw object, compressed as they come."""
+
+    started: float = field(default_factory=time.monotonic)
+    landed: list[Landed] = field(default_factory=list)
+    chains: int = 0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=3).compressobj()
+        self._pieces: list[bytes] = []
+
+    def add(self, chain: Chain, landed: list[Landed], fetched_at: datetime) -> None:
+        """Append a chain's pages; a line break in an answer can only be white space, and becomes a blank."""
+        for number, body in enumerate(chain.bodies):
+            raw = msgspec.Raw(body.replace(b"\r", b" ").replace(b"\n", b" "))
+            line = RawLine(*chain.character, chain.window.start, chain.window.end, number, fetched_at, raw)
+            piece = self._compressor.compress(_encoder.encode(line) + b"\n")
+            self._pieces.append(piece)
+            self.size += len(piece)
+        self.landed += landed
+        self.chains += 1
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether it is time to land."""
+        return self.chains >= BATCH_CHAINS or self.size >= BATCH_BYTES or time.monotonic() - self.started > BATCH_SECONDS
+
+    def seal(self) -> bytes:
+        """Give the object's bytes; the batch takes no more chains."""
+        return b"".join([*self._pieces, self._compressor.flush()])
+
+
+def digest_days(chain: Chain, days: tuple[date, ...], calendar: Calendar) -> list[Landed]:
+    """Count and digest a chain's events for each day that it covers."""
+    starts = [calendar.window(day, day).start for day in days]
+    counts, sums = [0] * len(days), [0] * len(days)
+    minutes = (row.date for answer in chain.answers for row in answer.timeline.rows)
+    for minute, event_hash in zip(minutes, chain.hashes, strict=True):
+        place = bisect_right(starts, minute) - 1
+        counts[place] += 1
+        sums[place] += event_hash
+    return [
+        Landed(day, chain.character, count, fold_digest(total))
+        for day, count, total in zip(days, counts, sums, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The connections that a collector needs: two to PostgreSQL, so that a slow claim never delays the permits."""
+
+    lake: Lake
+    ledger: psycopg.Connection
+    permits: psycopg.Connection
+
+
+async def collect_shard(
+    settings: Settings, doors: Doors, shard: Shard, *, kind: str, progress: Progress | None = None
+) -> Collected:
+    """Collect everything that the ledger has open and due for a shard, and commit it.
+
+    What fails for one character is recorded and passed over. Maintenance, an outage or a long "slow down" is RetryLater,
+    a refused key StopCollecting; what was complete by then has been committed.
+    """
+    pacer = Pacer()
+    lease = PermitLease(settings, kind, pacer)
+
+    async def slow_down(seconds: float) -> None:
+        await asyncio.to_thread(lease.slow_down, doors.permits, seconds)
+
+    worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
+    async with Client(settings, Pace(pacer), slow_down) as client:
+        collector = _Collector(settings.calendar, doors, shard, worker_id, client, progress)
+        try:
+            await _run_beside(collector.run(), collector.keep_alive(), _renew(lease, doors.permits, collector))
+        finally:
+            # Best effort: without it, claims and permits simply run out.
+            if not (doors.permits.broken or doors.ledger.broken):
+                lease.give_back(doors.permits)
+                ledger.finish_worker(doors.ledger, worker_id, collector.usage)
+    return collector.collected
+
+
+async def _renew(lease: PermitLease, connection: psycopg.Connection, collector: "_Collector") -> None:
+    while True:
+        await asyncio.to_thread(lease.renew, connection, collector.wanted)
+        await asyncio.sleep(RENEW_SECONDS)
+
+
+async def _run_beside(main: "asyncio._CoroutineLike[None]", *companions: "asyncio._CoroutineLike[None]") -> None:
+    """Run a coroutine with companions that end with it; the first failure of any ends all and is raised alone."""
+    tasks = [asyncio.ensure_future(main), *map(asyncio.ensure_future, companions)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Collector:
+    """The state of one run over a shard."""
+
+    def __init__(
+        self, calendar: Calendar, doors: Doors, shard: Shard, worker_id: int, client: Client, progress: Progress | None
+    ) -> None:
+        self.collected = Collected(landed=0, events=0, missing=0, owed=0, usage=Usage())
+        self._calendar = calendar
+        self._doors = doors
+        self._shard = shard
+        self._worker_id = worker_id
+        self._client = client
+        self._progress = progress
+        self._claims: asyncio.Queue[Claim] = asyncio.Queue()
+        self._busy = 0
+        self._more = True
+        self._batch = Batch()
+        self._objects = 0
+        self._landing = asyncio.Lock()
+        self._started = time.monotonic()
+        self._failures = 0
+        self._stop: TimelineError | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """Give what was spent so far."""
+        spent = self._client.spent
+        seconds = time.monotonic() - self._started
+        return Usage(spent.requests, spent.retried, spent.repeated, spent.throttled, seconds)
+
+    @property
+    def wanted(self) -> int:
+        """Give how many requests are waiting to be sent, at least."""
+        return self._claims.qsize() + self._busy + (CLAIMED_DAYS if self._more else 0)
+
+    async def run(self) -> None:
+        """Claim, fetch and land until nothing is left that is open, due and not somebody else's."""
+        while not self._stop:
+            await asyncio.gather(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
+            await self._land_batch()
+            others = await asyncio.to_thread(
+                ledger.count_claimed_by_others, self._doors.ledger, self._worker_id, self._shard
+            )
+            if not others:
+                break
+            log.info("%s character-days are with another worker: waiting until it lands them or its lease ends", others)
+            await asyncio.sleep(1)
+            self._more = True
+        self._report()
+        if self._stop:
+            raise self._stop
+
+    async def keep_alive(self) -> None:
+        """Prolong the lease on the claims, land batches that grow too old, and tell the progress."""
+        while True:
+            await asyncio.to_thread(ledger.keep_alive, self._doors.ledger, self._worker_id, self.usage)
+            for _ in range(ledger.HEARTBEAT_SECONDS * 2):
+                await asyncio.sleep(0.5)
+                self._report()
+
+    def _report(self) -> None:
+        self.collected = replace(self.collected, usage=self.usage)
+        if self._progress:
+            self._progress(self.collected)
+
+    async def _claim(self) -> None:
+        characters = max(100, CLAIMED_DAYS // len(self._shard.days))
+        while self._more and not self._stop:
+            if self._claims.qsize() > FETCHERS:
+                await asyncio.sleep(0.02)
+                continue
+            claims = await asyncio.to_thread(
+                ledger.claim_characters, self._doors.ledger, self._worker_id, self._shard, characters
+            )
+            for claim in claims:
+                self._claims.put_nowait(claim)
+            self._more = bool(claims)
+
+    async def _fetch(self) -> None:
+        while not self._stop:
+            try:
+                claim = self._claims.get_nowait()
+            except asyncio.QueueEmpty:
+                if not self._more:
+                    return
+                await asyncio.sleep(0.02)
+                continue
+            self._busy += 1
+            try:
+                await self._collect(claim)
+            finally:
+                self._busy -= 1
+
+    async def _collect(self, claim: Claim) -> None:
+        try:
+            chain = await self._client.fetch_chain(claim.character, self._window(claim))
+        except (Maintenance, SlowDown, StopCollecting) as error:
+            self._stop = self._stop or error
+        except SkipCharacter as error:
+            await self._record_failure(claim, error.state, str(error))
+        except Unreadable as error:
+            await self._owe(claim, error)
+        else:
+            self._failures = 0
+            landed = digest_days(chain, claim.days, self._calendar)
+            self._batch.add(chain, landed, datetime.now(UTC))
+            if self._batch.is_full:
+                await self._land_batch()
+
+    def _window(self, claim: Claim) -> Window:
+        return self._calendar.window(claim.days[0], claim.days[-1])
+
+    async def _owe(self, claim: Claim, error: Unreadable) -> None:
+        self._failures += 1
+        if self._failures >= OUTAGE_FAILURES:
+            self._stop = self._stop or RetryLater(f"the API does not answer sensibly: {error}", seconds=60)
+            return
+        if error.body:
+            await asyncio.to_thread(self._keep_dead_letter, claim, error)
+        await self._record_failure(claim, "owed", str(error))
+
+    def _keep_dead_letter(self, claim: Claim, error: Unreadable) -> None:
+        key = f"dead/day={claim.days[0]}/worker-{self._worker_id}-{claim.character.character_id}.bin"
+        self._doors.lake.put(key, error.body)
+        ledger.record_dead_letter(self._doors.ledger, claim, key, str(error))
+
+    async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
+        log.warning("%s/%s is %s: %s", *claim.character, state, reason)
+        await asyncio.to_thread(
+            ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason
+        )
+        name = "missing" if state == "missing" else "owed"
+        self.collected = replace(self.collected, **{name: getattr(self.collected, name) + len(claim.days)})
+
+    async def _land_batch(self) -> None:
+        batch, self._batch = self._batch, Batch()
+        if not batch.landed:
+            return
+        self._objects += 1
+        day = min(one.day for one in batch.landed)
+        key = f"{raw_prefix(day)}/worker-{self._worker_id:08}-{self._objects:06}.jsonl.zst"
+        async with self._landing:
+            committed = await asyncio.to_thread(self._land, key, batch)
+        if committed < len(batch.landed):
+            log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)
+        self.collected = replace(
+            self.collected,
+            landed=self.collected.landed + committed,
+            events=self.collected.events + sum(one.events for one in batch.landed),
+        )
+
+    def _land(self, key: str, batch: Batch) -> int:
+        """The commit: first the object, then the ledger that points to it."""
+        self._doors.lake.put_new(key, batch.seal())
+        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed)

@@ -1,0 +1,22 @@
+"""Fingerprints of events: equal events have equal hashes, and a multiset of events has one digest in any order."""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+NO_DATA = b"null"
+
+
+def hash_event(code: int, name: str, minute: str, data: bytes) -> int:
+    """Hash one event to 64 bits; `data` is the payload's JSON text as the API sent it, `null` where it has none."""
+    text = b"%d\x1f%s\x1f%s\x1f%s" % (code, name.encode(), minute.encode(), data)
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+
+
+def digest_hashes(hashes: Iterable[int]) -> int:
+    """Digest a multiset of event hashes: their sum modulo 2⁶⁴, as the signed number that a `bigint` holds."""
+    return fold_digest(sum(hashes))
+
+
+def fold_digest(total: int) -> int:
+    """Fold a sum of event hashes into a signed 64-bit number."""
+    return (total + 2**63) % 2**64 - 2**63

@@ -1,0 +1,137 @@
+"""The only HTTP of the project: one request at a time through the pace, and whole chains of pages with retries."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Self, TypeVar
+
+from pyreqwest.client import Client as HttpClient
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from neople_timeline.errors import RetryLater
+from neople_timeline.models import CharacterKey, Window
+from neople_timeline.neople.limiter import Pace
+from neople_timeline.neople.protocol import (
+    OTHER_LIMIT,
+    PAGE_LIMIT,
+    Chain,
+    FoundCharacter,
+    Maintenance,
+    SlowDown,
+    Unreadable,
+    check_status,
+    read_found,
+    search_path,
+)
+from neople_timeline.settings import Settings
+
+T = TypeVar("T")
+
+TRIES: Final = 5
+MOST_REFUSALS: Final = 50
+REQUEST_SECONDS: Final = 20
+LONGEST_PAUSE: Final = 120.0
+"""Seconds; who is asked to wait longer gives its place away instead of sleeping on it."""
+
+
+@dataclass
+class Spent:
+    """Requests spent so far, by whether they brought a new page."""
+
+    requests: int = 0
+    retried: int = 0
+    repeated: int = 0
+    throttled: int = 0
+
+
+class Client:
+    """Asks the API; every request goes through `pace`, and `slow_down(seconds)` tells all others on the key to wait."""
+
+    def __init__(self, settings: Settings, pace: Pace, slow_down: Callable[[float], Awaitable[None]]) -> None:
+        settings.require("neople_api_key")
+        self.spent = Spent()
+        self._base = settings.neople_api_url
+        self._pace = pace
+        self._slow_down = slow_down
+        # No redirects: they would carry the key to another host. No proxies from the environment by surprise either.
+        self._http: HttpClient = (
+            ClientBuilder()
+            .default_headers({"apikey": settings.neople_api_key, "accept": "application/json"})
+            .user_agent("neople-timeline")
+            .follow_redirects(enable=False)
+            .timeout(timedelta(seconds=REQUEST_SECONDS))
+            .connect_timeout(timedelta(seconds=10))
+            .build()
+        )
+
+    async def __aenter__(self) -> Self:
+        """Enter the connection pool."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self._http.close()
+
+    async def search(self, server_id: str, name: str) -> list[FoundCharacter]:
+        """Find characters by their full name, on one server or on `all`."""
+        return await self._retry(lambda: self._search(server_id, name))
+
+    async def fetch_chain(self, character: CharacterKey, window: Window) -> Chain:
+        """Fetch all pages of a character's window; only a complete chain is ever returned."""
+        chain = await self._retry(lambda: self._walk(Chain(character, window, PAGE_LIMIT)))
+        if chain.doubtful:
+            other = await self._retry(lambda: self._walk(Chain(character, window, OTHER_LIMIT)))
+            self.spent.repeated += len(other.bodies)
+            if Counter(chain.hashes) != Counter(other.hashes):
+                raise Unreadable("the API's pages overlap: the same rows come twice or not at all", body=chain.bodies[-1])
+        return chain
+
+    async def _search(self, server_id: str, name: str) -> list[FoundCharacter]:
+        return read_found(await self._ask(search_path(server_id, name)))
+
+    async def _walk(self, chain: Chain) -> Chain:
+        try:
+            while chain.next_request:
+                chain.accept(await self._ask(chain.next_request))
+        except RetryLater:
+            self.spent.repeated += len(chain.bodies)
+            raise
+        return chain
+
+    async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try a few times with growing, jittered pauses; what is still wrong then is the caller's to record."""
+        failures = refusals = 0
+        while True:
+            try:
+                return await attempt()
+            except Maintenance:
+                raise
+            except SlowDown as error:
+                self.spent.throttled += 1
+                refusals += 1
+                await self._slow_down(error.seconds)
+                if refusals == MOST_REFUSALS or error.seconds > LONGEST_PAUSE:
+                    raise
+            except RetryLater:
+                failures += 1
+                if failures == TRIES:
+                    raise
+                self.spent.retried += 1
+                await asyncio.sleep(random.uniform(0.25, 0.5) * 2**failures)  # noqa: S311 - jitter, no secret
+
+    async def _ask(self, path: str) -> bytes:
+        async with self._pace.permit() as permit:
+            self.spent.requests += 1
+            try:
+                response = await self._http.get(self._base + path).build().send()
+                body = (await response.bytes()).to_bytes()
+            except PyreqwestError as error:
+                # Only the kind of the error: its text may quote the address and more.
+                raise Unreadable(f"the connection to the API failed ({type(error).__name__})") from None
+            permit.whole = True
+        check_status(response.status, response.headers, body)
+        return body

@@ -1,0 +1,116 @@
+"""When the next request may be sent, so that no second ever sees more of them than allowed.
+
+What the API counts is when requests *arrive*, which the sender does not know: it is some time between sending and the
+answer. So a permit is good for one request, and is free again one second after the answer, less the time that even the
+fastest recent answer took, which the slow ones need not have spent on their way there.
+
+`Pacer` decides and is given the clock; `Pace` waits.
+"""
+
+import asyncio
+import heapq
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+WINDOW: Final = 1.0
+"""Seconds in which the API counts."""
+TRUST: Final = 0.9
+"""Share of the fastest answer's time that is taken for granted."""
+FORGET: Final = 5.0
+"""Seconds after which an answer's time is old, and twice that until it is forgotten."""
+LONGEST_NAP: Final = 0.05
+"""Seconds until a waiting request looks again whether it has been given permits meanwhile."""
+
+
+class Pacer:
+    """Counts permits: those in use, those cooling down, and until when they are lent."""
+
+    def __init__(self) -> None:
+        self.permits = 0
+        self.lent_until = 0.0
+        self.paused_until = 0.0
+        self.in_flight = 0
+        self._cooling: list[float] = []
+        self._fastest = _RecentMinimum()
+
+    def lend(self, permits: int, until: float, paused_until: float = 0.0) -> None:
+        """Take a new number of permits, good until a moment on the caller's clock."""
+        self.permits, self.lent_until, self.paused_until = permits, until, paused_until
+
+    def in_use(self, now: float) -> int:
+        """Count the permits that cannot be given back yet."""
+        while self._cooling and self._cooling[0] <= now:
+            heapq.heappop(self._cooling)
+        return self.in_flight + len(self._cooling)
+
+    def admit(self, now: float) -> bool:
+        """Take a permit for a request that is sent right now, if there is one."""
+        if not self.paused_until <= now < self.lent_until or self.in_use(now) >= self.permits:
+            return False
+        self.in_flight += 1
+        return True
+
+    def wait_from(self, now: float) -> float:
+        """Give the seconds after which asking again makes sense."""
+        if self.paused_until <= now < self.lent_until and self._cooling and self.in_flight < self.permits:
+            return min(max(self._cooling[0] - now, 0.0), LONGEST_NAP)
+        return LONGEST_NAP
+
+    def answered(self, sent: float, now: float, *, whole: bool) -> None:
+        """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
+        self.in_flight -= 1
+        if whole:
+            self._fastest.add(now - sent, now)
+        heapq.heappush(self._cooling, now + WINDOW - TRUST * self._fastest.value(now))
+
+
+class _RecentMinimum:
+    """The least of the values of the last five to ten seconds, 0 where there are none."""
+
+    def __init__(self) -> None:
+        self._since = float("-inf")
+        self._older = self._newer = float("inf")
+
+    def add(self, value: float, now: float) -> None:
+        self._turn(now)
+        self._newer = min(self._newer, value)
+
+    def value(self, now: float) -> float:
+        self._turn(now)
+        least = min(self._older, self._newer)
+        return least if least != float("inf") else 0.0
+
+    def _turn(self, now: float) -> None:
+        if now - self._since < FORGET:
+            return
+        self._older = self._newer if now - self._since < 2 * FORGET else float("inf")
+        self._newer, self._since = float("inf"), now
+
+
+class Pace:
+    """Lets requests through one after the other, in the order in which they came, as the pacer admits them."""
+
+    def __init__(self, pacer: Pacer, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pacer = pacer
+        self._clock = clock
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator["Permit"]:
+        """Hold a permit while a request is under way."""
+        async with self._turn:
+            while not self.pacer.admit(self._clock()):
+                await asyncio.sleep(self.pacer.wait_from(self._clock()))
+        permit, sent = Permit(), self._clock()
+        try:
+            yield permit
+        finally:
+            self.pacer.answered(sent, self._clock(), whole=permit.whole)
+
+
+class Permit:
+    """One request's permit; `whole` is set when its answer came completely."""
+
+    whole = False

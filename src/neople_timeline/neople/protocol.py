@@ -1,0 +1,291 @@
+"""The API's protocol without any I/O: which request comes next, and what an answer means.
+
+Facts and how sure they are come from the official guide and from recorded answers; where they are unknown, either outcome
+is accepted. Everything here can be tested without a socket.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from neople_timeline.digest import hash_event
+from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
+from neople_timeline.models import CharacterKey, Window, parse_minute
+
+PAGE_LIMIT: Final = 100
+OTHER_LIMIT: Final = 77
+"""Cuts a chain into other pages, to tell rows that are equal from rows that were sent twice."""
+LONGEST_CHAIN: Final = 1000
+"""Pages; 100,000 events of one character in at most 90 days are more than anybody can play."""
+MAINTENANCE_SECONDS: Final = 300.0
+
+STOP: Final = {
+    "API000": "the API got no key: set NEOPLE_API_KEY",
+    "API001": "the API knows no such game: check NEOPLE_API_URL",
+    "API003": "the API key is not valid: check NEOPLE_API_KEY",
+    "API004": "the API key is blocked: ask Neople's developer centre why",
+    "API005": "the API key belongs to another game: create one for Dungeon & Fighter",
+    "API006": "the API refuses the request's header: this is a defect of this program, please report it",
+    "API900": "the API refuses the address: check NEOPLE_API_URL",
+    "API901": "the API refuses a parameter: this is a defect of this program, please report it",
+    "DNF006": "the API refuses the time window: this is a defect of this program, please report it",
+    "DNF900": "the API refuses the address: check NEOPLE_API_URL",
+    "DNF901": "the API refuses a parameter: this is a defect of this program, please report it",
+}
+MISSING: Final = {
+    "DNF000": "the API knows no such server: correct the roster",
+    "DNF001": "the API knows no such character",
+}
+_ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
+_HUGE_EXPONENT: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{4}")
+
+
+class SlowDown(RetryLater):
+    """The API has had too many requests of this key; everyone on it waits."""
+
+
+class Maintenance(RetryLater):
+    """The game is down for maintenance, usually on Thursday mornings, for minutes to hours."""
+
+
+class Unreadable(RetryLater):
+    """The answer cannot be trusted: cut off, not JSON, or against the protocol. `body` is what came, byte for byte."""
+
+    def __init__(self, message: str, *, body: bytes = b"") -> None:
+        super().__init__(message, seconds=1)
+        self.body = body
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One event as the API sends it; `date` is a Korean minute, `data` stays the JSON text it came as."""
+
+    code: int
+    name: str
+    date: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a timeline."""
+
+    rows: list[Row]
+    next: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """A timeline answer: the character as it is now, and one page of its events."""
+
+    character_id: str
+    timeline: Page
+    character_name: str | None = None
+    level: int | None = None
+    job_id: str | None = None
+    job_name: str | None = None
+    job_grow_id: str | None = None
+    job_grow_name: str | None = None
+    fame: int | None = None
+    adventure_name: str | None = None
+    guild_id: str | None = None
+    guild_name: str | None = None
+
+
+class FoundCharacter(msgspec.Struct, frozen=True, rename="camel"):
+    """One hit of the name search."""
+
+    server_id: str
+    character_id: str
+    character_name: str
+    level: int | None = None
+    job_grow_name: str | None = None
+
+
+class _Found(msgspec.Struct):
+    rows: list[FoundCharacter]
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Body(msgspec.Struct):
+    error: _Error | None = None
+
+
+_answers = msgspec.json.Decoder(Answer, strict=False)
+_found = msgspec.json.Decoder(_Found, strict=False)
+_bodies = msgspec.json.Decoder(_Body, strict=False)
+
+
+def timeline_path(character: CharacterKey, window: Window, limit: int = PAGE_LIMIT) -> str:
+    """Write the request for the first page of a chain: both dates, inclusive minutes, no filter by code."""
+    query = urlencode(
+        {"limit": limit, "startDate": _compact(window.start), "endDate": _compact(window.end)},
+        quote_via=quote,
+    )
+    return f"{_character_path(character)}/timeline?{query}"
+
+
+def next_path(character: CharacterKey, cursor: str) -> str:
+    """Write the request for a further page; limit and dates are those of the first one."""
+    return f"{_character_path(character)}/timeline?{urlencode({'next': cursor}, quote_via=quote)}"
+
+
+def search_path(server_id: str, name: str) -> str:
+    """Write the request that looks a character up by its full name; `server_id` may be `all`."""
+    query = urlencode({"characterName": name, "wordType": "full", "limit": 200}, quote_via=quote)
+    return f"/df/servers/{quote(server_id, safe='')}/characters?{query}"
+
+
+def read_found(body: bytes) -> list[FoundCharacter]:
+    """Read the hits of a name search."""
+    try:
+        return _found.decode(body).rows
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"the answer is not a list of characters: {error}", body=body) from None
+
+
+def check_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise what an error answer means; `code` decides, never the message, and an error may come with status 200."""
+    if status == 200 and b'"error"' not in body:
+        return
+    code = _read_error_code(body)
+    if status == 200 and not code:
+        return
+    if code == "API002" or status == 429:
+        seconds = read_retry_after(headers.get("retry-after", ""), datetime.now(UTC))
+        raise SlowDown(f"the API says that the key's limit is exceeded ({code or status})", seconds=seconds)
+    if code == "DNF980":
+        raise Maintenance("the game is under maintenance (DNF980)", seconds=MAINTENANCE_SECONDS)
+    if code in MISSING:
+        raise SkipCharacter(f"{code}: {MISSING[code]}", state="missing")
+    if code in STOP:
+        raise StopCollecting(f"{STOP[code]} ({code})")
+    if status in {401, 403}:
+        raise StopCollecting(f"the API refuses the key (HTTP {status}): check NEOPLE_API_KEY")
+    raise Unreadable(f"the API answers HTTP {status} {code}".rstrip(), body=body)
+
+
+def read_retry_after(text: str, now: datetime) -> float:
+    """Read a Retry-After header in seconds: a number, a date, or one second for what is past or makes no sense."""
+    if text.strip().isascii() and text.strip().isdigit():
+        return max(1.0, float(text.strip()))
+    try:
+        return max(1.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):
+        return 1.0
+
+
+def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
+    """Read one page, refusing everything that could not be stored unchanged or does not answer the question."""
+    try:
+        answer = _answers.decode(body)
+        if b"\\u" in body:
+            _check_escapes(body)
+        body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"the answer is not the JSON of a timeline: {error}", body=body) from None
+    if _HUGE_EXPONENT.search(body):
+        _check_numbers(body)
+    if answer.character_id != character.character_id:
+        raise Unreadable("the answer is about another character", body=body)
+    for row in answer.timeline.rows:
+        _check_row(row, window, body)
+    return answer
+
+
+def _check_row(row: Row, window: Window, body: bytes) -> None:
+    try:
+        parse_minute(row.date)
+    except ValueError:
+        raise Unreadable(f"a row has the date {row.date[:40]!r}, not YYYY-MM-DD HH:mm", body=body) from None
+    if not window.start <= row.date <= window.end:
+        raise Unreadable(f"a row of {row.date} is outside the window asked for", body=body)
+
+
+class Chain:
+    """The pages of one character and window, from the first to the one that says there are no more.
+
+    Rows have no id, and equal rows are legal. Where a page repeats a row of an earlier page, the chain is `doubtful`:
+    only fetching it again, cut into other pages, can tell.
+    """
+
+    def __init__(self, character: CharacterKey, window: Window, limit: int = PAGE_LIMIT) -> None:
+        self.character = character
+        self.window = window
+        self.bodies: list[bytes] = []
+        self.answers: list[Answer] = []
+        self.hashes: list[int] = []
+        self.doubtful = False
+        self.next_request: str | None = timeline_path(character, window, limit)
+        self._cursors: set[str] = set()
+
+    def accept(self, body: bytes) -> None:
+        """Take the page that `next_request` asked for; `next_request` is None after the last one."""
+        answer = read_answer(self.character, self.window, body)
+        rows = answer.timeline.rows
+        hashes = [hash_event(row.code, row.name, row.date, bytes(row.data)) for row in rows]
+        if self.hashes and not self.doubtful:
+            self.doubtful = not set(self.hashes).isdisjoint(hashes)
+        self.bodies.append(body)
+        self.answers.append(answer)
+        self.hashes += hashes
+        self.next_request = self._follow(answer.timeline, body)
+
+    def _follow(self, page: Page, body: bytes) -> str | None:
+        if not page.next:
+            return None
+        if page.next in self._cursors:
+            raise Unreadable("the API repeats a cursor: its pages have no end", body=body)
+        if not page.rows:
+            raise Unreadable("the API sends an empty page that is not the last one", body=body)
+        if len(self.bodies) >= LONGEST_CHAIN:
+            raise Unreadable(f"the API's pages have no end: {LONGEST_CHAIN} so far", body=body)
+        self._cursors.add(page.next)
+        return next_path(self.character, page.next)
+
+
+def _character_path(character: CharacterKey) -> str:
+    server, identity = (quote(part, safe="") for part in character)
+    return f"/df/servers/{server}/characters/{identity}"
+
+
+def _compact(minute: str) -> str:
+    return minute.replace("-", "").replace(":", "").replace(" ", "T")
+
+
+def _read_error_code(body: bytes) -> str:
+    try:
+        found = _bodies.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return found.code if found else ""
+
+
+def _check_escapes(body: bytes) -> None:
+    """Refuse what JSON can spell but neither UTF-8 nor PostgreSQL can store: NUL and halves of surrogate pairs."""
+    open_until = -1  # where the low half has to begin
+    for match in _ESCAPE.finditer(body):
+        number = int(match[1], 16) if match[1] else -1
+        is_low = 0xDC00 <= number <= 0xDFFF
+        if number == 0 or is_low != (open_until == match.start()):
+            raise Unreadable("the answer has text that cannot be stored: \\u0000 or a lone surrogate", body=body)
+        open_until = match.end() if 0xD800 <= number <= 0xDBFF else -1
+        if open_until >= 0 and body[open_until : open_until + 2] != b"\\u":
+            raise Unreadable("the answer has text that cannot be stored: a lone surrogate", body=body)
+
+
+def _check_numbers(body: bytes) -> None:
+    def refuse(text: str) -> float:
+        exponent = text.lower().partition("e")[2]
+        if len(exponent.lstrip("+-0")) >= 4:
+            raise Unreadable(f"the answer has a number that cannot be stored: {text[:40]}", body=body)
+        return 0.0
+
+    json.loads(body, parse_float=refuse)

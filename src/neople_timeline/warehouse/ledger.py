@@ -1,0 +1,235 @@
+"""The ledger: which character-days there are, who is collecting them, and where their raw answers landed.
+
+A collector registers as a *worker*, whose id is the fencing generation of its claims. It claims character-days, lands their
+answers in the lake, and only then commits them here, in one statement that changes nothing for claims which it has lost
+meanwhile. Raw objects that no row points to are orphans and never read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import psycopg
+
+from neople_timeline.models import CharacterKey, Shard, Usage, split_windows
+
+LEASE_SECONDS: Final = 30
+HEARTBEAT_SECONDS: Final = 5
+PLAN_LOCK: Final = 7_105_206_602
+
+_OPEN = "c.day = ANY(%(days)s) AND c.bucket %% %(of)s = %(index)s AND c.state IN ('planned', 'owed')"
+_LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
+_FREE = f"(c.worker_id IS NULL OR c.worker_id NOT IN {_LIVE})"
+_DUE = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A character and days of it that follow each other, at most 90, which this worker may collect in one chain."""
+
+    character: CharacterKey
+    days: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A character-day whose answer is in a raw object."""
+
+    day: date
+    character: CharacterKey
+    events: int
+    digest: int
+
+
+def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Make room for the months of some days."""
+    for month in sorted({day.replace(day=1) for day in days}):
+        after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+        for table in ("collection", "event", "character"):
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS timeline.{table}_{month:%Y_%m} PARTITION OF timeline.{table}"  # noqa: S608
+                f" FOR VALUES FROM ('{month}') TO ('{after}')"
+            )
+
+
+def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> int:
+    """Write a ledger row for every roster character and day that has none; return how many are to be collected.
+
+    Owed ones become due at once. Those landed before their day was over, or all with `again`, are collected anew.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
+        create_partitions(connection, days)
+        connection.execute(
+            "INSERT INTO timeline.day (day, buckets) SELECT d, greatest(2, least(16,"
+            " 2 ^ ceil(log(2, greatest(1, (SELECT count(*) FROM timeline.roster)) / 5000.0))))"
+            " FROM unnest(%s::date[]) AS d ON CONFLICT DO NOTHING",
+            (list(days),),
+        )
+        connection.execute(
+            "INSERT INTO timeline.collection (day, server_id, character_id, bucket, state, reason)"
+            " SELECT day, server_id, character_id, slot %% buckets,"
+            " CASE WHEN well_formed THEN 'planned' ELSE 'missing' END,"
+            " CASE WHEN NOT well_formed THEN 'malformed id: correct the roster' END"
+            " FROM timeline.day, timeline.roster, LATERAL (SELECT"
+            "  server_id ~ '^[a-z]+$' AND character_id ~ '^[0-9a-f]{32}$' AS well_formed) AS checked"
+            " WHERE day = ANY(%s) ON CONFLICT DO NOTHING",
+            (list(days),),
+        )
+        connection.execute(
+            "UPDATE timeline.collection SET next_try_at = NULL"
+            " WHERE day = ANY(%s) AND state = 'owed' AND next_try_at IS NOT NULL",
+            (list(days),),
+        )
+        if again:
+            connection.execute(
+                "UPDATE timeline.collection SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL"
+                " WHERE day = ANY(%s) AND state <> 'planned' AND reason IS DISTINCT FROM 'malformed id: correct the roster'",
+                (list(days),),
+            )
+    return count_open(connection, days)
+
+
+def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: object) -> None:
+    """Collect again what was landed before the day was over."""
+    connection.execute(
+        "UPDATE timeline.collection SET state = 'planned'"
+        " WHERE day = %s AND landed_at < %s AND state IN ('landed', 'loaded', 'verified')",
+        (day, over_at),
+    )
+
+
+def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
+    """Count the character-days that still have to be collected."""
+    row = connection.execute(
+        "SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND state IN ('planned', 'owed')", (list(days),)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def list_indebted_days(connection: psycopg.Connection, before: date) -> list[date]:
+    """List the days before one that owe something that is due for another try, or are planned but were never ended."""
+    rows = connection.execute(
+        "SELECT DISTINCT day FROM timeline.collection c"
+        f" WHERE day < %s AND state IN ('planned', 'owed') AND {_DUE} ORDER BY day",
+        (before,),
+    )
+    return [row[0] for row in rows]
+
+
+def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
+    """List the days before one that hold landed character-days which PostgreSQL does not have yet."""
+    rows = connection.execute(
+        "SELECT DISTINCT day FROM timeline.collection WHERE day < %s AND state = 'landed' ORDER BY day", (before,)
+    )
+    return [row[0] for row in rows]
+
+
+def read_least_buckets(connection: psycopg.Connection, days: Sequence[date]) -> int:
+    """Give the least number of buckets among some planned days: shards of that number hold whole buckets."""
+    row = connection.execute("SELECT min(buckets) FROM timeline.day WHERE day = ANY(%s)", (list(days),)).fetchone()
+    return int(row[0]) if row and row[0] else 1
+
+
+def start_worker(connection: psycopg.Connection, shard: Shard, kind: str, rate: int) -> int:
+    """Register a collector and return its id, greater than all before it."""
+    row = connection.execute(
+        "INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, allowed_rate)"
+        " VALUES (%s, %s, %s, clock_timestamp() + %s * interval '1 second', %s) RETURNING worker_id",
+        (kind, min(shard.days), max(shard.days), LEASE_SECONDS, rate),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
+    """Prolong a worker's claims and note what it has spent."""
+    connection.execute(
+        "UPDATE timeline.worker SET expires_at = clock_timestamp() + %s * interval '1 second',"
+        " requests = %s, retried = %s, repeated = %s, throttled = %s WHERE worker_id = %s",
+        (LEASE_SECONDS, usage.requests, usage.retried, usage.repeated, usage.throttled, worker_id),
+    )
+
+
+def finish_worker(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
+    """Let go of a worker's claims."""
+    keep_alive(connection, worker_id, usage)
+    connection.execute(
+        "UPDATE timeline.worker SET expires_at = clock_timestamp(), finished_at = clock_timestamp() WHERE worker_id = %s",
+        (worker_id,),
+    )
+
+
+def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shard, limit: int) -> list[Claim]:
+    """Claim all open, due days of the next few characters of a shard; debts come first."""
+    rows = connection.execute(
+        "WITH chosen AS ("
+        "  SELECT server_id, character_id FROM timeline.collection c"
+        f"  WHERE {_OPEN} AND {_DUE} AND {_FREE}"
+        "  GROUP BY 1, 2 ORDER BY bool_or(state = 'owed') DESC, 1, 2 LIMIT %(limit)s)"
+        " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1 FROM chosen"
+        "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
+        f"  AND {_OPEN} AND {_DUE} AND {_FREE}"
+        " RETURNING c.server_id, c.character_id, c.day",
+        {"days": list(shard.days), "of": shard.of, "index": shard.index, "limit": limit, "me": worker_id},
+    )
+    claimed: dict[CharacterKey, list[date]] = {}
+    for server_id, character_id, day in rows:
+        claimed.setdefault(CharacterKey(server_id, character_id), []).append(day)
+    return [Claim(character, run) for character, days in sorted(claimed.items()) for run in split_windows(days)]
+
+
+def count_claimed_by_others(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
+    """Count the open character-days of a shard that another live worker holds."""
+    row = connection.execute(
+        f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN}"  # noqa: S608
+        f" AND c.worker_id <> %(me)s AND c.worker_id IN {_LIVE}",
+        {"days": list(shard.days), "of": shard.of, "index": shard.index, "me": worker_id},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def commit_landed(connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed]) -> int:
+    """Point the ledger to a raw object; return how many of the character-days were still this worker's to commit."""
+    cursor = connection.execute(
+        "WITH landed AS ("
+        "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
+        "   landed_at = clock_timestamp(), worker_id = NULL, reason = NULL, next_try_at = NULL"
+        "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
+        "   AS n(day, server_id, character_id, events, digest)"
+        "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
+        "  RETURNING c.day),"
+        " touched AS (UPDATE timeline.day SET verified_at = NULL"
+        "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL)"
+        " SELECT count(*) FROM landed",
+        (
+            raw_key,
+            [one.day for one in landed],
+            [one.character.server_id for one in landed],
+            [one.character.character_id for one in landed],
+            [one.events for one in landed],
+            [one.digest for one in landed],
+            worker_id,
+        ),
+    )
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim, state: str, reason: str) -> None:
+    """Record that a character is missing, or owed with a reason and a next try that is later each time."""
+    connection.execute(
+        "UPDATE timeline.collection SET state = %s, reason = %s, worker_id = NULL, next_try_at ="
+        " CASE WHEN %s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END"
+        " WHERE day = ANY(%s) AND server_id = %s AND character_id = %s AND worker_id = %s",
+        (state, reason[:500], state, list(claim.days), *claim.character, worker_id),
+    )
+
+
+def record_dead_letter(connection: psycopg.Connection, claim: Claim, key: str, reason: str) -> None:
+    """Note where the bytes of an answer are that could not be read."""
+    connection.execute(
+        "INSERT INTO timeline.dead_letter (first_day, last_day, server_id, character_id, object_key, reason)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (claim.days[0], claim.days[-1], *claim.character, key, reason[:500]),
+    )

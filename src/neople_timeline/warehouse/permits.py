@@ -1,0 +1,64 @@
+"""Permits to ask the API, lent by PostgreSQL to every process on the same key.
+
+The permits of all leases together never exceed the rate. A lease that is not renewed runs out on the process's own clock
+before PostgreSQL lends its permits to others; so when PostgreSQL is away, everyone slows down and stops.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from neople_timeline.neople.limiter import Pacer
+from neople_timeline.settings import Settings
+
+LEASE_SECONDS: Final = 4.0
+MARGIN_SECONDS: Final = 0.5
+"""The process stops this much before its lease ends by PostgreSQL's clock, for a request on its way."""
+RENEW_SECONDS: Final = 0.25
+WEIGHTS: Final = {"daily": 16, "retry": 4, "backfill": 1}
+"""Shares of the rate where there is not enough for all."""
+
+
+class PermitLease:
+    """One process's lease: `renew` asks for permits and hands them to the pacer."""
+
+    def __init__(
+        self, settings: Settings, kind: str, pacer: Pacer, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._key_hash = hashlib.sha256(settings.neople_api_key.encode()).hexdigest()[:16]
+        self._holder = uuid.uuid4().hex
+        self._rate = settings.neople_api_rate
+        self._weight = WEIGHTS[kind]
+        self._pacer = pacer
+        self._clock = clock
+
+    def renew(self, connection: psycopg.Connection, wanted: int) -> None:
+        """Ask for as many permits as there are requests to send (`wanted`), and take what is granted."""
+        asked = self._clock()
+        in_use = self._pacer.in_use(asked)
+        if asked < self._pacer.lent_until:  # the permits held now may be taken while the question is on its way
+            in_use = max(in_use, self._pacer.permits)
+        row = connection.execute(
+            "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s * interval '1 second')",
+            (self._key_hash, self._holder, self._rate, self._weight, max(1, min(wanted, self._rate)), in_use, LEASE_SECONDS),
+        ).fetchone()
+        granted, paused = row or (0, 0.0)
+        self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, self._clock() + paused if paused else 0.0)
+
+    def slow_down(self, connection: psycopg.Connection, seconds: float) -> None:
+        """Make everybody on the key wait, and then start again from half the rate they had."""
+        connection.execute("SELECT timeline.slow_down(%s, %s)", (self._key_hash, seconds))
+        self._pacer.paused_until = max(self._pacer.paused_until, self._clock() + seconds)
+
+    def give_back(self, connection: psycopg.Connection) -> None:
+        """Let go of the permits as soon as the last ones have cooled down."""
+        connection.execute(
+            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp()"
+            " WHERE key_hash = %s AND holder = %s",
+            (self._pacer.in_use(self._clock()), self._key_hash, self._holder),
+        )
+        self._pacer.lend(0, 0.0)
