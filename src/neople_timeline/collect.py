@@ -9,10 +9,11 @@ import asyncio
 import logging
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -24,7 +25,7 @@ from neople_timeline.lake import Lake, raw_prefix
 from neople_timeline.models import Calendar, Collected, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
+from neople_timeline.neople.protocol import Chain, Maintenance, RawLine, SlowDown, Unreadable
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Claim, Landed
@@ -46,18 +47,6 @@ OUTAGE_FAILURES: Final = 40
 Progress = Callable[[Collected], None]
 
 
-class RawLine(msgspec.Struct):
-    """One line of a raw object: whose answer it is, what was asked, and the answer as it came."""
-
-    server_id: str
-    character_id: str
-    start: str
-    end: str
-    page: int
-    fetched_at: datetime
-    body: msgspec.Raw
-
-
 _encoder = msgspec.json.Encoder()
 
 
@@ -75,10 +64,10 @@ class Batch:
         self._pieces: list[bytes] = []
 
     def add(self, chain: Chain, landed: list[Landed], fetched_at: datetime) -> None:
-        """Append a chain's pages; a line break in an answer can only be white space, and becomes a blank."""
+        """Append a chain's pages."""
         for number, body in enumerate(chain.bodies):
-            raw = msgspec.Raw(body.replace(b"\r", b" ").replace(b"\n", b" "))
-            line = RawLine(*chain.character, chain.window.start, chain.window.end, number, fetched_at, raw)
+            window = chain.window
+            line = RawLine(*chain.character, window.start, window.end, number, fetched_at, msgspec.Raw(body))
             piece = self._compressor.compress(_encoder.encode(line) + b"\n")
             self._pieces.append(piece)
             self.size += len(piece)
@@ -130,14 +119,22 @@ async def collect_shard(
     pacer = Pacer()
     lease = PermitLease(settings, kind, pacer)
 
+    # A thread of its own: permits never wait for the ledger.
+    thread = ThreadPoolExecutor(1)
+
     async def slow_down(seconds: float) -> None:
-        await asyncio.to_thread(lease.slow_down, doors.permits, seconds)
+        await asyncio.get_running_loop().run_in_executor(thread, lease.slow_down, doors.permits, seconds)
+
+    async def renew() -> None:
+        while True:
+            await asyncio.get_running_loop().run_in_executor(thread, lease.renew, doors.permits, collector.wanted)
+            await asyncio.sleep(RENEW_SECONDS)
 
     worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
     async with Client(settings, Pace(pacer), slow_down) as client:
         collector = _Collector(settings.calendar, doors, shard, worker_id, client, progress)
         try:
-            await _run_beside(collector.run(), collector.keep_alive(), _renew(lease, doors.permits, collector))
+            await _run_beside(collector.run(), collector.keep_alive(), renew())
         finally:
             # Best effort: without it, claims and permits simply run out.
             if not (doors.permits.broken or doors.ledger.broken):
@@ -146,15 +143,9 @@ async def collect_shard(
     return collector.collected
 
 
-async def _renew(lease: PermitLease, connection: psycopg.Connection, collector: "_Collector") -> None:
-    while True:
-        await asyncio.to_thread(lease.renew, connection, collector.wanted)
-        await asyncio.sleep(RENEW_SECONDS)
-
-
-async def _run_beside(main: "asyncio._CoroutineLike[None]", *companions: "asyncio._CoroutineLike[None]") -> None:
+async def _run_beside(main: Coroutine[Any, Any, None], *companions: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine with companions that end with it; the first failure of any ends all and is raised alone."""
-    tasks = [asyncio.ensure_future(main), *map(asyncio.ensure_future, companions)]
+    tasks = [asyncio.create_task(coroutine) for coroutine in (main, *companions)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

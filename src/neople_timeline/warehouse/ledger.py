@@ -233,3 +233,11 @@ def record_dead_letter(connection: psycopg.Connection, claim: Claim, key: str, r
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (claim.days[0], claim.days[-1], *claim.character, key, reason[:500]),
     )
+
+
+def count_characters(connection: psycopg.Connection, days: Sequence[date]) -> int:
+    """Count the characters that the ledger has on some days."""
+    row = connection.execute(
+        "SELECT count(DISTINCT (server_id, character_id)) FROM timeline.collection WHERE day = ANY(%s)", (list(days),)
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,98 @@
+"""Do the ledger, the raw answers, Parquet and PostgreSQL agree? Pure: counts and digests in, findings out.
+
+Raw answers and Parquet hold the payload byte for byte, so their digests are the ledger's. PostgreSQL's jsonb keeps values
+but not their spelling, so there a digest of the canonical form is compared, taken from Parquet and from PostgreSQL alike.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Context, Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from neople_timeline.digest import NO_DATA, fold_digest, hash_event
+from neople_timeline.models import CharacterKey
+
+
+class EventText(NamedTuple):
+    """The columns that make an event what it is; `data` is JSON text, None where the API sent none."""
+
+    server_id: str
+    character_id: str
+    occurred_minute: str
+    code: int
+    name: str
+    data: str | None
+
+
+class Tally(NamedTuple):
+    """How many events there are, and the digest of their multiset."""
+
+    events: int
+    digest: int
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A character-day on which two holders of the data differ, or a day whose data are not where they should be."""
+
+    day: date
+    character: CharacterKey | None
+    where: str
+    finding: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        whom = "/".join(self.character) if self.character else "all characters"
+        return f"{self.day} {whom}: {self.where} {self.finding}"
+
+
+Tallies = dict[CharacterKey, Tally]
+
+
+def tally_events(events: Iterable[EventText], *, canonical: bool) -> Tallies:
+    """Count and digest events per character, of the payload as it is spelt or of its canonical form."""
+    counts: dict[CharacterKey, int] = {}
+    sums: dict[CharacterKey, int] = {}
+    for event in events:
+        character = CharacterKey(event.server_id, event.character_id)
+        data = NO_DATA if event.data is None else event.data.encode()
+        if canonical:
+            data = canonicalize(data)
+        counts[character] = counts.get(character, 0) + 1
+        sums[character] = sums.get(character, 0) + hash_event(event.code, event.name, event.occurred_minute, data)
+    return {character: Tally(count, fold_digest(sums[character])) for character, count in counts.items()}
+
+
+def compare_tallies(day: date, where: str, expected: Mapping[CharacterKey, Tally], found: Tallies) -> list[Disagreement]:
+    """Name every character for which a holder has not what is expected; no events and no entry are the same."""
+    nothing = Tally(0, 0)
+    differing = [
+        (character, expected.get(character, nothing), found.get(character, nothing))
+        for character in sorted(expected.keys() | found.keys())
+        if expected.get(character, nothing) != found.get(character, nothing)
+    ]
+    return [Disagreement(day, character, where, _say(wanted, has)) for character, wanted, has in differing]
+
+
+def canonicalize(data: bytes) -> bytes:
+    """Spell a JSON value in the one way in which equal values are spelt equally: sorted keys, exact plain numbers."""
+    return _encoder.encode(_decoder.decode(data))
+
+
+def _say(wanted: Tally, has: Tally) -> str:
+    if wanted.events != has.events:
+        return f"has {has.events} events instead of {wanted.events}"
+    return f"has {has.events} events with other contents"
+
+
+def _read_number(text: str) -> int | Decimal:
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else number.normalize(_EXACT)
+
+
+_EXACT = Context(prec=10_000)
+_decoder = msgspec.json.Decoder(float_hook=_read_number)
+_encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")

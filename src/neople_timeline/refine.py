@@ -1,0 +1,224 @@
+"""Raw answers → Arrow tables, without any I/O.
+
+Payload fields that people ask about become typed columns; the whole payload stays beside them as it was sent. A field of an
+unexpected type leaves its typed column empty and costs nothing else. Unknown codes and fields are kept.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
+from typing import Annotated, Any, Final, cast
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from neople_timeline.errors import DataError
+from neople_timeline.models import Calendar, CharacterKey, to_instant
+from neople_timeline.neople.protocol import Answer, RawLine, Row
+from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
+
+NO_DATA: Final = b"null"
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+PYTHON_TYPES: Final = {pa.string(): str, pa.int32(): Int32, pa.bool_(): bool}
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """The ticket of an attempt that jumps levels."""
+
+    itemName: str | None = None  # noqa: N815 - the API's spelling
+
+
+_FIELDS: Final = {
+    column.source: PYTHON_TYPES[column.arrow] for column in PAYLOAD_COLUMNS if "." not in column.source
+}
+Payload = msgspec.defstruct(
+    "Payload",
+    [*((name, cast("type", kind | None), None) for name, kind in _FIELDS.items()), ("ticket", Ticket, Ticket())],
+    frozen=True,
+)
+_EMPTY: Final = Payload()
+_lines = msgspec.json.Decoder(RawLine)
+_answers = msgspec.json.Decoder(Answer, strict=False)
+_payloads = msgspec.json.Decoder(Payload, strict=False)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger says of a character-day: where its answer is and what it holds."""
+
+    day: date
+    bucket: int
+    character: CharacterKey
+    raw_key: str
+    events: int
+    digest: int
+
+
+@dataclass(frozen=True)
+class CharacterDay:
+    """A character's events of one day, and the character as it was when they were fetched."""
+
+    entry: Entry
+    answer: Answer
+    rows: list[Row]
+    collected_at: datetime
+
+
+def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
+    """Read a raw object: the first line and all pages of each chain in it."""
+    with zstandard.ZstdDecompressor().stream_reader(data) as stream, io.BufferedReader(stream, 1 << 20) as lines:
+        decoded = map(_lines.decode, lines)
+        for _, chain in groupby(decoded, lambda line: (line.server_id, line.character_id, line.start)):
+            pages = list(chain)
+            yield pages[0], [_answers.decode(page.body) for page in pages]
+
+
+def cut_days(
+    data: bytes, wanted: Mapping[tuple[str, str], Iterable[Entry]], calendar: Calendar
+) -> Iterator[CharacterDay]:
+    """Cut the chains of a raw object into the character-days that the ledger expects from it."""
+    for line, answers in read_chains(data):
+        entries = wanted.get((line.server_id, line.character_id), ())
+        for entry in entries:
+            window = calendar.window(entry.day, entry.day)
+            if not line.start <= window.start <= window.end <= line.end:
+                continue
+            rows = [row for answer in answers for row in answer.timeline.rows if window.start <= row.date <= window.end]
+            if len(rows) != entry.events:
+                raise DataError(
+                    f"{entry.raw_key} has {len(rows)} events of {'/'.join(entry.character)} on {entry.day}, "
+                    f"the ledger {entry.events}: collect the day again with `--again`"
+                )
+            yield CharacterDay(entry, answers[0], sorted(rows, key=_order), line.fetched_at)
+
+
+def _order(row: Row) -> tuple[str, int, bytes, str]:
+    return row.date, row.code, bytes(row.data), row.name
+
+
+class PartWriter:
+    """Gathers character-days of one day and bucket into two Parquet files in memory, some thousand events at a time."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.characters = 0
+        self._files = {table.name: io.BytesIO() for table in (EVENTS, CHARACTERS)}
+        self._writers = {
+            table.name: pq.ParquetWriter(self._files[table.name], table.schema, compression="zstd", compression_level=3)
+            for table in (EVENTS, CHARACTERS)
+        }
+
+    def add(self, days: list[CharacterDay]) -> None:
+        """Append character-days."""
+        self.characters += len(days)
+        self.events += sum(len(day.rows) for day in days)
+        self._writers["events"].write_table(make_events(days))
+        self._writers["characters"].write_table(make_characters(days))
+
+    def finish(self) -> dict[str, bytes]:
+        """Give the bytes of both files by table."""
+        for writer in self._writers.values():
+            writer.close()
+        return {name: file.getvalue() for name, file in self._files.items()}
+
+
+def make_events(days: list[CharacterDay]) -> pa.Table:
+    """Build `events`: one row per event, in the order of `days`, then by minute."""
+    rows = [row for day in days for row in day.rows]
+    payloads = [_read_payload(bytes(row.data)) for row in rows]
+    minutes = [row.date for row in rows]
+    columns: dict[str, Any] = {
+        **_repeat_keys(days),
+        "occurred_at": [_to_microseconds(minute) for minute in minutes],
+        "occurred_minute": minutes,
+        "ordinal": [ordinal for day in days for ordinal in _number(day.rows)],
+        "code": [row.code for row in rows],
+        "name": [row.name for row in rows],
+        **{column.name: list(map(_getter(column.source), payloads)) for column in PAYLOAD_COLUMNS},
+        "data": [None if row.data == NO_DATA else bytes(row.data).decode() for row in rows],
+    }
+    return pa.table([pa.array(columns[field.name], field.type) for field in EVENTS.schema], schema=EVENTS.schema)
+
+
+def make_characters(days: list[CharacterDay]) -> pa.Table:
+    """Build `characters`: one row per character-day, in the order of `days`."""
+    answers = [day.answer for day in days]
+    columns: dict[str, Any] = {
+        "day": [day.entry.day for day in days],
+        "server_id": [day.entry.character.server_id for day in days],
+        "character_id": [day.entry.character.character_id for day in days],
+        "collected_at": [day.collected_at.astimezone(UTC) for day in days],
+        "events": [day.entry.events for day in days],
+        "digest": [day.entry.digest for day in days],
+    }
+    for field in CHARACTERS.schema:
+        if field.name not in columns:
+            columns[field.name] = list(map(attrgetter(field.name), answers))
+    return pa.table([pa.array(columns[field.name], field.type) for field in CHARACTERS.schema], schema=CHARACTERS.schema)
+
+
+def group_by_part(days: Iterable[CharacterDay]) -> dict[tuple[date, int], list[CharacterDay]]:
+    """Sort character-days into the parts they belong to, each by server and character."""
+    parts: dict[tuple[date, int], list[CharacterDay]] = defaultdict(list)
+    for day in days:
+        parts[day.entry.day, day.entry.bucket].append(day)
+    return {part: sorted(found, key=lambda day: day.entry.character) for part, found in parts.items()}
+
+
+def _repeat_keys(days: list[CharacterDay]) -> dict[str, Any]:
+    places = [place for place, day in enumerate(days) for _ in day.rows]
+    indices = pa.array(places, pa.int32())
+    return {
+        "day": pa.array([day.entry.day for day in days], pa.date32()).take(indices),
+        "server_id": pa.array([day.entry.character.server_id for day in days], pa.string()).take(indices),
+        "character_id": pa.array([day.entry.character.character_id for day in days], pa.string()).take(indices),
+    }
+
+
+def _number(rows: list[Row]) -> Iterator[int]:
+    """Number the events of each minute from 0."""
+    minute, ordinal = "", 0
+    for row in rows:
+        ordinal = ordinal + 1 if row.date == minute else 0
+        minute = row.date
+        yield ordinal
+
+
+@lru_cache(maxsize=100_000)
+def _to_microseconds(minute: str) -> int:
+    return int(to_instant(minute).timestamp()) * 1_000_000
+
+
+def _getter(source: str) -> Callable[[Any], Any]:
+    return attrgetter(source)
+
+
+def _read_payload(data: bytes) -> Any:
+    if data == NO_DATA:
+        return _EMPTY
+    try:
+        return _payloads.decode(data)
+    except msgspec.ValidationError:
+        return _read_retyped(msgspec.json.decode(data))
+
+
+def _read_retyped(value: Any) -> Any:
+    """Read field by field a payload in which some have types of their own; those that make no sense stay empty."""
+    if not isinstance(value, dict):
+        return _EMPTY
+    fields = {name: _convert(value.get(name), kind) for name, kind in _FIELDS.items()}
+    return Payload(**fields, ticket=_convert(value.get("ticket"), Ticket) or Ticket())
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return None

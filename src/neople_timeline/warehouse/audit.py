@@ -1,0 +1,90 @@
+"""What PostgreSQL holds, for comparison with the lake; and the lists of what is owed, missing or orphaned."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import psycopg
+
+from neople_timeline.checks import EventText
+from neople_timeline.models import CharacterKey
+from neople_timeline.warehouse.load import Part
+
+
+@dataclass(frozen=True)
+class Owed:
+    """A character-day that is still to be collected, and why."""
+
+    day: date
+    character: CharacterKey
+    reason: str
+    attempts: int
+    next_try_at: datetime | None
+
+
+def stream_events(connection: psycopg.Connection, part: Part) -> Iterator[EventText]:
+    """Read a part's events, some thousand at a time."""
+    with connection.transaction(), connection.cursor("events") as cursor:
+        cursor.itersize = 20_000
+        cursor.execute(
+            "SELECT e.server_id, e.character_id, e.occurred_minute, e.code, e.name, e.data::text"
+            " FROM timeline.event e JOIN timeline.collection c ON c.day = e.day AND c.server_id = e.server_id"
+            " AND c.character_id = e.character_id WHERE e.day = %s AND c.day = %s AND c.bucket = %s",
+            (part.day, part.day, part.bucket),
+        )
+        yield from map(EventText._make, cursor)
+
+
+def count_strays(connection: psycopg.Connection, day: date) -> int:
+    """Count a day's events that belong to no character-day of the ledger."""
+    row = connection.execute(
+        "SELECT count(*) FROM timeline.event e WHERE day = %s AND NOT EXISTS (SELECT FROM timeline.collection c"
+        " WHERE c.day = %s AND c.server_id = e.server_id AND c.character_id = e.character_id AND raw_key IS NOT NULL)",
+        (day, day),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[CharacterKey]) -> None:
+    """Note that a part's character-days are proven, but for those that failed."""
+    connection.execute(
+        "UPDATE timeline.collection SET state = 'verified' WHERE day = %s AND bucket = %s AND state = 'loaded'"
+        " AND (server_id, character_id) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        (part.day, part.bucket, [key.server_id for key in failed], [key.character_id for key in failed]),
+    )
+
+
+def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
+    """Note when a whole day was proven."""
+    connection.execute("UPDATE timeline.day SET verified_at = clock_timestamp() WHERE day = %s", (day,))
+
+
+def list_owed(connection: psycopg.Connection, first: date | None = None, last: date | None = None) -> list[Owed]:
+    """List the character-days that are still to be collected."""
+    rows = connection.execute(
+        "SELECT day, server_id, character_id, coalesce(reason, 'not collected yet'), attempts, next_try_at"
+        " FROM timeline.collection WHERE state IN ('planned', 'owed')"
+        " AND day BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date) ORDER BY 1, 2, 3",
+        (first, last),
+    )
+    return [
+        Owed(day, CharacterKey(server, character), reason, attempts, next_try)
+        for day, server, character, reason, attempts, next_try in rows
+    ]
+
+
+def count_missing(connection: psycopg.Connection, days: Sequence[date]) -> int:
+    """Count the character-days whose character the API does not know."""
+    row = connection.execute(
+        "SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND state = 'missing'", (list(days),)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def list_orphans(connection: psycopg.Connection, day: date, raw_keys: Sequence[str]) -> list[str]:
+    """Pick from the raw objects of a day those that no character-day points to."""
+    rows = connection.execute(
+        "SELECT DISTINCT raw_key FROM timeline.collection WHERE day >= %s AND raw_key = ANY(%s)", (day, list(raw_keys))
+    )
+    known = {row[0] for row in rows}
+    return [key for key in raw_keys if key not in known]

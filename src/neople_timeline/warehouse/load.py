@@ -1,0 +1,152 @@
+"""Parts: the Parquet objects of a day and bucket, what they were made from, and their load into PostgreSQL."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import pgpq
+import psycopg
+import pyarrow as pa
+from pgpq.encoders import StringEncoderBuilder
+from pgpq.schema import Jsonb
+
+from neople_timeline.models import CharacterKey, Shard
+from neople_timeline.refine import Entry
+from neople_timeline.tables import CHARACTERS, EVENTS, Table
+
+PART_LOCK: Final = 710_520
+BATCH_ROWS: Final = 50_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a day and bucket; `version` 0 was never refined."""
+
+    day: date
+    bucket: int
+    buckets: int
+    version: int = 0
+    loaded_version: int | None = None
+    sources: str = ""
+    events_etag: str = ""
+    characters_etag: str = ""
+    events: int = 0
+    characters: int = 0
+
+
+def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
+    """List the parts of a shard, refined or not, by day and bucket."""
+    rows = connection.execute(
+        "SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),"
+        " coalesce(p.events_etag, ''), coalesce(p.characters_etag, ''), coalesce(p.events, 0), coalesce(p.characters, 0)"
+        " FROM timeline.day d CROSS JOIN generate_series(0, 15) AS b(bucket)"
+        " LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket"
+        " WHERE d.day = ANY(%s) AND b.bucket < d.buckets AND b.bucket %% %s = %s ORDER BY 1, 2",
+        (list(shard.days), shard.of, shard.index),
+    )
+    return [Part(*row) for row in rows]
+
+
+@contextmanager
+def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> Iterator[None]:
+    """Keep other runs from publishing the same parts; PostgreSQL lets go of them if this process dies."""
+    keys = [part.day.toordinal() * 16 + part.bucket for part in parts]
+    try:
+        for key in keys:
+            connection.execute("SELECT pg_advisory_lock(%s, %s)", (PART_LOCK, key))
+        yield
+    finally:
+        if not connection.broken:
+            for key in keys:
+                connection.execute("SELECT pg_advisory_unlock(%s, %s)", (PART_LOCK, key))
+
+
+def read_entries(connection: psycopg.Connection, part: Part) -> list[Entry]:
+    """Read what the ledger has landed for a part, in the order of its raw objects."""
+    rows = connection.execute(
+        "SELECT server_id, character_id, raw_key, events, digest FROM timeline.collection"
+        " WHERE day = %s AND bucket = %s AND raw_key IS NOT NULL ORDER BY raw_key, server_id, character_id",
+        (part.day, part.bucket),
+    )
+    return [
+        Entry(part.day, part.bucket, CharacterKey(server, character), raw_key, events, digest)
+        for server, character, raw_key, events, digest in rows
+    ]
+
+
+def record_part(connection: psycopg.Connection, part: Part) -> None:
+    """Record what a part's objects were made from."""
+    connection.execute(
+        "INSERT INTO timeline.part"
+        " (day, bucket, version, sources, events_etag, characters_etag, events, characters)"
+        " VALUES (%s, %s, 1, %s, %s, %s, %s, %s) ON CONFLICT (day, bucket) DO UPDATE SET"
+        " version = part.version + 1, sources = EXCLUDED.sources, events_etag = EXCLUDED.events_etag,"
+        " characters_etag = EXCLUDED.characters_etag, events = EXCLUDED.events, characters = EXCLUDED.characters,"
+        " refined_at = clock_timestamp()",
+        (part.day, part.bucket, part.sources, part.events_etag, part.characters_etag, part.events, part.characters),
+    )
+
+
+def replace_part(connection: psycopg.Connection, part: Part, events: pa.Table, characters: pa.Table) -> bool:
+    """Put a part's rows in the place of what PostgreSQL has of it, in one transaction.
+
+    Returns False, having changed nothing, if the part has been refined anew meanwhile.
+    """
+    with connection.transaction():
+        current = connection.execute(
+            "SELECT version FROM timeline.part WHERE day = %s AND bucket = %s FOR UPDATE", (part.day, part.bucket)
+        ).fetchone()
+        if current != (part.version,):
+            return False
+        if part.loaded_version is not None:
+            _delete_rows(connection, part)
+        _copy(connection, EVENTS, events)
+        _copy(connection, CHARACTERS, characters)
+        _mark_loaded(connection, part)
+    return True
+
+
+def _delete_rows(connection: psycopg.Connection, part: Part) -> None:
+    for table in (EVENTS, CHARACTERS):
+        connection.execute(
+            f"DELETE FROM timeline.{table.warehouse_name} AS t USING timeline.collection AS c"  # noqa: S608
+            " WHERE t.day = %s AND c.day = %s AND c.bucket = %s"
+            " AND c.server_id = t.server_id AND c.character_id = t.character_id",
+            (part.day, part.day, part.bucket),
+        )
+
+
+def _copy(connection: psycopg.Connection, table: Table, rows: pa.Table) -> None:
+    encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(rows.schema, _make_encoders(rows.schema, table))
+    names = ", ".join(column.name for column in table.columns)
+    statement = f"COPY timeline.{table.warehouse_name} ({names}) FROM STDIN WITH (FORMAT BINARY)"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows.to_batches(BATCH_ROWS):
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+
+
+def _make_encoders(schema: pa.Schema, table: Table) -> dict[str, Any]:
+    types = {column.name: column.sql for column in table.columns}
+    return {
+        field.name: StringEncoderBuilder.new_with_output(field, Jsonb())
+        if types[field.name] == "jsonb"
+        else pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field)
+        for field in schema
+    }
+
+
+def _mark_loaded(connection: psycopg.Connection, part: Part) -> None:
+    connection.execute(
+        "UPDATE timeline.part SET loaded_version = version WHERE day = %s AND bucket = %s", (part.day, part.bucket)
+    )
+    # Only what these rows hold: an answer that landed after the part was refined stays to be loaded.
+    connection.execute(
+        "UPDATE timeline.collection AS c SET state = 'loaded' FROM timeline.character AS k"
+        " WHERE c.day = %s AND c.bucket = %s AND c.state = 'landed' AND k.day = c.day AND k.server_id = c.server_id"
+        " AND k.character_id = c.character_id AND k.digest = c.digest AND k.events = c.events",
+        (part.day, part.bucket),
+    )
