@@ -1,0 +1,101 @@
+"""What the world is made of: codes, items, places and words, read once from catalogue.json."""
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from neople_timeline.sandbox.dice import hex_id
+
+FIRST_DAY = date(2017, 9, 21).toordinal()
+OATH_DAY = date(2026, 3, 26).toordinal()
+SLOTS = 4096
+UNKNOWN_CODE = 999
+
+Thing = TypeVar("Thing")
+
+WORDS: dict[str, Any] = json.loads(files("neople_timeline.sandbox").joinpath("catalogue.json").read_text("utf-8"))
+SERVERS: dict[str, str] = {server: name for server, name, _ in WORDS["servers"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code of the timeline with the opening of its row, `{"code":…,"name":…,"date":"`."""
+
+    code: int
+    payload: str
+    weight: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """A stretch of days with the same codes and items; each table has SLOTS entries, frequent things several times."""
+
+    first_day: int
+    codes: tuple[Code, ...]
+    items: tuple[str, ...]
+    oath_items: tuple[str, ...]
+
+
+def to_json(value: object) -> str:
+    """Compact JSON with Korean left as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def encode_item(name: str, rarity: str) -> str:
+    """The three item fields without braces; the id depends on the name alone."""
+    return to_json({"itemId": hex_id("item", name), "itemName": name, "itemRarity": rarity})[1:-1]
+
+
+def codes_on(day: int) -> dict[int, Code]:
+    """All 54 codes with the names they bore on that day."""
+    return {entry["code"]: _code_on(entry, day) for entry in WORDS["codes"]}
+
+
+def _code_on(entry: dict[str, Any], day: int) -> Code:
+    renamed = date.fromisoformat(entry["renamed_on"]).toordinal() if "renamed_on" in entry else 0
+    name = entry["former_name"] if day < renamed else entry["name"]
+    head = f'{{"code":{entry["code"]},"name":{to_json(name)},"date":"'
+    return Code(entry["code"], entry["payload"], entry["weight"], head)
+
+
+def _spread(weighted: list[tuple[Thing, int]]) -> tuple[Thing, ...]:
+    """SLOTS entries in which each thing has its share."""
+    total = sum(weight for _, weight in weighted)
+    slots: list[Thing] = []
+    reached = 0
+    for thing, weight in weighted:
+        reached += weight
+        slots.extend([thing] * (SLOTS * reached // total - len(slots)))
+    return tuple(slots)
+
+
+def _items(day: int, tails: list[str]) -> tuple[str, ...]:
+    since = max(start for start in WORDS["rarity_weights"] if date.fromisoformat(start).toordinal() <= day)
+    weighted = []
+    for rarity, weight in WORDS["rarity_weights"][since].items():
+        names = [f"{head} {tail}" for head in WORDS["item_heads"][rarity] for tail in tails]
+        weighted += [(encode_item(name, rarity), weight * 1000 // len(names)) for name in names]
+    return _spread(weighted)
+
+
+def _era(day: int) -> Era:
+    codes = [code for code in codes_on(day).values() if day >= OATH_DAY or not 550 <= code.code <= 557]
+    frequent = _spread([(code, code.weight) for code in codes if code.weight])
+    return Era(day, frequent, _items(day, WORDS["item_tails"]), _items(day, WORDS["oath_tails"]))
+
+
+_STARTS = sorted(
+    {FIRST_DAY, OATH_DAY}
+    | {date.fromisoformat(start).toordinal() for start in WORDS["rarity_weights"]}
+    | {date.fromisoformat(entry["renamed_on"]).toordinal() for entry in WORDS["codes"] if "renamed_on" in entry}
+)
+_ERAS = tuple(_era(start) for start in _STARTS)
+
+
+def era_on(day: int) -> Era:
+    """The era of a day from 2017-09-21 on."""
+    return _ERAS[bisect_right(_STARTS, day) - 1]
