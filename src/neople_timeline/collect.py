@@ -9,8 +9,9 @@ import asyncio
 import logging
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -25,7 +26,7 @@ from neople_timeline.lake import Lake, raw_prefix
 from neople_timeline.models import Calendar, Collected, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import Chain, Maintenance, RawLine, SlowDown, Unreadable
+from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, RawLine, SlowDown, Unreadable
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Claim, Landed
@@ -116,31 +117,59 @@ async def collect_shard(
     What fails for one character is recorded and passed over. Maintenance, an outage or a long "slow down" is RetryLater,
     a refused key StopCollecting; what was complete by then has been committed.
     """
+    worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
+    async with _open_client(settings, doors.permits, kind) as (client, renew):
+        collector = _Collector(settings.calendar, doors, shard, worker_id, client, progress)
+        try:
+            await _run_beside(collector.run(), collector.keep_alive(), renew(lambda: collector.wanted))
+        finally:
+            if not doors.ledger.broken:  # best effort: without it, the claims simply run out
+                ledger.finish_worker(doors.ledger, worker_id, collector.usage)
+    return collector.collected
+
+
+async def search_characters(
+    settings: Settings, connection: psycopg.Connection, server_id: str, name: str
+) -> list[FoundCharacter]:
+    """Find characters by their full name, within the limit that all on the key share."""
+    found: list[FoundCharacter] = []
+
+    async def search() -> None:
+        found.extend(await client.search(server_id, name))
+
+    async with _open_client(settings, connection, "daily") as (client, renew):
+        await _run_beside(search(), renew(lambda: 1))
+    return found
+
+
+Renew = Callable[[Callable[[], int]], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def _open_client(
+    settings: Settings, connection: psycopg.Connection, kind: str
+) -> AsyncIterator[tuple[Client, Renew]]:
+    """Open a client and the loop that must run beside it to keep it in permits; it is told how many are wanted."""
     pacer = Pacer()
     lease = PermitLease(settings, kind, pacer)
-
     # A thread of its own: permits never wait for the ledger.
     thread = ThreadPoolExecutor(1)
 
     async def slow_down(seconds: float) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, lease.slow_down, doors.permits, seconds)
+        await asyncio.get_running_loop().run_in_executor(thread, lease.slow_down, connection, seconds)
 
-    async def renew() -> None:
+    async def renew(wanted: Callable[[], int]) -> None:
         while True:
-            await asyncio.get_running_loop().run_in_executor(thread, lease.renew, doors.permits, collector.wanted)
+            await asyncio.get_running_loop().run_in_executor(thread, lease.renew, connection, wanted())
             await asyncio.sleep(RENEW_SECONDS)
 
-    worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
     async with Client(settings, Pace(pacer), slow_down) as client:
-        collector = _Collector(settings.calendar, doors, shard, worker_id, client, progress)
         try:
-            await _run_beside(collector.run(), collector.keep_alive(), renew())
+            yield client, renew
         finally:
-            # Best effort: without it, claims and permits simply run out.
-            if not (doors.permits.broken or doors.ledger.broken):
-                lease.give_back(doors.permits)
-                ledger.finish_worker(doors.ledger, worker_id, collector.usage)
-    return collector.collected
+            thread.shutdown()
+            if not connection.broken:  # best effort: without it, the permits simply run out
+                lease.give_back(connection)
 
 
 async def _run_beside(main: Coroutine[Any, Any, None], *companions: Coroutine[Any, Any, None]) -> None:
@@ -172,7 +201,7 @@ class _Collector:
         self._claims: asyncio.Queue[Claim] = asyncio.Queue()
         self._busy = 0
         self._more = True
-        self._batch = Batch()
+        self._batches: dict[int, Batch] = {}
         self._objects = 0
         self._landing = asyncio.Lock()
         self._started = time.monotonic()
@@ -195,7 +224,8 @@ class _Collector:
         """Claim, fetch and land until nothing is left that is open, due and not somebody else's."""
         while not self._stop:
             await asyncio.gather(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
-            await self._land_batch()
+            for bucket in list(self._batches):
+                await self._land_batch(bucket)
             others = await asyncio.to_thread(
                 ledger.count_claimed_by_others, self._doors.ledger, self._worker_id, self._shard
             )
@@ -261,9 +291,11 @@ class _Collector:
         else:
             self._failures = 0
             landed = digest_days(chain, claim.days, self._calendar)
-            self._batch.add(chain, landed, datetime.now(UTC))
-            if self._batch.is_full:
-                await self._land_batch()
+            # A batch per bucket, so that refining a bucket reads little else.
+            batch = self._batches.setdefault(claim.bucket, Batch())
+            batch.add(chain, landed, datetime.now(UTC))
+            if batch.is_full:
+                await self._land_batch(claim.bucket)
 
     def _window(self, claim: Claim) -> Window:
         return self._calendar.window(claim.days[0], claim.days[-1])
@@ -290,10 +322,8 @@ class _Collector:
         name = "missing" if state == "missing" else "owed"
         self.collected = replace(self.collected, **{name: getattr(self.collected, name) + len(claim.days)})
 
-    async def _land_batch(self) -> None:
-        batch, self._batch = self._batch, Batch()
-        if not batch.landed:
-            return
+    async def _land_batch(self, bucket: int) -> None:
+        batch = self._batches.pop(bucket)
         self._objects += 1
         day = min(one.day for one in batch.landed)
         key = f"{raw_prefix(day)}/worker-{self._worker_id:08}-{self._objects:06}.jsonl.zst"

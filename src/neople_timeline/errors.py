@@ -4,6 +4,7 @@ TimelineError
 ├── ConfigError       stop before any work: a setting, a file or an argument is wrong
 ├── StopCollecting    stop now: every further call to the API would fail too
 ├── RetryLater        come back after `seconds`; nothing is lost meanwhile
+│   └── NotOver       the day is still running
 ├── SkipCharacter     go on with the next character; this one is recorded with `reason`
 └── DataError         a promise about data is broken; publish nothing that depends on it
 
@@ -32,6 +33,10 @@ class RetryLater(TimelineError):  # noqa: N818 - named by what the caller does
     def __init__(self, message: str, *, seconds: float) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class NotOver(RetryLater):
+    """The day is still running, or its last events have not reached the API."""
 
 
 class SkipCharacter(TimelineError):  # noqa: N818 - named by what the caller does

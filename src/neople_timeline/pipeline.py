@@ -22,15 +22,19 @@ import uvloop
 
 from neople_timeline import collect
 from neople_timeline.checks import Disagreement, EventText, Tallies, Tally, compare_tallies, tally_events
-from neople_timeline.errors import ConfigError, DataError, RetryLater
+from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater
 from neople_timeline.lake import Lake, open_lake, part_key, raw_prefix
-from neople_timeline.models import FIRST_DAY_WITH_DATA, CharacterKey, Collected, Plan, Shard, days_between
+from neople_timeline.models import FIRST_DAY_WITH_DATA, CharacterKey, Collected, Plan, Shard, days_between, split_windows
+from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_part, read_chains
+from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import audit, ledger, load
+from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.load import Part
+from neople_timeline.warehouse.roster import Member
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +80,60 @@ class Verification:
         return not self.disagreements
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a backfill would take: character-days that are there, those that are not, and the requests for them."""
+
+    characters: int
+    there: int
+    pending: int
+    requests: int
+    """At least: one chain per character and gap of up to 90 days, one page each."""
+
+
+# roster -------------------------------------------------------------------------------------------------------------
+
+
+def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
+    """Put the characters of a CSV file on the roster; return what the file held and how many were new."""
+    roster = read_roster(data)
+    with _open_warehouse(settings) as connection:
+        added = members.add_members(connection, [Member(key, None) for key in roster.characters])
+        members.replace_rejects(connection, roster.rejects)
+    return roster, added
+
+
+def search_characters(settings: Settings, server_id: str, name: str) -> list[FoundCharacter]:
+    """Ask the API for the characters of a name, on one server or on `all`."""
+    with _open_warehouse(settings) as connection:
+        return uvloop.run(collect.search_characters(settings, connection, server_id, name))
+
+
+def add_members(settings: Settings, found: Sequence[Member]) -> int:
+    """Put characters on the roster; return how many were not there before."""
+    with _open_warehouse(settings) as connection:
+        return members.add_members(connection, found)
+
+
+def list_members(settings: Settings) -> list[Member]:
+    """List the roster."""
+    with _open_warehouse(settings) as connection:
+        return members.list_members(connection)
+
+
+def remove_members(settings: Settings, characters: Sequence[CharacterKey]) -> int:
+    """Take characters off the roster; what was collected of them stays."""
+    with _open_warehouse(settings) as connection:
+        return members.remove_members(connection, characters)
+
+
 # plan ---------------------------------------------------------------------------------------------------------------
 
 
 def plan_day(settings: Settings, day: date, *, again: bool = False, unfinished: bool = False) -> Plan:
     """Write the ledger rows of a day and of earlier days' due debts, and cut them into shards.
 
-    A day that is not over is RetryLater until it is, unless `unfinished`; it is then collected again once it is over.
+    A day that is not over is NotOver until it is, unless `unfinished`; it is then collected again once it is over.
     """
     _check_days(settings, day, day, unfinished=unfinished)
     with _open(settings) as (lake, connection):
@@ -106,6 +157,25 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
         return _make_plan(connection, days, days)
 
 
+def plan_debts(settings: Settings) -> Plan:
+    """Make everything that is owed due now, dead letters included, and cut it into shards."""
+    with _open_warehouse(settings) as connection:
+        days = ledger.make_debts_due(connection)
+        return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
+
+
+def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
+    """Tell what a backfill would take, without planning or asking anything."""
+    with _open_warehouse(settings) as connection:
+        characters, there, patterns = ledger.count_gaps(connection, first, last)
+    return Forecast(
+        characters,
+        there,
+        pending=sum(len(days) * count for days, count in patterns),
+        requests=sum(len(split_windows(days)) * count for days, count in patterns),
+    )
+
+
 def last_day(settings: Settings, now: datetime) -> date:
     """Name the newest day that is over at `now`."""
     return settings.calendar.last_over(now)
@@ -118,7 +188,7 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
     if now >= over_at:
         return
     if not unfinished:
-        raise RetryLater(
+        raise NotOver(
             f"{last} is not over: the game's day ends, and its last events reach the API, at {over_at:%Y-%m-%d %H:%M} UTC",
             seconds=(over_at - now).total_seconds(),
         )
@@ -289,6 +359,12 @@ def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     return Verification(tuple(days), checked, events, tuple(findings), tuple(owed), missing, tuple(orphans))
 
 
+def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:
+    """List what is still to be collected, by character-day and reason."""
+    with _open_warehouse(settings) as connection:
+        return audit.list_owed(connection, first, last)
+
+
 def _verify_part(
     settings: Settings, lake: Lake, connection: psycopg.Connection, part: Part, entries: list[Entry]
 ) -> list[Disagreement]:
@@ -341,11 +417,17 @@ def _read_texts(table: pa.Table) -> Iterator[EventText]:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
-    """Open both doors; a warehouse that goes away in the middle is RetryLater: what was committed stays."""
     lake = open_lake(settings)
+    with _open_warehouse(settings) as connection:
+        yield lake, connection
+
+
+@contextmanager
+def _open_warehouse(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Open the warehouse; one that goes away in the middle is RetryLater: what was committed stays."""
     try:
         with connect(settings) as connection:
-            yield lake, connection
+            yield connection
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RetryLater(f"PostgreSQL went away: {reason}", seconds=10) from None

@@ -30,6 +30,8 @@ class Claim:
 
     character: CharacterKey
     days: tuple[date, ...]
+    bucket: int
+    """Of the first day: claims of one bucket are landed together."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +172,17 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
         " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1 FROM chosen"
         "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
         f"  AND {_OPEN} AND {_DUE} AND {_FREE}"
-        " RETURNING c.server_id, c.character_id, c.day",
+        " RETURNING c.server_id, c.character_id, c.day, c.bucket",
         {"days": list(shard.days), "of": shard.of, "index": shard.index, "limit": limit, "me": worker_id},
     )
-    claimed: dict[CharacterKey, list[date]] = {}
-    for server_id, character_id, day in rows:
-        claimed.setdefault(CharacterKey(server_id, character_id), []).append(day)
-    return [Claim(character, run) for character, days in sorted(claimed.items()) for run in split_windows(days)]
+    claimed: dict[CharacterKey, dict[date, int]] = {}
+    for server_id, character_id, day, bucket in rows:
+        claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket
+    return [
+        Claim(character, run, buckets[run[0]])
+        for character, buckets in sorted(claimed.items())
+        for run in split_windows(buckets)
+    ]
 
 
 def count_claimed_by_others(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
@@ -241,3 +247,31 @@ def count_characters(connection: psycopg.Connection, days: Sequence[date]) -> in
         "SELECT count(DISTINCT (server_id, character_id)) FROM timeline.collection WHERE day = ANY(%s)", (list(days),)
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def make_debts_due(connection: psycopg.Connection) -> list[date]:
+    """Make everything owed due now and return its days; dead letters count as replayed."""
+    connection.execute("UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL")
+    connection.execute("UPDATE timeline.dead_letter SET replayed_at = clock_timestamp() WHERE replayed_at IS NULL")
+    rows = connection.execute(
+        "SELECT DISTINCT day FROM timeline.collection WHERE state IN ('planned', 'owed') ORDER BY day"
+    )
+    return [row[0] for row in rows]
+
+
+def count_gaps(
+    connection: psycopg.Connection, first: date, last: date
+) -> tuple[int, int, list[tuple[list[date], int]]]:
+    """Count the roster, its character-days that are settled, and how many characters lack which days."""
+    rows = connection.execute(
+        "WITH gap AS (SELECT r.server_id, r.character_id, array_agg(d::date ORDER BY d) FILTER (WHERE c.day IS NULL) AS days,"
+        "  count(c.day) AS there FROM timeline.roster r"
+        " CROSS JOIN generate_series(%(first)s::timestamp, %(last)s::timestamp, '1 day') AS d"
+        " LEFT JOIN timeline.collection c ON c.day = d::date AND c.server_id = r.server_id"
+        "  AND c.character_id = r.character_id AND c.state NOT IN ('planned', 'owed')"
+        "  AND c.day BETWEEN %(first)s AND %(last)s"
+        " GROUP BY 1, 2) SELECT days, count(*), sum(there) FROM gap GROUP BY days",
+        {"first": first, "last": last},
+    ).fetchall()
+    characters = sum(count for _, count, _ in rows)
+    return characters, int(sum(there for _, _, there in rows)), [(days, count) for days, count, _ in rows if days]

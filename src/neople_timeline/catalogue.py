@@ -1,0 +1,98 @@
+"""The marts as tables: what each answers, its grain and its columns, read from the header of its SQL file.
+
+    -- What one row says, and what to mind.
+    -- question: an example of what it answers
+    -- keys: day, item_rarity
+    -- day date: the game day
+    -- item_rarity text: rarity
+    -- drops bigint: items that dropped
+    SELECT …
+
+The first key is `day`, `week` or `month`: the period that a mart is replaced by. `keys` together name a row.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final, Literal, cast, get_args
+
+import pyarrow as pa
+
+from neople_timeline.tables import Column, Table
+
+Period = Literal["day", "week", "month"]
+
+ARROW_TYPES: Final = {
+    "date": pa.date32(),
+    "text": pa.string(),
+    "boolean": pa.bool_(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "double precision": pa.float64(),
+}
+COLUMN_LINE: Final = re.compile(rf"(?P<name>[a-z_]+) (?P<type>{'|'.join(ARROW_TYPES)}): (?P<meaning>.+)")
+
+VIEW_NAMES: Final = ("codes", "rarities", "drops", "last_phases", "clears")
+"""Definitions that several marts share, each after those it needs."""
+
+MART_NAMES: Final = (
+    "drops_by_day",
+    "activity_by_hour",
+    "clears_by_week",
+)
+"""Each mart after those it reads."""
+
+
+@dataclass(frozen=True)
+class Mart(Table):
+    """A table made by one SQL query; its `sql` reads `events`, `characters`, `days`, the views and earlier marts."""
+
+    question: str
+    keys: tuple[str, ...]
+    sql: str
+
+    @property
+    def period(self) -> Period:
+        """Name the column that says which day, week or month a row belongs to."""
+        return cast("Period", self.keys[0])
+
+
+@dataclass(frozen=True)
+class View:
+    """A shared definition; it is not stored."""
+
+    name: str
+    sql: str
+
+
+def parse_mart(name: str, text: str) -> Mart:
+    """Read a mart from its SQL text; a header that does not follow the form is a ValueError naming the mart."""
+    meaning: list[str] = []
+    columns: list[Column] = []
+    given = {"question": "", "keys": ""}
+    for line in _header(text):
+        label, _, value = line.partition(": ")
+        if found := COLUMN_LINE.fullmatch(line):
+            columns.append(Column(found["name"], ARROW_TYPES[found["type"]], found["type"], found["meaning"]))
+        elif label in given:
+            given[label] = value
+        else:
+            meaning.append(line)
+    keys = tuple(given["keys"].split(", "))
+    if keys[0] not in get_args(Period) or not set(keys) <= {column.name for column in columns} or not meaning:
+        raise ValueError(f"{name}.sql: the header needs a meaning, a question, keys (a period first) and columns")
+    return Mart(name, f"mart_{name}", " ".join(meaning), tuple(columns), given["question"], keys, text)
+
+
+def _header(text: str) -> list[str]:
+    lines = text.splitlines()
+    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    return [line.removeprefix("--").strip() for line in lines[:end]]
+
+
+def _read_sql(folder: str, name: str) -> str:
+    return resources.files("neople_timeline.marts").joinpath(folder, f"{name}.sql").read_text("utf-8")
+
+
+VIEWS: Final = tuple(View(name, _read_sql("views", name)) for name in VIEW_NAMES)
+MARTS: Final = tuple(parse_mart(name, _read_sql("sql", name)) for name in MART_NAMES)

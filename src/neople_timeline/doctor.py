@@ -1,0 +1,100 @@
+"""Is everything there that a run needs? Each part is tried for real, and what is wrong comes with how to mend it."""
+
+import smtplib
+import ssl
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit
+
+from neople_timeline import pipeline
+from neople_timeline.errors import TimelineError
+from neople_timeline.lake import open_lake
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse.connection import connect
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one part; `ok` is None for a part that is not used."""
+
+    part: str
+    ok: bool | None
+    message: str
+
+
+def examine(read: Callable[[], Settings]) -> list[Finding]:
+    """Read the settings and try every part that they name."""
+    try:
+        settings = read()
+    except TimelineError as error:
+        return [Finding("settings", ok=False, message=str(error))]
+    parts = {
+        "warehouse": (_try_warehouse, settings.warehouse_url, "WAREHOUSE_URL"),
+        "lake": (_try_lake, settings.lake_url, "LAKE_URL"),
+        "api": (_try_api, settings.neople_api_key and settings.warehouse_url, "NEOPLE_API_KEY (and WAREHOUSE_URL)"),
+        "mail": (_try_mail, settings.smtp_url, "SMTP_URL"),
+    }
+    findings = [Finding("settings", ok=True, message=_describe(settings))]
+    for part, (attempt, given, names) in parts.items():
+        if not given:
+            needed = part != "mail"
+            text = f"{names} not set" + ("" if needed else ": reports stay in the lake and are not mailed")
+            findings.append(Finding(part, ok=False if needed else None, message=text))
+            continue
+        try:
+            findings.append(Finding(part, ok=True, message=attempt(settings)))
+        except (TimelineError, OSError, smtplib.SMTPException) as error:
+            findings.append(Finding(part, ok=False, message=str(error) or type(error).__name__))
+    return findings
+
+
+def _describe(settings: Settings) -> str:
+    return (
+        f"API {settings.neople_api_url} at {settings.neople_api_rate:,} requests/s; days start at"
+        f" {settings.day_starts_at:%H:%M} in Korea; marts on {settings.marts_engine}"
+    )
+
+
+def _try_warehouse(settings: Settings) -> str:
+    with connect(settings) as connection:
+        version = connection.info.server_version // 10000
+    characters = len(pipeline.list_members(settings))
+    advice = "" if characters else ": fill it with `neople-timeline roster import FILE.csv` or `roster add`"
+    return f"PostgreSQL {version}, schema is up to date, {characters:,} characters on the roster{advice}"
+
+
+def _try_lake(settings: Settings) -> str:
+    lake = open_lake(settings)
+    lake.claim(settings.calendar)
+    key = f"doctor/{uuid.uuid4()}"
+    lake.put_new(key, b"neople-timeline doctor")
+    lake.get(key)
+    lake.delete([key])
+    return f"{settings.lake_url} can be written, read and deleted from"
+
+
+def _try_api(settings: Settings) -> str:
+    started = datetime.now(UTC)
+    pipeline.search_characters(settings, "all", "neople-timeline")
+    took = (datetime.now(UTC) - started).total_seconds()
+    return f"{settings.neople_api_url} answers and accepts the key ({took * 1000:.0f} ms)"
+
+
+def _try_mail(settings: Settings) -> str:
+    url = urlsplit(settings.smtp_url)
+    host, port = url.hostname or "localhost", url.port or (465 if url.scheme == "smtps" else 25)
+    context = ssl.create_default_context()
+    connection = (
+        smtplib.SMTP_SSL(host, port, timeout=10, context=context)
+        if url.scheme == "smtps"
+        else smtplib.SMTP(host, port, timeout=10)
+    )
+    with connection as smtp:
+        smtp.ehlo()
+        if url.scheme != "smtps" and smtp.has_extn("starttls"):
+            smtp.starttls(context=context)
+        if url.username:
+            smtp.login(unquote(url.username), unquote(url.password or ""))
+    return f"{host}:{port} accepts mail" + ("" if settings.report_to else "; but REPORT_TO is not set: nobody gets it")

@@ -1,0 +1,93 @@
+"""Whom to collect: reading roster files, and servers as people name them. Pure."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import SERVERS, CharacterKey
+
+HEADER = ("serverId", "characterId")
+_CHARACTER_ID = re.compile(r"[0-9a-f]{32}")
+_SERVER_ID = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line of a roster file that cannot be used."""
+
+    line_number: int
+    line: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Roster:
+    """What a roster file holds: each character once, in the file's order, and the lines that could not be used."""
+
+    characters: tuple[CharacterKey, ...]
+    rejects: tuple[Reject, ...]
+    repeated: int
+    """Lines that named a character once more."""
+
+
+def read_roster(data: bytes) -> Roster:
+    """Read a CSV with the header `serverId,characterId` (more columns are fine), in UTF-8 with or without BOM, or CP949.
+
+    Blank and repeated lines do no harm; a line that cannot be used is listed, and the others count. A file without the
+    header is a ConfigError.
+    """
+    lines = csv.reader(io.StringIO(_decode(data), newline=""))
+    places = _find_columns(next((line for line in lines if _has_text(line)), []))
+    characters: dict[CharacterKey, None] = {}
+    rejects: list[Reject] = []
+    repeated = 0
+    for line in lines:
+        if not _has_text(line):
+            continue
+        server, character = (line[place].strip() if place < len(line) else "" for place in places)
+        key = CharacterKey(find_server(server) or server, character.lower())
+        if reason := _find_fault(key):
+            rejects.append(Reject(lines.line_num, ",".join(line)[:200], reason))
+        elif key in characters:
+            repeated += 1
+        else:
+            characters[key] = None
+    return Roster(tuple(characters), tuple(rejects), repeated)
+
+
+def find_server(name: str) -> str | None:
+    """Find a server's id by its id or its Korean name; None if there is no such server."""
+    wanted = name.strip().lower()
+    return next((server_id for server_id, korean in SERVERS.items() if wanted in {server_id, korean}), None)
+
+
+def _decode(data: bytes) -> str:
+    for encoding in ("utf-8-sig", "cp949"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise ConfigError("the roster file is neither UTF-8 nor CP949 text: save it as CSV (UTF-8)")
+
+
+def _find_columns(header: list[str]) -> tuple[int, int]:
+    names = [name.strip().lower() for name in header]
+    try:
+        server, character = (names.index(name.lower()) for name in HEADER)
+    except ValueError:
+        raise ConfigError(f"the roster file's first line must be the header {','.join(HEADER)}") from None
+    return server, character
+
+
+def _has_text(line: list[str]) -> bool:
+    return any(cell.strip() for cell in line)
+
+
+def _find_fault(key: CharacterKey) -> str:
+    if not _SERVER_ID.fullmatch(key.server_id):
+        return f"the server must be one of {', '.join(SERVERS)}"
+    if not _CHARACTER_ID.fullmatch(key.character_id):
+        return "a character id has 32 digits 0-9 a-f"
+    return ""

@@ -1,0 +1,74 @@
+"""The roster in PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from neople_timeline.models import CharacterKey
+from neople_timeline.roster import Reject
+
+
+@dataclass(frozen=True)
+class Member:
+    """A character on the roster, by the name under which it was last seen."""
+
+    character: CharacterKey
+    name: str | None
+
+
+def add_members(connection: psycopg.Connection, members: Sequence[Member]) -> int:
+    """Put characters on the roster; return how many were not there before."""
+    with connection.transaction():
+        before = count_members(connection)
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE newcomer (server_id text, character_id text, name text) ON COMMIT DROP")
+            with cursor.copy("COPY newcomer FROM STDIN") as copy:
+                for member in members:
+                    copy.write_row((*member.character, member.name))
+            cursor.execute(
+                "INSERT INTO timeline.roster (server_id, character_id, name)"
+                " SELECT DISTINCT ON (server_id, character_id) server_id, character_id, name FROM newcomer"
+                " ON CONFLICT (server_id, character_id) DO UPDATE SET name = coalesce(EXCLUDED.name, roster.name)"
+            )
+        return count_members(connection) - before
+
+
+def count_members(connection: psycopg.Connection) -> int:
+    """Count the characters on the roster."""
+    row = connection.execute("SELECT count(*) FROM timeline.roster").fetchone()
+    return int(row[0]) if row else 0
+
+
+def list_members(connection: psycopg.Connection) -> list[Member]:
+    """List the roster, by server and character, with the newest name that the API told."""
+    rows = connection.execute(
+        "SELECT r.server_id, r.character_id, coalesce(seen.character_name, r.name) FROM timeline.roster r"
+        " LEFT JOIN LATERAL (SELECT character_name FROM timeline.character c WHERE c.server_id = r.server_id"
+        "  AND c.character_id = r.character_id AND c.day = (SELECT max(day) FROM timeline.day)) AS seen ON true"
+        " ORDER BY 1, 2"
+    )
+    return [Member(CharacterKey(server, character), name) for server, character, name in rows]
+
+
+def remove_members(connection: psycopg.Connection, characters: Sequence[CharacterKey]) -> int:
+    """Take characters off the roster and drop what is still owed of them; what was collected stays."""
+    keys = ([key.server_id for key in characters], [key.character_id for key in characters])
+    matching = "(server_id, character_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
+    with connection.transaction():
+        connection.execute(
+            "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL AND "  # noqa: S608
+            + matching,
+            keys,
+        )
+        return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}", keys).rowcount  # noqa: S608
+
+
+def replace_rejects(connection: psycopg.Connection, rejects: Sequence[Reject]) -> None:
+    """Remember the lines of the last roster file that could not be used, for the report."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM timeline.roster_reject")
+        cursor.executemany(
+            "INSERT INTO timeline.roster_reject VALUES (%s, %s, %s)",
+            [(reject.line_number, reject.line.replace("\x00", "\ufffd"), reject.reason) for reject in rejects],
+        )
