@@ -12,6 +12,7 @@ The first key is `day`, `week` or `month`: the period that a mart is replaced by
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final, Literal, cast, get_args
@@ -22,7 +23,7 @@ from neople_timeline.tables import Column, Table
 
 Period = Literal["day", "week", "month"]
 
-ARROW_TYPES: Final = {
+ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
     "date": pa.date32(),
     "text": pa.string(),
     "boolean": pa.bool_(),
@@ -45,7 +46,11 @@ MART_NAMES: Final = (
 
 @dataclass(frozen=True)
 class Mart(Table):
-    """A table made by one SQL query; its `sql` reads `events`, `characters`, `days`, the views and earlier marts."""
+    """A table made by one SQL query.
+
+    `sql` reads `events` and `characters`, `days` (each `day` with the `period` it is counted in), the shared views, and
+    earlier marts of the same kind of period.
+    """
 
     question: str
     keys: tuple[str, ...]

@@ -1,0 +1,44 @@
+"""Which days a mart has to read, and which of its periods it replaces, when some days have changed."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+import pyarrow as pa
+
+from neople_timeline.catalogue import Period
+from neople_timeline.models import days_between, week_of
+
+
+def period_of(day: date, period: Period) -> date:
+    """Name the day, week (by its Thursday) or month (by its first day) that a day belongs to."""
+    if period == "week":
+        return week_of(day)
+    return day.replace(day=1) if period == "month" else day
+
+
+def periods_of(days: Iterable[date], period: Period) -> tuple[date, ...]:
+    """Name the periods that the days touch, in order."""
+    return tuple(sorted({period_of(day, period) for day in days}))
+
+
+def days_covered(days: Iterable[date], period: Period) -> tuple[date, ...]:
+    """List every day of the periods that the days touch, in order."""
+    return tuple(day for start in periods_of(days, period) for day in days_between(start, _last_day(start, period)))
+
+
+def tabulate_days(days: Sequence[date], period: Period) -> pa.Table:
+    """Build the relation `days` that the marts join: each day with the day, week or month it is counted in."""
+    return pa.table(
+        {
+            "day": pa.array(days, pa.date32()),
+            "period": pa.array([period_of(day, period) for day in days], pa.date32()),
+        }
+    )
+
+
+def _last_day(start: date, period: Period) -> date:
+    if period == "week":
+        return start + timedelta(days=6)
+    if period == "month":
+        return (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return start
