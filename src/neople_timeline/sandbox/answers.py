@@ -71,17 +71,17 @@ class ApiError(Exception):
 
 
 def error_body(code: str, status: int) -> bytes:
-    """The body of an error answer."""
+    """Write the body of an error answer."""
     return to_json({"error": {"status": status, "code": code, "message": ERRORS[code][1]}}).encode()
 
 
 def list_servers() -> dict[str, Any]:
-    """The eight servers in their order."""
+    """List the eight servers in their order."""
     return {"rows": [{"serverId": server, "serverName": name} for server, name in SERVERS.items()]}
 
 
 def describe(character: Character, *, full: bool = True) -> dict[str, Any]:
-    """The fields of a character; the search leaves the last ones out."""
+    """Name the fields of a character; the search leaves the last three out."""
     short = {
         "serverId": character.server_id,
         "characterId": character.character_id,
@@ -100,20 +100,20 @@ def describe(character: Character, *, full: bool = True) -> dict[str, Any]:
 
 
 def envelope(character: Character, *, old: bool) -> dict[str, Any]:
-    """The fields around a timeline; before 2024 there was neither serverId nor fame."""
+    """Name the fields around a timeline; before 2024 there was neither serverId nor fame."""
     fields = describe(character)
     return {name: value for name, value in fields.items() if not (old and name in {"serverId", "fame"})}
 
 
 def describe_status(character: Character) -> dict[str, Any]:
-    """A character with made-up figures."""
+    """Show a character with made-up figures."""
     names = ("HP", "MP", "힘", "지능", "체력", "정신력", "물리 공격", "마법 공격", "공격 속도", "이동 속도")
     status = [{"name": name, "value": roll(character.character_id, name) % 900_000 / 10} for name in names]
     return describe(character) | {"status": status}
 
 
 def describe_equipment(character: Character) -> dict[str, Any]:
-    """A character with one made-up item in each place."""
+    """Show a character with one made-up item in each place."""
     equipment = []
     for place, slot in enumerate(SLOT_NAMES):
         rarity = ("레전더리", "에픽", "태초")[roll(character.character_id, slot) % 3]

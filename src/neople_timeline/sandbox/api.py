@@ -22,8 +22,10 @@ from neople_timeline.sandbox.catalogue import to_json
 from neople_timeline.sandbox.characters import Character
 from neople_timeline.sandbox.control import Control
 from neople_timeline.sandbox.delivery import deliver
-from neople_timeline.sandbox.faults import BYTES, INSTEAD, PAGES, Faults, Rule, refuse
+from neople_timeline.sandbox.faults import Faults
 from neople_timeline.sandbox.routes import Routes, name_route
+from neople_timeline.sandbox.rules import Rule
+from neople_timeline.sandbox.spoil import BYTES, INSTEAD, PAGES, refuse
 from neople_timeline.sandbox.switches import Switches
 from neople_timeline.sandbox.traffic import Stats
 from neople_timeline.sandbox.world import World
@@ -60,7 +62,9 @@ class Sandbox:
         self.faults = Faults(self.world)
         self.stats = Stats()
         self.control = Control(self.world, self.switches, self.faults, self.stats)
-        self._runner = web.ServerRunner(web.Server(self.handle, access_log=None))
+        self._runner = web.ServerRunner(
+            web.Server(self.handle, handler_cancellation=True, access_log=None), shutdown_timeout=0.5
+        )
 
     async def start(self) -> str:
         """Listen; the base URL without a slash at its end."""
@@ -87,7 +91,8 @@ class Sandbox:
             reply = refuse(error.code, self.switches)
             if error.code == "API002" and self.switches.retry_after:
                 reply.headers["Retry-After"] = self.switches.retry_after
-        self.stats.by_status[reply.status] += 1
+        if reply.breaks in {None, "reset_after"}:
+            self.stats.by_status[reply.status] += 1
         if reply.error:
             self.stats.by_error[reply.error] += 1
         return await deliver(request, reply)
@@ -102,8 +107,8 @@ class Sandbox:
 
     def _admit(self, request: web.BaseRequest, *, allowed: bool) -> None:
         key = request.headers.get("apikey")
-        if key is None and "apikey" in request.rel_url.query_string:
-            key = request.query.get("apikey")
+        if "apikey" in request.rel_url.query_string:
+            key = key or request.query.get("apikey")
             self.stats.keys_in_query += 1
         if not key:
             raise ApiError("API000")
@@ -123,7 +128,7 @@ class Sandbox:
         if route == "none":
             raise ApiError("DNF900")
         character_id = parts[3] if len(parts) > 3 else ""
-        rules = self.faults.striking(route, character_id) if self.faults.rules else []
+        rules = self.faults.striking(route, character_id) if self.faults.armed else []
         self.stats.by_fault.update(rule.fault for rule in rules)
         for rule in rules:
             if rule.fault in INSTEAD:
@@ -144,7 +149,7 @@ class Sandbox:
             self.stats.by_character[character.index] += 1
             if not rules:
                 self.stats.answer_timeline(request.path_qs)
-        if self.faults.rules:
+        if self.faults.armed:
             self.faults.spoil_head(answer)
         for rule in rules:
             if rule.fault in PAGES:
@@ -168,9 +173,16 @@ async def run(options: SandboxOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     sandbox = Sandbox(options)
-    url = await sandbox.start()
+    try:
+        url = await sandbox.start()
+    except OSError as error:
+        raise SystemExit(
+            f"cannot listen on {options.host} port {options.port}: {error}; --port 0 finds a free one"
+        ) from None
     if options.port_file:
-        options.port_file.write_text(url.rpartition(":")[2])
+        unfinished = options.port_file.with_suffix(".unfinished")
+        unfinished.write_text(url.rpartition(":")[2])
+        unfinished.replace(options.port_file)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # a pause would make arrivals look later than they were
     sys.stdout.write(f"sandbox API at {url} with {options.characters} characters\n")
@@ -193,7 +205,7 @@ def read_seconds(text: str) -> float:
 
 
 def read_options(arguments: list[str]) -> SandboxOptions:
-    """The options of a command line; the key may come from SANDBOX_API_KEY, where no process list shows it."""
+    """Read the options of a command line; the key may come from SANDBOX_API_KEY, where no process list shows it."""
     usual = SandboxOptions()
     parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.api", description=__doc__)
     parser.add_argument(

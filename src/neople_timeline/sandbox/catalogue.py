@@ -36,6 +36,7 @@ class Era:
 
     first_day: int
     codes: tuple[Code, ...]
+    heads: dict[int, str]
     items: tuple[str, ...]
     oath_items: tuple[str, ...]
 
@@ -46,13 +47,8 @@ def to_json(value: object) -> str:
 
 
 def encode_item(name: str, rarity: str) -> str:
-    """The three item fields without braces; the id depends on the name alone."""
+    """Write the three item fields without braces; the id depends on the name alone."""
     return to_json({"itemId": hex_id("item", name), "itemName": name, "itemRarity": rarity})[1:-1]
-
-
-def codes_on(day: int) -> dict[int, Code]:
-    """All 54 codes with the names they bore on that day."""
-    return {entry["code"]: _code_on(entry, day) for entry in WORDS["codes"]}
 
 
 def _code_on(entry: dict[str, Any], day: int) -> Code:
@@ -83,9 +79,11 @@ def _items(day: int, tails: list[str]) -> tuple[str, ...]:
 
 
 def _era(day: int) -> Era:
-    codes = [code for code in codes_on(day).values() if day >= OATH_DAY or not 550 <= code.code <= 557]
-    frequent = _spread([(code, code.weight) for code in codes if code.weight])
-    return Era(day, frequent, _items(day, WORDS["item_tails"]), _items(day, WORDS["oath_tails"]))
+    codes = [_code_on(entry, day) for entry in WORDS["codes"]]
+    current = [code for code in codes if day >= OATH_DAY or not 550 <= code.code <= 557]
+    frequent = _spread([(code, code.weight) for code in current if code.weight])
+    heads = {code.code: code.head for code in codes}
+    return Era(day, frequent, heads, _items(day, WORDS["item_tails"]), _items(day, WORDS["oath_tails"]))
 
 
 _STARTS = sorted(
@@ -97,5 +95,5 @@ _ERAS = tuple(_era(start) for start in _STARTS)
 
 
 def era_on(day: int) -> Era:
-    """The era of a day from 2017-09-21 on."""
+    """Find the era of a day from 2017-09-21 on."""
     return _ERAS[bisect_right(_STARTS, day) - 1]

@@ -13,12 +13,15 @@ HALF = (1 << 64) - 1
 ACCOUNTS = ((1, 2, 3, 6), (5, 4, 3), (1, 1, 4, 6), (12,), (2, 2, 8), (1, 3, 3, 5))
 """How twelve neighbouring indices are shared out to adventures."""
 SYLLABLES: str = WORDS["syllables"]
-SERVER_BY_DRAW = tuple(server for server, _, weight in WORDS["servers"] for _ in range(weight))
+SERVER_BY_DRAW: tuple[str, ...] = tuple(server for server, _, weight in WORDS["servers"] for _ in range(weight))
 
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """A character as it is now; `habit` (0–2) shapes its hours, `vigour` its events a day in tenths, `account` is the adventure's."""
+    """A character as it is now.
+
+    `habit` (0 to 2) shapes its hours, `vigour` its events a day in tenths; `account` is what its adventure shares.
+    """
 
     index: int
     character_id: str
@@ -51,14 +54,14 @@ class Population:
         self.character = lru_cache(maxsize=20_000)(self._build)
 
     def id_of(self, index: int) -> str:
-        """The id of an index: a Feistel permutation of 128 bits, so that ids look random and lead back."""
+        """Make the id of an index: a Feistel permutation of 128 bits, so that ids look random and lead back."""
         left, right = 0, index
         for key in self._keys:
             left, right = right, left ^ self._mix(key, right)
         return f"{left:016x}{right:016x}"
 
     def index_of(self, character_id: str) -> int | None:
-        """The index of an id, None if no character of this world has it."""
+        """Find the index of an id, None if no character of this world has it."""
         if len(character_id) != 32 or not set(character_id) <= set("0123456789abcdef"):
             return None
         left, right = int(character_id[:16], 16), int(character_id[16:], 16)
@@ -67,7 +70,7 @@ class Population:
         return right if left == 0 and right < self.count else None
 
     def find(self, server_id: str, character_id: str) -> Character | None:
-        """The character if it lives on that server and is not one of the missing."""
+        """Find the character if it lives on that server and is not one of the missing."""
         index = self.index_of(character_id)
         if index is None or index in self.missing:
             return None
@@ -79,7 +82,7 @@ class Population:
         return self._server(self._account(index))
 
     def name_of(self, index: int) -> str:
-        """Unique but for a few hostile names and a few that another server has too."""
+        """Name a character, uniquely but for a few hostile names and a few that another server has too."""
         chance = roll(self.seed, "name", index)
         if chance % 40 == 1:
             return str(WORDS["hostile"][chance // 40 % len(WORDS["hostile"])])

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -42,7 +42,7 @@ def read_span(world: World, parameters: Mapping[str, str]) -> tuple[int, int, ra
 
 
 def truth_of(world: World, index: int, start: int, end: int) -> str:
-    """A character's events from minute to minute, one line of JSON each, newest first."""
+    """Write a character's events from minute to minute, one line of JSON each, newest first."""
     population = world.population
     if index in population.missing:
         return ""
@@ -51,7 +51,7 @@ def truth_of(world: World, index: int, start: int, end: int) -> str:
 
 
 async def truth_lines(world: World, parameters: Mapping[str, str]) -> AsyncIterator[str]:
-    """The truth about a span, a piece at a time."""
+    """Tell the truth about a span, a piece at a time."""
     start, end, indices = read_span(world, parameters)
     yield ""
     for place, index in enumerate(indices):
@@ -78,8 +78,8 @@ async def count_truth(world: World, parameters: Mapping[str, str]) -> dict[str, 
         "events": codes.total(),
         "characters": len(indices),
         "missing": len(population.missing),
-        "byCode": {str(code): count for code, count in sorted(codes.items())},
-        "byCharacter": characters,
+        "by_code": {str(code): count for code, count in sorted(codes.items())},
+        "by_character": characters,
     }
 
 
@@ -87,17 +87,26 @@ class Control:
     """The control routes of one sandbox."""
 
     def __init__(self, world: World, switches: Switches, faults: Faults, stats: Stats) -> None:
-        """Reads and changes what the API itself works with."""
+        """Read and change what the API itself works with."""
         self.world = world
         self.switches = switches
         self.faults = faults
         self.stats = stats
+        self._levers: dict[tuple[str, str], Callable[[Mapping[str, str], bytes], object]] = {
+            ("GET", "/stats"): self._read_stats,
+            ("POST", "/stats/reset"): self._reset_stats,
+            ("GET", "/settings"): self._read_settings,
+            ("PUT", "/settings"): self._change_settings,
+            ("GET", "/faults"): self._read_faults,
+            ("PUT", "/faults"): self._change_faults,
+            ("DELETE", "/faults"): self._end_faults,
+        }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a control request; 400 with the reason for one that makes no sense."""
         try:
             return await self._answer(request)
-        except (RefusedError, TypeError, json.JSONDecodeError) as error:
+        except (RefusedError, json.JSONDecodeError) as error:
             return _say({"error": str(error)}, status=400)
         except ApiError:
             return _say({"error": "start and end are minutes like 2026-11-15 06:00 or 20261115T0600"}, status=400)
@@ -110,28 +119,37 @@ class Control:
                 return await _stream(request, "application/x-ndjson", truth_lines(self.world, request.query))
             case "GET", "/truth/counts":
                 return _say(await count_truth(self.world, request.query))
-            case "GET", "/stats":
-                return _say(self._read_stats(characters="characters" in request.query))
-            case "POST", "/stats/reset":
-                self.stats.reset()
-                return _say({})
-            case "GET", "/settings":
-                return _say(self.switches.as_json())
-            case "PUT", "/settings":
-                self.switches.change(json.loads(await request.read()))
-                return _say(self.switches.as_json())
-            case "GET", "/faults":
-                return _say([rule.as_json() for rule in self.faults.rules])
-            case ("PUT" | "DELETE") as method, "/faults":
-                self.faults.replace(json.loads(await request.read()) if method == "PUT" else [])
-                return _say([rule.as_json() for rule in self.faults.rules])
+            case method, path if (method, path) in self._levers:
+                return _say(self._levers[method, path](request.query, await request.read()))
         return _say({"error": f"there is no {request.method} {request.rel_url.path}"}, status=404)
 
-    def _read_stats(self, *, characters: bool) -> dict[str, Any]:
+    def _read_settings(self, _parameters: Mapping[str, str], _body: bytes) -> dict[str, Any]:
+        return self.switches.as_json()
+
+    def _change_settings(self, _parameters: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        self.switches.change(json.loads(body))
+        return self.switches.as_json()
+
+    def _read_faults(self, _parameters: Mapping[str, str], _body: bytes) -> list[dict[str, Any]]:
+        return [armed.as_json() for armed in self.faults.armed]
+
+    def _change_faults(self, parameters: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
+        self.faults.replace(json.loads(body))
+        return self._read_faults(parameters, body)
+
+    def _end_faults(self, parameters: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
+        self.faults.replace([])
+        return self._read_faults(parameters, body)
+
+    def _reset_stats(self, _parameters: Mapping[str, str], _body: bytes) -> dict[str, Any]:
+        self.stats.reset()
+        return {}
+
+    def _read_stats(self, parameters: Mapping[str, str], _body: bytes) -> dict[str, Any]:
         figures = self.stats.as_json(time.time_ns() - time.monotonic_ns())
-        if characters:
+        if "characters" in parameters:
             id_of = self.world.population.id_of
-            figures["byCharacter"] = {id_of(index): count for index, count in self.stats.by_character.items()}
+            figures["by_character"] = {id_of(index): count for index, count in self.stats.by_character.items()}
         return figures
 
 
@@ -147,7 +165,7 @@ async def _in_turn(lines: Iterator[str]) -> AsyncIterator[str]:
 
 
 async def _stream(request: web.BaseRequest, content_type: str, pieces: AsyncIterator[str]) -> web.StreamResponse:
-    """Send pieces in chunks of some 64 KB; the first piece is awaited before the headers go out, so that it can refuse."""
+    """Send pieces in chunks; the first is awaited before the headers go out, so that it can refuse."""
     gathered = [await anext(pieces)]
     response = web.StreamResponse(headers={"Content-Type": f"{content_type}; charset=utf-8"})
     await response.prepare(request)

@@ -10,7 +10,7 @@ Draws = tuple[int, ...]
 
 
 def roll(*parts: object) -> int:
-    """A number of 64 bits that depends on the parts alone."""
+    """Make a number of 64 bits that depends on the parts alone."""
     text = "|".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 

@@ -1,76 +1,15 @@
-"""Faults on demand: rules say which requests or characters go wrong, and how."""
+"""Faults on demand: which rules are in force, and which of them a request or a character falls under."""
 
-import re
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
-from neople_timeline.sandbox.answers import ERRORS, Reply, error_body
-from neople_timeline.sandbox.catalogue import UNKNOWN_CODE, to_json
 from neople_timeline.sandbox.characters import Character
-from neople_timeline.sandbox.dice import roll
-from neople_timeline.sandbox.switches import RefusedError, Switches
-from neople_timeline.sandbox.timeline import Answer, Position, first_position, make_cursor, step_back
-from neople_timeline.sandbox.world import Event, World, game_day_of, make_event, minute_text
+from neople_timeline.sandbox.rules import Armed, Rule, read_rule
+from neople_timeline.sandbox.spoil import BYTES, HEADS, INSTEAD, PAGES, WORLD
+from neople_timeline.sandbox.switches import RefusedError
+from neople_timeline.sandbox.timeline import Answer
+from neople_timeline.sandbox.world import Event, World
 
-HTML = "<!DOCTYPE html><html><body><h1>잠시 후 다시 시도해 주세요.</h1></body></html>".encode()
-WHOLE = 1 << 64
-RETYPED = re.compile(r'"(code|level|fame|channelNo|before|after|result|reinforce)":(\w+)')
-EXTRA = '"newField":{"list":[1,2.50,null],"number":12345678901234567890123}'
-
-
-@dataclass
-class Rule:
-    """One fault and when it strikes: after `after` matching requests, at most `times`, with a seeded probability.
-
-    With `each`, every character is counted for itself. `character` is an id; the other fields belong to single faults.
-    """
-
-    fault: str
-    character: str | None = None
-    route: str = "timeline"
-    probability: float = 1.0
-    times: int | None = None
-    after: int = 0
-    each: bool = False
-    code: str = "DNF999"
-    retry_after: str | int | None = None
-    retry_after_date: int | None = None
-    seconds: float = 3600.0
-    rows: int = 5
-    depth: int = 100_000
-    number: int = field(default=0, init=False)
-    matched: Counter[str] = field(default_factory=Counter, init=False)
-    struck: Counter[str] = field(default_factory=Counter, init=False)
-
-    def strikes(self, route: str, character_id: str, seed: int) -> bool:
-        """Whether this request goes wrong; counts it."""
-        if self.route not in {route, "*"} or self.character not in {None, character_id}:
-            return False
-        counted = character_id if self.each else ""
-        self.matched[counted] += 1
-        turn = self.matched[counted]
-        if turn <= self.after or (self.times is not None and self.struck[counted] >= self.times):
-            return False
-        if roll(seed, "fault", self.number, counted, turn) >= self.probability * WHOLE:
-            return False
-        self.struck[counted] += 1
-        return True
-
-    def chooses(self, character: Character, seed: int) -> bool:
-        """Whether a fault that changes the world changes this character: for good, whatever is asked."""
-        if self.character not in {None, character.character_id}:
-            return False
-        return roll(seed, "world", self.fault, character.index) < self.probability * WHOLE
-
-    def as_json(self) -> dict[str, Any]:
-        """The rule as it was given, and how often it struck."""
-        given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
-        changed = {name: value for name, value in given.items() if value != getattr(Rule, name, None)}
-        return changed | {"struck": self.struck.total()}
+NAMES = {*INSTEAD, *BYTES, *PAGES, *WORLD}
 
 
 class Faults:
@@ -79,262 +18,42 @@ class Faults:
     def __init__(self, world: World) -> None:
         """No faults at first."""
         self.world = world
-        self.seed = world.population.seed
-        self.rules: list[Rule] = []
+        self.armed: list[Armed] = []
 
     def replace(self, wanted: Any) -> None:
         """Put these rules, a JSON list of objects, in the place of those before."""
         if not isinstance(wanted, list):
             raise RefusedError("faults are a JSON list of rules")
         rules = [read_rule(entry) for entry in wanted]
-        for number, rule in enumerate(rules):
-            rule.number = number
-        self.rules = rules
-        durable = [rule for rule in rules if rule.fault in WORLD]
-        self.world.alter(self._alter if durable else None)
+        for rule in rules:
+            _check(rule)
+        self.armed = [Armed(rule, number, self.world.population.seed) for number, rule in enumerate(rules)]
+        self.world.alter(self._alter if any(rule.fault in WORLD for rule in rules) else None)
 
     def striking(self, route: str, character_id: str) -> list[Rule]:
-        """The rules that this request falls under."""
-        return [rule for rule in self.rules if rule.fault not in WORLD and rule.strikes(route, character_id, self.seed)]
+        """Find the rules that this request falls under."""
+        return [
+            armed.rule for armed in self.armed if armed.rule.fault not in WORLD and armed.strikes(route, character_id)
+        ]
 
     def spoil_head(self, answer: Answer) -> None:
         """Let the envelope show what the faults that change the world do to a character."""
-        for rule in self.rules:
-            if rule.fault in HEADS and rule.chooses(self.world.population.character(answer.query.index), self.seed):
-                answer.head = HEADS[rule.fault](answer.head)
+        character = self.world.population.character(answer.query.index)
+        for armed in self.armed:
+            if armed.rule.fault in HEADS and armed.chooses(character):
+                answer.head = HEADS[armed.rule.fault](answer.head)
 
     def _alter(self, character: Character, day: int, events: list[Event]) -> list[Event]:
-        for rule in self.rules:
-            if rule.fault in WORLD and rule.chooses(character, self.seed):
-                events = WORLD[rule.fault](day, events)
+        for armed in self.armed:
+            if armed.rule.fault in WORLD and armed.chooses(character):
+                events = WORLD[armed.rule.fault](day, events)
         return events
 
 
-def read_rule(entry: Any) -> Rule:
-    """A rule from JSON; refused with the reason if it cannot be meant."""
-    names = {each.name for each in fields(Rule) if each.init}
-    if not isinstance(entry, dict) or "fault" not in entry or not set(entry) <= names:
-        raise RefusedError(
-            f"a rule is an object with a fault and any of {', '.join(sorted(names - {'fault'}))}: {entry!r}"
-        )
-    rule = Rule(**entry)
+def _check(rule: Rule) -> None:
     if rule.fault not in NAMES:
         raise RefusedError(f"no fault {rule.fault!r}; there are {', '.join(sorted(NAMES))}")
     if rule.fault in WORLD and (rule.times is not None or rule.after or rule.each):
         raise RefusedError(f"{rule.fault} changes the world for good: it takes no times, after or each")
     if rule.fault in PAGES and rule.route != "timeline":
         raise RefusedError(f"{rule.fault} spoils timelines only")
-    if rule.code not in ERRORS:
-        raise RefusedError(f"no error code {rule.code!r}; there are {', '.join(ERRORS)}")
-    return rule
-
-
-# Faults that answer something else.
-
-
-def refuse(code: str, switches: Switches) -> Reply:
-    """An error answer of the API."""
-    status = switches.status_of(code)
-    return Reply(status, error_body(code, status), error=code)
-
-
-def _status_500(_rule: Rule, switches: Switches) -> Reply:
-    return refuse("DNF999", switches)
-
-
-def _error(rule: Rule, switches: Switches) -> Reply:
-    return refuse(rule.code, switches)
-
-
-def _error_200(rule: Rule, switches: Switches) -> Reply:
-    return Reply(200, error_body(rule.code, switches.status_of(rule.code)))
-
-
-def _too_many(rule: Rule, switches: Switches) -> Reply:
-    reply = refuse("API002", switches)
-    if rule.retry_after_date is not None:
-        moment = datetime.now(UTC) + timedelta(seconds=rule.retry_after_date)
-        reply.headers["Retry-After"] = format_datetime(moment, usegmt=True)
-    elif rule.retry_after is not None:
-        reply.headers["Retry-After"] = str(rule.retry_after)
-    return reply
-
-
-def _maintenance(_rule: Rule, switches: Switches) -> Reply:
-    return refuse("DNF980", switches)
-
-
-def _missing_character(_rule: Rule, switches: Switches) -> Reply:
-    return refuse("DNF001", switches)
-
-
-def _html_200(_rule: Rule, _switches: Switches) -> Reply:
-    return Reply(200, HTML, content_type="text/html")
-
-
-def _empty_200(_rule: Rule, _switches: Switches) -> Reply:
-    return Reply(200, b"")
-
-
-# Faults of the connection, and of the answer's bytes.
-
-
-def _break(rule: Rule, reply: Reply) -> None:
-    reply.breaks = rule.fault
-    reply.seconds = rule.seconds
-
-
-def _cut_json(_rule: Rule, reply: Reply) -> None:
-    reply.body = reply.body[: len(reply.body) // 2]
-
-
-# Faults of a page.
-
-
-def _end(answer: Answer, variant: int) -> Position:
-    return Position(game_day_of(answer.query.start) - 1, 0, variant)
-
-
-def _cursor_repeats(_rule: Rule, world: World, answer: Answer) -> None:
-    again = _end(answer, 1) if answer.position == first_position(answer.query) else answer.position
-    if answer.cursor is None or again == answer.position:
-        answer.cursor = make_cursor(answer.query, again, world.population.seed)
-
-
-def _cursor_cycles(_rule: Rule, world: World, answer: Answer) -> None:
-    here = answer.position
-    if here == first_position(answer.query):
-        here = answer.next or _end(answer, 0)
-    turned = Position(here.day, here.offset, 2 if here.variant == 1 else 1)
-    answer.cursor = make_cursor(answer.query, turned, world.population.seed)
-
-
-def _cursor_endless(_rule: Rule, world: World, answer: Answer) -> None:
-    if answer.cursor is None:
-        further = _end(answer, answer.position.variant + 1)
-        answer.cursor = make_cursor(answer.query, further, world.population.seed)
-
-
-def _rows_overlap(rule: Rule, world: World, answer: Answer) -> None:
-    back = step_back(world, answer.query, answer.position, rule.rows)
-    if answer.cursor is not None and back is not None:
-        answer.cursor = make_cursor(answer.query, back, world.population.seed)
-
-
-def _rows_outside_window(_rule: Rule, _world: World, answer: Answer) -> None:
-    stray = '{{"code":209,"name":"레기온 클리어","date":"{}","data":{{"regionName":"창밖"}}}}'
-    minutes = (answer.query.end + 1, answer.query.start - 1)
-    late, early = (stray.format(minute_text(minute)) for minute in minutes)
-    answer.rows = [late, *(answer.rows or []), early]
-
-
-def _rows_unsorted(rule: Rule, _world: World, answer: Answer) -> None:
-    rows = answer.rows or []
-    answer.rows = [rows[place] for place in sorted(range(len(rows)), key=lambda place: roll(rule.number, place))]
-
-
-def _rows_null(_rule: Rule, _world: World, answer: Answer) -> None:
-    answer.rows = None
-
-
-def _timeline_null(_rule: Rule, _world: World, answer: Answer) -> None:
-    answer.has_timeline = False
-
-
-def _inject(answer: Answer, fragment: str) -> None:
-    """Put a field into the first row that has data, or into the envelope if there is none."""
-    for place, row in enumerate(answer.rows or []):
-        if answer.rows and '"data":{' in row:
-            answer.rows[place] = row.replace('"data":{', f'"data":{{{fragment},', 1)
-            return
-    answer.head = f"{{{fragment},{answer.head[1:]}"
-
-
-def _nan(_rule: Rule, _world: World, answer: Answer) -> None:
-    _inject(answer, '"ratio":NaN')
-
-
-def _duplicate_keys(_rule: Rule, _world: World, answer: Answer) -> None:
-    _inject(answer, '"nickName":"하나","nickName":"둘"')
-
-
-def _lone_surrogate(_rule: Rule, _world: World, answer: Answer) -> None:
-    _inject(answer, r'"nickName":"반쪽\ud83d"')
-
-
-def _deep_nesting(rule: Rule, _world: World, answer: Answer) -> None:
-    _inject(answer, f'"nested":{"[" * rule.depth}{"]" * rule.depth}')
-
-
-# Faults that change the world, and so the truth.
-
-
-def _unknown_code(day: int, events: list[Event]) -> list[Event]:
-    head = f'{{"code":{UNKNOWN_CODE},"name":"새로운 기록","date":"'
-    data = to_json({"novelty": "처음 보는 것", "nested": {"list": [1, 2.5, None]}})
-    return [*events, make_event(day, 720, UNKNOWN_CODE, head, data)]
-
-
-def _with_field(event: Event, fragment: str) -> Event:
-    return event._replace(row=event.row.replace('"data":{', f'"data":{{{fragment},', 1))
-
-
-def _nul(_day: int, events: list[Event]) -> list[Event]:
-    return [_with_field(event, r'"nickName":"이름\u0000끝"') for event in events]
-
-
-def _extra_fields(_day: int, events: list[Event]) -> list[Event]:
-    return [_with_field(event, EXTRA) for event in events]
-
-
-def _retype(text: str) -> str:
-    return RETYPED.sub(r'"\1":"\2"', text)
-
-
-def _retyped_fields(_day: int, events: list[Event]) -> list[Event]:
-    return [event._replace(row=_retype(event.row)) for event in events]
-
-
-INSTEAD: dict[str, Callable[[Rule, Switches], Reply]] = {
-    "status_500": _status_500,
-    "error": _error,
-    "error_200": _error_200,
-    "too_many": _too_many,
-    "maintenance": _maintenance,
-    "missing_character": _missing_character,
-    "html_200": _html_200,
-    "empty_200": _empty_200,
-}
-BYTES: dict[str, Callable[[Rule, Reply], None]] = {
-    "reset_before": _break,
-    "reset_in_body": _break,
-    "reset_after": _break,
-    "timeout": _break,
-    "cut_json": _cut_json,
-}
-PAGES: dict[str, Callable[[Rule, World, Answer], None]] = {
-    "cursor_repeats": _cursor_repeats,
-    "cursor_cycles": _cursor_cycles,
-    "cursor_endless": _cursor_endless,
-    "rows_overlap": _rows_overlap,
-    "rows_outside_window": _rows_outside_window,
-    "rows_unsorted": _rows_unsorted,
-    "rows_null": _rows_null,
-    "timeline_null": _timeline_null,
-    "nan": _nan,
-    "duplicate_keys": _duplicate_keys,
-    "lone_surrogate": _lone_surrogate,
-    "deep_nesting": _deep_nesting,
-}
-WORLD: dict[str, Callable[[int, list[Event]], list[Event]]] = {
-    "unknown_code": _unknown_code,
-    "nul": _nul,
-    "extra_fields": _extra_fields,
-    "retyped_fields": _retyped_fields,
-}
-HEADS: dict[str, Callable[[str], str]] = {
-    "nul": lambda head: head.replace('"characterName":"', r'"characterName":"\u0000', 1),
-    "extra_fields": lambda head: f"{head},{EXTRA}",
-    "retyped_fields": _retype,
-}
-NAMES = {*INSTEAD, *BYTES, *PAGES, *WORLD}

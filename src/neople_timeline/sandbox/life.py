@@ -1,4 +1,4 @@
-"""What happens once in a character's life: its creation, job advances, level caps and new names (codes 101–105)."""
+"""What happens once in a character's life: its creation, job advances, level caps and new names (codes 101 to 105)."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Milestone(NamedTuple):
 
 
 def milestones_on(population: Population, character: Character, day: int) -> list[Milestone]:
-    """What a day of this character holds besides its play."""
+    """Tell what a day of this character holds besides its play."""
     happened = _growth_on(population.seed, character, day)
     happened += _rename_on(population, 102, character.index, character.name, day)
     happened += _rename_on(population, 105, character.account, character.adventure, day)

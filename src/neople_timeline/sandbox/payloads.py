@@ -1,6 +1,6 @@
 """The `data` of a row by its code: each builder turns one event's draws into JSON text.
 
-Seven draws are free (0–6): the last one decides the order of the keys and whether a false boolean is left out.
+Seven draws are free (0 to 6): the last one decides the order of the keys and whether a false boolean is left out.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ def _quoted(key: str) -> tuple[str, ...]:
 
 
 CHANNELS, DUNGEONS, REGIONS, NPCS = (_quoted(key) for key in ("channels", "dungeons", "regions", "npcs"))
-PARTIES = _quoted("parties") * 8 + _quoted("hostile")[:16]
+PARTIES = _quoted("parties") * 64 + _quoted("hostile")
 UPGRADES, SOURCES, BEASTS, GRADES = (_quoted(key) for key in ("upgrades", "obtained_from", "beasts", "arena_grades"))
 TICKETS = tuple(to_json({"itemId": hex_id("ticket", name), "itemName": name}) for name in WORDS["tickets"])
 
 
 def _raids() -> tuple[tuple[str, ...], ...]:
-    """The opening fields of each raid's rows, one per phase."""
+    """Write the opening fields of each raid's rows, one per phase."""
     raids = []
     for (name,), modes, phases in WORDS["raids"]:
         for mode in modes or [None]:
@@ -46,17 +46,17 @@ def flag(name: str, *, value: bool, draw: int) -> str:
 
 
 def item(era: Era, draws: Draws) -> str:
-    """The three item fields."""
+    """Write the three item fields."""
     return era.items[draws[0] % SLOTS]
 
 
 def oath(era: Era, draws: Draws) -> str:
-    """The three fields of an oath item."""
+    """Write the three fields of an oath item."""
     return era.oath_items[draws[0] % SLOTS]
 
 
 def joined(first: str, second: str, draw: int) -> str:
-    """An object of both parts, now and then the other way round."""
+    """Join both parts in an object, now and then the other way round."""
     return f"{{{second},{first}}}" if draw & 7 == 7 else f"{{{first},{second}}}"
 
 

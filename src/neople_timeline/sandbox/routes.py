@@ -34,7 +34,7 @@ ROUTES = {
 
 
 def name_route(parts: list[str]) -> str:
-    """The name of the route that a path below /df leads to; DNF900 for a path that leads nowhere."""
+    """Name the route that a path below /df leads to; DNF900 for a path that leads nowhere."""
     match parts:
         case ["servers"]:
             return "servers"
@@ -57,7 +57,7 @@ class Routes:
         self._head = lru_cache(maxsize=20_000)(self._encode_head)
 
     def find(self, server_id: str, character_id: str) -> Character:
-        """The character; DNF000 or DNF001 if there is none."""
+        """Find the character; DNF000 or DNF001 if there is none."""
         if server_id not in SERVERS:
             raise ApiError("DNF000")
         character = self.world.population.find(server_id, character_id)
@@ -75,7 +75,7 @@ class Routes:
         return Answer(self._head(character.index, switches.old_envelope), query, position, page.next, rows, cursor)
 
     def about(self, route: str, character: Character) -> dict[str, Any]:
-        """A character's own page, status or equipment."""
+        """Show a character's own page, status or equipment."""
         if route == "status":
             return describe_status(character)
         return describe_equipment(character) if route == "equipment" else describe(character)
@@ -120,7 +120,7 @@ class Routes:
         for index in range(population.count):
             if index % BREATH == 0:
                 await asyncio.sleep(0)
-            if index not in population.missing and server_id in {"all", population.server_of(index)}:
+            if index not in population.missing and (server_id == "all" or server_id == population.server_of(index)):
                 yield index
 
     def _has_job(self, index: int, parameters: Mapping[str, str]) -> bool:

@@ -33,7 +33,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page begins: a game day and how many of its chosen events were shown; `variant` only tells cursors apart."""
+    """Where a page begins: a game day, how many of its events were shown; `variant` only tells cursors apart."""
 
     day: int
     offset: int
@@ -50,7 +50,7 @@ class Page:
 
 @dataclass(slots=True)
 class Answer:
-    """A timeline answer before it becomes bytes, so that faults can spoil any part of it; `head` lacks its last brace."""
+    """A timeline answer before it becomes bytes, so that faults can spoil any part; `head` lacks its last brace."""
 
     head: str
     query: Query
@@ -61,7 +61,7 @@ class Answer:
     has_timeline: bool = True
 
     def encode(self) -> bytes:
-        """The body."""
+        """Write the body."""
         if not self.has_timeline:
             return f'{self.head},"timeline":null}}'.encode()
         dates = f'"date":{{"start":"{minute_text(self.query.start)}","end":"{minute_text(self.query.end)}"}}'
@@ -72,7 +72,7 @@ class Answer:
 
 @lru_cache(maxsize=1024)
 def read_minute(text: str) -> int:
-    """A date of either format as minutes since year 1; DNF006 for anything else."""
+    """Read a date of either format as minutes since year 1; DNF006 for anything else."""
     form = DATE_FORMATS.get(len(text))
     try:
         moment = datetime.strptime(text, form or "")  # noqa: DTZ007  the API's dates carry no offset
@@ -96,7 +96,7 @@ def read_window(parameters: Mapping[str, str], now: datetime) -> tuple[int, int]
 
 
 def read_limit(text: str | None, default: int, most: int, *, clamp: bool) -> int:
-    """A limit; outside of 1..most it is clamped or refused (the real API's choice is unknown)."""
+    """Read a limit; outside of 1..most it is clamped or refused (the real API's choice is unknown)."""
     if text is None:
         return default
     if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
@@ -108,7 +108,7 @@ def read_limit(text: str | None, default: int, most: int, *, clamp: bool) -> int
 
 
 def read_codes(text: str | None) -> int:
-    """The mask of a comma list of codes; codes that do not exist match nothing."""
+    """Make the mask of a comma list of codes; codes that do not exist match nothing."""
     if not text:
         return ALL_CODES
     wanted = text.split(",")
@@ -120,7 +120,7 @@ def read_codes(text: str | None) -> int:
 def read_query(
     parameters: Mapping[str, str], index: int, now: datetime, *, seed: int, clamp: bool
 ) -> tuple[Query, Position]:
-    """A request's meaning; with a cursor, the first request's limit, codes and dates apply."""
+    """Read a request's meaning; with a cursor, the first request's limit, codes and dates apply."""
     cursor = parameters.get("next")
     if cursor:
         return read_cursor(cursor, index, seed)
@@ -136,7 +136,7 @@ def first_position(query: Query) -> Position:
 
 
 def make_cursor(query: Query, position: Position, seed: int) -> str:
-    """The whole query and the position, sealed; 160 or 192 hex characters, the same length along a chain."""
+    """Seal the whole query and the position; 160 or 192 hex characters, the same length along a chain."""
     plain = _CURSOR.pack(
         query.index, query.start, query.end, query.limit, query.codes, position.day, position.offset, position.variant
     )
@@ -146,7 +146,7 @@ def make_cursor(query: Query, position: Position, seed: int) -> str:
 
 
 def read_cursor(text: str, index: int, seed: int) -> tuple[Query, Position]:
-    """What a cursor holds; DNF901 if it was not made here or belongs to another character."""
+    """Read what a cursor holds; DNF901 if it was not made here or belongs to another character."""
     try:
         sealed = bytes.fromhex(text)
     except ValueError:
@@ -162,13 +162,13 @@ def read_cursor(text: str, index: int, seed: int) -> tuple[Query, Position]:
 
 
 def _veil(text: bytes, key: bytes) -> bytes:
-    """The text under a key stream; twice gives the text back."""
+    """Put the text under a key stream; twice gives the text back."""
     stream = hashlib.shake_128(key).digest(len(text))
     return (int.from_bytes(text) ^ int.from_bytes(stream)).to_bytes(len(text))
 
 
 def choose(world: World, query: Query, day: int) -> tuple[Event, ...]:
-    """The events of a game day that the query asks for."""
+    """Choose the events of a game day that the query asks for."""
     events = world.block(query.index, day)
     if query.codes != ALL_CODES:
         events = tuple(event for event in events if query.codes >> CODE_PLACES.get(event.code, 63) & 1)
@@ -178,9 +178,9 @@ def choose(world: World, query: Query, day: int) -> tuple[Event, ...]:
 
 
 def read_page(world: World, query: Query, position: Position, *, full_page_goes_on: bool = False) -> Page:
-    """The rows from a position on, newest first.
+    """Read the rows from a position on, newest first.
 
-    When the last page is exactly full, the next position is None or, with full_page_goes_on, one more page that is empty.
+    After a last page that is exactly full there is nothing or, with full_page_goes_on, one more page that is empty.
     """
     shown: list[Event] = []
     offset = position.offset

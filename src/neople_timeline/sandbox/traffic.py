@@ -66,21 +66,21 @@ class Stats:
         self.answered.add(mark)
 
     def as_json(self, clock_offset: int) -> dict[str, Any]:
-        """The figures; clock_offset turns the monotonic clock into time since 1970, in nanoseconds."""
+        """Show the figures; clock_offset turns the monotonic clock into time since 1970, in nanoseconds."""
         spans = None if self.first is None else (self.last - self.first) / SECOND
         return {
             "requests": self.requests,
             "violations": self.violations,
-            "peakPerSecond": self.window.peak,
-            "keysInQuery": self.keys_in_query,
-            "byStatus": {str(status): count for status, count in sorted(self.by_status.items())},
-            "byError": dict(sorted(self.by_error.items())),
-            "byRoute": dict(sorted(self.by_route.items())),
-            "byFault": dict(sorted(self.by_fault.items())),
-            "timelineDistinct": len(self.answered),
-            "timelineRepeated": self.repeated,
-            "firstAt": None if self.first is None else _instant(self.first + clock_offset),
-            "lastAt": None if self.first is None else _instant(self.last + clock_offset),
+            "peak_per_second": self.window.peak,
+            "keys_in_query": self.keys_in_query,
+            "by_status": {str(status): count for status, count in sorted(self.by_status.items())},
+            "by_error": dict(sorted(self.by_error.items())),
+            "by_route": dict(sorted(self.by_route.items())),
+            "by_fault": dict(sorted(self.by_fault.items())),
+            "timeline_distinct": len(self.answered),
+            "timeline_repeated": self.repeated,
+            "first_at": None if self.first is None else _instant(self.first + clock_offset),
+            "last_at": None if self.first is None else _instant(self.last + clock_offset),
             "seconds": spans,
         }
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from neople_timeline.sandbox.catalogue import FIRST_DAY, SLOTS, codes_on, era_on
+from neople_timeline.sandbox.catalogue import FIRST_DAY, SLOTS, era_on
 from neople_timeline.sandbox.characters import Character, Population
 from neople_timeline.sandbox.dice import Draws, roll, roll_many
 from neople_timeline.sandbox.life import milestones_on
@@ -27,7 +27,7 @@ HABITS = (
 """How likely play is in each hour from 06 on: home early, usual, night owl."""
 
 BUSY = ((14_400, 0, 0), (32_800, 1, 9), (49_200, 10, 24), (59_000, 25, 49), (63_500, 50, 99), (65_200, 100, 199))
-"""Below each of these draws of 65,536: events at least and at most; the rest of the days has 200–420."""
+"""Below each of these draws of 65,536: events at least and at most; the rest of the days has 200 to 420."""
 
 
 class Event(NamedTuple):
@@ -42,19 +42,19 @@ Alteration = Callable[[Character, int, list[Event]], list[Event]]
 
 
 def minute_text(minute: int) -> str:
-    """A minute as the API writes it, `YYYY-MM-DD HH:mm`."""
+    """Write a minute as the API writes it, `YYYY-MM-DD HH:mm`."""
     day, clock = divmod(minute, DAY_MINUTES)
     return day_text(day) + CLOCKS[clock]
 
 
 @lru_cache(maxsize=4096)
 def day_text(day: int) -> str:
-    """`YYYY-MM-DD` of an ordinal day."""
+    """Write `YYYY-MM-DD` for an ordinal day."""
     return date.fromordinal(day).isoformat()
 
 
 def game_day_of(minute: int) -> int:
-    """The ordinal of the game day, 06:00 to 05:59, that holds a minute."""
+    """Find the ordinal of the game day, 06:00 to 05:59, that holds a minute."""
     return (minute - SIX) // DAY_MINUTES
 
 
@@ -85,7 +85,7 @@ class World:
     """All characters and all their days; only what was asked lately is kept in memory."""
 
     def __init__(self, seed: int, characters: int, *, missing: int = 0, small: bool = False) -> None:
-        """A small world has one or two events per character and day."""
+        """Make nothing yet; a small world has one or two events per character and day."""
         self.population = Population(seed, characters, missing)
         self.small = small
         self._alter: Alteration | None = None
@@ -97,7 +97,7 @@ class World:
         self.block.cache_clear()
 
     def events(self, index: int, start: int, end: int) -> Iterator[Event]:
-        """The events from minute to minute, both included, newest first; equal ones appear as often as they happened."""
+        """Give the events from minute to minute, both included, newest first, equal ones as often as they happened."""
         for day in range(game_day_of(end), game_day_of(start) - 1, -1):
             yield from (event for event in self.block(index, day) if start <= event.minute <= end)
 
@@ -113,7 +113,7 @@ class World:
         return tuple(events)
 
     def _play(self, character: Character, day: int) -> list[Event]:
-        names = codes_on_day(day)
+        names = era_on(day).heads
         events = [
             make_event(day, milestone.minute, milestone.code, names[milestone.code], milestone.data)
             for milestone in milestones_on(self.population, character, day)
@@ -131,14 +131,8 @@ def _newest_first(event: Event) -> int:
     return -event.minute
 
 
-@lru_cache(maxsize=4096)
-def codes_on_day(day: int) -> dict[int, str]:
-    """How the row of each code opens on that day."""
-    return {number: code.head for number, code in codes_on(era_on(day).first_day).items()}
-
-
 def make_event(day: int, minute: int, code: int, head: str, data: str) -> Event:
-    """An event at a minute of a game day; the head ends where the date begins."""
+    """Make an event at a minute of a game day; the head ends where the date begins."""
     over, clock = divmod(minute + SIX, DAY_MINUTES)
     row = f'{head}{day_text(day + over)}{CLOCKS[clock]}","data":{data}}}'
     return Event(day * DAY_MINUTES + SIX + minute, code, row)
