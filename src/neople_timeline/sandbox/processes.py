@@ -1,0 +1,214 @@
+"""Processes of the local stack: each in a session of its own, recorded on disk, found again and stopped by its record.
+
+A record holds the process id and the moment at which that process was created, so that an id which the system gave to
+somebody else meanwhile is never signalled.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it comes without types
+
+LOOPBACK = "127.0.0.1"
+POLL_SECONDS = 0.05
+_children: list[subprocess.Popen[bytes]] = []
+"""Kept, so that Python does not complain about children that outlive the function that started them."""
+
+
+class LocalError(Exception):
+    """A part of the local stack does not run; the message says which, why, and where its log is."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program to run: `ready` tells when it answers, `user` is whom it runs as when root starts it."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user: str | None = None
+    patience_seconds: float = 60
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+def start(service: Service, home: Path) -> bool:
+    """Start a service unless the one recorded under `home` still runs; return whether it was started.
+
+    Wait until it answers; LocalError if it ends before, or does not answer in time.
+    """
+    running = find(service.name, home)
+    if running is None:
+        running = _launch(service, home)
+        started = True
+    else:
+        started = False
+    _wait_until_ready(service, running, home)
+    return started
+
+
+def find(name: str, home: Path) -> psutil.Process | None:
+    """Find the process that was recorded under a name, if it still runs."""
+    try:
+        record = json.loads(_record(name, home).read_text())
+        process = psutil.Process(record["pid"])
+        if process.create_time() == record["created"] and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        pass
+    return None
+
+
+def remember(name: str, home: Path) -> None:
+    """Record this process under a name."""
+    _write_record(name, home, os.getpid())
+
+
+def list_recorded(home: Path) -> list[str]:
+    """Name everything that was started under `home` and not stopped since, dead or alive."""
+    return sorted(path.stem for path in (home / "run").glob("*.json"))
+
+
+def stop(names: Iterable[str], home: Path, *, patience_seconds: float = 10) -> list[str]:
+    """Stop recorded processes and all their descendants side by side; return the names of those that were running."""
+    families = {name: _list_family(name, home) for name in names}
+    for name, family in families.items():
+        if family:
+            _signal(family[0], _read_stop_signal(name, home))
+    everyone = [process for family in families.values() for process in family]
+    _, alive = psutil.wait_procs(everyone, timeout=patience_seconds)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=5)
+    for name in families:
+        _record(name, home).unlink(missing_ok=True)
+    return [name for name, family in families.items() if family]
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether something accepts connections on a loopback port."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def answers_http(port: int, path: str) -> bool:
+    """Tell whether a loopback port answers a GET with anything but a server error."""
+    connection = HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def choose_port(preferred: int = 0) -> int:
+    """Choose a loopback port that is free now: the preferred one if it is."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise LocalError("no free port on 127.0.0.1")
+
+
+def _launch(service: Service, home: Path) -> psutil.Process:
+    log = _log(service.name, home)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - the command is ours
+            service.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **service.environment},
+            cwd=home,
+            start_new_session=True,
+            user=service.user,
+        )
+    _children.append(process)
+    _write_record(service.name, home, process.pid, service.stop_signal)
+    return psutil.Process(process.pid)
+
+
+def _wait_until_ready(service: Service, process: psutil.Process, home: Path) -> None:
+    deadline = time.monotonic() + service.patience_seconds
+    while not service.ready():
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            raise LocalError(f"{service.name} ended at once. {_quote_log(service.name, home)}")
+        if time.monotonic() > deadline:
+            waited = f"{service.patience_seconds:.0f} s"
+            raise LocalError(f"{service.name} does not answer after {waited}. {_quote_log(service.name, home)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _list_family(name: str, home: Path) -> list[psutil.Process]:
+    """List a recorded process and its descendants, and those of its session that lost their parents."""
+    leader = find(name, home)
+    if leader is not None:
+        return [leader, *leader.children(recursive=True)]
+    try:
+        session = json.loads(_record(name, home).read_text())["pid"]
+    except FileNotFoundError:
+        return []
+    if psutil.pid_exists(session) and os.getsid(session) == session and not _is_zombie(session):
+        return []  # the id belongs to somebody else now: as long as our session lived, nobody could get it
+    return [process for process in psutil.process_iter() if _read_session(process.pid) == session]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _read_session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def _record(name: str, home: Path) -> Path:
+    return home / "run" / f"{name}.json"
+
+
+def _log(name: str, home: Path) -> Path:
+    return home / "logs" / f"{name}.log"
+
+
+def _write_record(name: str, home: Path, pid: int, stop_signal: signal.Signals = signal.SIGTERM) -> None:
+    record = {"pid": pid, "created": psutil.Process(pid).create_time(), "stop_signal": int(stop_signal)}
+    _record(name, home).parent.mkdir(parents=True, exist_ok=True)
+    _record(name, home).write_text(json.dumps(record))
+
+
+def _read_stop_signal(name: str, home: Path) -> signal.Signals:
+    return signal.Signals(json.loads(_record(name, home).read_text())["stop_signal"])
+
+
+def _quote_log(name: str, home: Path) -> str:
+    lines = _log(name, home).read_text(errors="replace").splitlines()[-15:]
+    return "\n".join([f"Its log, {_log(name, home)}, ends with:", *(f"    {line}" for line in lines)])
