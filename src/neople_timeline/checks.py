@@ -66,7 +66,9 @@ def tally_events(events: Iterable[EventText], *, canonical: bool) -> Tallies:
     return {character: Tally(count, fold_digest(sums[character])) for character, count in counts.items()}
 
 
-def compare_tallies(day: date, where: str, expected: Mapping[CharacterKey, Tally], found: Tallies) -> list[Disagreement]:
+def compare_tallies(
+    day: date, where: str, expected: Mapping[CharacterKey, Tally], found: Tallies
+) -> list[Disagreement]:
     """Name every character for which a holder has not what is expected; no events and no entry are the same."""
     nothing = Tally(0, 0)
     differing = [

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -23,6 +24,7 @@ from neople_timeline.models import SERVERS, CharacterKey, Collected, Plan, Shard
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import find_server
 from neople_timeline.settings import Settings, read_settings
+from neople_timeline.verify import Verification
 from neople_timeline.warehouse.roster import Member
 
 T = TypeVar("T")
@@ -57,6 +59,9 @@ def main() -> None:
         _fail(str(error), WRONG)
     except TimelineError as error:
         _fail(str(error), FAILED)
+    except Exception:  # noqa: BLE001 - a defect must not look like exit code 1, which says "finished with debt"
+        err.print_exception()
+        _fail("this is a defect of the program; nothing that was complete is lost. Please report it.", FAILED)
     except KeyboardInterrupt:
         _fail("interrupted; what was complete is committed, the next run goes on from there", FAILED)
 
@@ -92,7 +97,9 @@ def day(
     _say_plan(plan, wanted)
     code = _run(settings, plan, "daily")
     published = pipeline.publish_report(settings, wanted)
-    out.print(f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False)
+    out.print(
+        f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False
+    )
     if settings.calendar.over_at(wanted) > datetime.now(UTC):
         out.print(f"{wanted} is not over yet: this is what there is so far, not the complete day.")
         code = code or INDEBTED
@@ -163,7 +170,9 @@ def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
     """Write a day's report anew, and mail it if it has not been mailed."""
     settings = read_settings()
     published = pipeline.publish_report(settings, read_day(day))
-    out.print(f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False)
+    out.print(
+        f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False
+    )
     raise typer.Exit(INDEBTED if published.debts else COMPLETE)
 
 
@@ -178,7 +187,9 @@ def doctor() -> None:
 
 
 @roster_app.command("import")
-def import_roster(file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Header: serverId,characterId")]) -> None:
+def import_roster(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Header: serverId,characterId")],
+) -> None:
     """Add the characters of a CSV file to the roster."""
     try:
         data = file.read_bytes()
@@ -222,12 +233,16 @@ def list_roster() -> None:
     members = pipeline.list_members(read_settings())
     for member in members:
         out.print(f"{','.join(member.character)}  {_plain(member.name or '')}".rstrip(), markup=False)
-    out.print(f"{len(members):,} characters." if members else "The roster is empty: `neople-timeline roster add` or `import`.")
+    out.print(
+        f"{len(members):,} characters." if members else "The roster is empty: `neople-timeline roster add` or `import`."
+    )
 
 
 @roster_app.command("remove")
 def remove_characters(
-    characters: Annotated[list[str], typer.Argument(metavar="SERVER,CHARACTERID…", help="As `roster list` shows them.")],
+    characters: Annotated[
+        list[str], typer.Argument(metavar="SERVER,CHARACTERID…", help="As `roster list` shows them.")
+    ],
 ) -> None:
     """Take characters off the roster; what was collected of them stays."""
     keys = [_read_key(text) for text in characters]
@@ -267,9 +282,9 @@ def _run(settings: Settings, plan: Plan, kind: str) -> int:
     """Take a plan through all steps and return the exit code."""
     used = _collect(settings, plan, kind)
     for shard in plan.shards:
-        _patiently(lambda shard=shard: pipeline.refine_shard(settings, shard))
-        _patiently(lambda shard=shard: pipeline.load_shard(settings, shard))
-    pipeline.build_marts(settings, plan.days)
+        _patiently(partial(pipeline.refine_shard, settings, shard))
+        _patiently(partial(pipeline.load_shard, settings, shard))
+    _patiently(partial(pipeline.build_marts, settings, plan.days))
     _say_usage(used, settings.neople_api_rate)
     return _say_verification(pipeline.verify_days(settings, plan.days))
 
@@ -278,7 +293,13 @@ def _collect(settings: Settings, plan: Plan, kind: str) -> Usage:
     """Collect all shards at once: one process is enough for the whole limit."""
     if not plan.pending:
         return Usage()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, TextColumn("{task.fields[rate]}"), console=err) as bar:
         task = bar.add_task("Collecting", total=plan.pending, rate="")
         used, base = Usage(), 0
@@ -330,7 +351,7 @@ def _say_usage(used: Usage, rate: int) -> None:
         )
 
 
-def _say_verification(result: pipeline.Verification) -> int:
+def _say_verification(result: Verification) -> int:
     for finding in result.disagreements[:LISTED]:
         out.print(f"  {finding}", markup=False)
     for debt in result.owed[:LISTED]:
@@ -342,9 +363,11 @@ def _say_verification(result: pipeline.Verification) -> int:
         f" {len(result.disagreements):,} disagree, {len(result.owed):,} are owed, {result.missing:,} have no character"
         f" any more, {len(result.orphans):,} orphaned raw objects."
     )
+    if result.uncollected:
+        out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
     if not result.ok:
         return FAILED
-    return INDEBTED if result.owed else COMPLETE
+    return INDEBTED if result.owed or result.uncollected else COMPLETE
 
 
 def _say_forecast(settings: Settings, forecast: pipeline.Forecast) -> None:
@@ -353,7 +376,9 @@ def _say_forecast(settings: Settings, forecast: pipeline.Forecast) -> None:
     table.add_row("character-days there already", f"{forecast.there:,}")
     table.add_row("character-days to collect", f"{forecast.pending:,}")
     table.add_row("requests, at least", f"{forecast.requests:,}")
-    table.add_row(f"time at {settings.neople_api_rate:,} requests/s", f"{forecast.requests / settings.neople_api_rate:,.0f} s")
+    table.add_row(
+        f"time at {settings.neople_api_rate:,} requests/s", f"{forecast.requests / settings.neople_api_rate:,.0f} s"
+    )
     out.print(table)
 
 
@@ -362,7 +387,9 @@ def _plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-@sandbox_app.command("api", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+@sandbox_app.command(
+    "api", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
 def sandbox_api(context: typer.Context) -> None:
     """Imitate the Neople Open API on this machine (`sandbox api --help`)."""
     from neople_timeline.sandbox import api  # noqa: PLC0415 - installed with the group `local` only

@@ -78,7 +78,9 @@ class Batch:
     @property
     def is_full(self) -> bool:
         """Say whether it is time to land."""
-        return self.chains >= BATCH_CHAINS or self.size >= BATCH_BYTES or time.monotonic() - self.started > BATCH_SECONDS
+        return (
+            self.chains >= BATCH_CHAINS or self.size >= BATCH_BYTES or time.monotonic() - self.started > BATCH_SECONDS
+        )
 
     def seal(self) -> bytes:
         """Give the object's bytes; the batch takes no more chains."""
@@ -316,9 +318,7 @@ class _Collector:
 
     async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
-        await asyncio.to_thread(
-            ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason
-        )
+        await asyncio.to_thread(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
         name = "missing" if state == "missing" else "owed"
         self.collected = replace(self.collected, **{name: getattr(self.collected, name) + len(claim.days)})
 

@@ -5,38 +5,39 @@
 Every step can be repeated at any time: it looks at what is there and does what is missing.
 """
 
-import asyncio
-import hashlib
-import io
-import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import uvloop
 
-from neople_timeline import collect
-from neople_timeline.checks import Disagreement, EventText, Tallies, Tally, compare_tallies, tally_events
-from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater
-from neople_timeline.lake import Lake, open_lake, part_key, raw_prefix
-from neople_timeline.models import FIRST_DAY_WITH_DATA, CharacterKey, Collected, Plan, Shard, days_between, split_windows
+from neople_timeline import collect, parts, verify
+from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.lake import Lake, open_lake, part_key
+from neople_timeline.marts.build import MartBuilt
+from neople_timeline.marts.build import build_marts as build_with_duckdb
+from neople_timeline.models import (
+    FIRST_DAY_WITH_DATA,
+    CharacterKey,
+    Collected,
+    Plan,
+    Shard,
+    days_between,
+    split_windows,
+)
 from neople_timeline.neople.protocol import FoundCharacter
-from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_part, read_chains
+from neople_timeline.report.publish import publish_report as publish
+from neople_timeline.report.summary import Published
 from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse import audit, ledger, load
+from neople_timeline.verify import Verification
+from neople_timeline.warehouse import audit, ledger
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect
-from neople_timeline.warehouse.load import Part
 from neople_timeline.warehouse.roster import Member
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[[Collected], None]
 
@@ -58,26 +59,6 @@ class Loaded:
     days: tuple[date, ...]
     events: int
     characters: int
-
-
-@dataclass(frozen=True)
-class Verification:
-    """Whether the ledger, the raw answers, Parquet and PostgreSQL hold the same events of some days."""
-
-    days: tuple[date, ...]
-    checked: int
-    """Character-days compared."""
-    events: int
-    disagreements: tuple[Disagreement, ...]
-    owed: tuple[Owed, ...]
-    missing: int
-    orphans: tuple[str, ...]
-    """Raw objects that were never committed; they are listed and never read."""
-
-    @property
-    def ok(self) -> bool:
-        """Say whether all holders agree; debts are listed, not disagreed upon."""
-        return not self.disagreements
 
 
 @dataclass(frozen=True)
@@ -199,12 +180,12 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
 def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
     lake_id = lake.claim(settings.calendar)
-    connection.execute(
-        "INSERT INTO timeline.setting VALUES ('lake_id', %s) ON CONFLICT DO NOTHING", (lake_id,)
-    )
+    connection.execute("INSERT INTO timeline.setting VALUES ('lake_id', %s) ON CONFLICT DO NOTHING", (lake_id,))
     row = connection.execute("SELECT value FROM timeline.setting WHERE name = 'lake_id'").fetchone()
     if row != (lake_id,):
-        raise ConfigError("LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake")
+        raise ConfigError(
+            "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
+        )
 
 
 def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
@@ -238,10 +219,7 @@ def collect_shard(
 def refine_shard(settings: Settings, shard: Shard) -> Refined:
     """Write the Parquet objects of every part of a shard whose raw answers changed since it was last refined."""
     with _open(settings) as (lake, connection):
-        parts = load.list_parts(connection, shard)
-        with load.hold_parts(connection, parts):
-            stale = [part for part in parts if _is_stale(lake, connection, part)]
-            written = _refine_parts(settings, lake, connection, stale)
+        written = parts.refine_parts(settings.calendar, lake, connection, shard)
     return Refined(
         days=tuple(sorted({part.day for part in written})),
         events=sum(part.events for part in written),
@@ -249,87 +227,27 @@ def refine_shard(settings: Settings, shard: Shard) -> Refined:
     )
 
 
-def _is_stale(lake: Lake, connection: psycopg.Connection, part: Part) -> bool:
-    sources = _digest_sources(load.read_entries(connection, part))
-    if part.version and sources == part.sources:
-        keys = {name: part_key(name, part.day, part.bucket, part.buckets) for name in ("events", "characters")}
-        return (lake.etag(keys["events"]), lake.etag(keys["characters"])) != (part.events_etag, part.characters_etag)
-    return bool(part.version or sources != _digest_sources([]))
-
-
-def _refine_parts(
-    settings: Settings, lake: Lake, connection: psycopg.Connection, parts: Sequence[Part]
-) -> list[Part]:
-    entries = {(part.day, part.bucket): load.read_entries(connection, part) for part in parts}
-    wanted: dict[str, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in (entry for found in entries.values() for entry in found):
-        wanted[entry.raw_key][entry.character].append(entry)
-    writers = {place: PartWriter() for place in entries}
-    for raw_key in sorted(wanted):
-        cut = cut_days(lake.get(raw_key), wanted[raw_key], settings.calendar)
-        for place, days in group_by_part(cut).items():
-            writers[place].add(days)
-    return [
-        _write_part(lake, connection, part, writers[part.day, part.bucket], entries[part.day, part.bucket])
-        for part in parts
-    ]
-
-
-def _write_part(
-    lake: Lake, connection: psycopg.Connection, part: Part, writer: PartWriter, entries: list[Entry]
-) -> Part:
-    if writer.characters != len(entries):
-        raise DataError(
-            f"{len(entries) - writer.characters} character-days of {part.day} are not in the raw objects that the ledger "
-            "names: collect the day again with `--again`"
-        )
-    etags = {}
-    for table, data in writer.finish().items():
-        key = part_key(table, part.day, part.bucket, part.buckets)
-        etags[table] = lake.replace(key, data, etag=lake.etag(key))
-    written = replace(
-        part,
-        sources=_digest_sources(entries),
-        events_etag=etags["events"],
-        characters_etag=etags["characters"],
-        events=writer.events,
-        characters=writer.characters,
-    )
-    load.record_part(connection, written)
-    return written
-
-
-def _digest_sources(entries: Sequence[Entry]) -> str:
-    text = "\n".join(f"{'/'.join(entry.character)} {entry.raw_key} {entry.digest}" for entry in entries)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 # load ---------------------------------------------------------------------------------------------------------------
 
 
 def load_shard(settings: Settings, shard: Shard) -> Loaded:
     """Put every part of a shard that PostgreSQL does not have yet in the place of what it has."""
-    days: set[date] = set()
-    events = characters = 0
     with _open(settings) as (lake, connection):
-        for part in load.list_parts(connection, shard):
-            if part.version in (0, part.loaded_version):
-                continue
-            tables = {name: _read_part(lake, part, name) for name in ("events", "characters")}
-            if not load.replace_part(connection, part, tables["events"], tables["characters"]):
-                raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
-            days.add(part.day)
-            events += part.events
-            characters += part.characters
-    return Loaded(tuple(sorted(days)), events, characters)
+        loaded = parts.load_parts(lake, connection, shard)
+    return Loaded(
+        days=tuple(sorted({part.day for part in loaded})),
+        events=sum(part.events for part in loaded),
+        characters=sum(part.characters for part in loaded),
+    )
 
 
-def _read_part(lake: Lake, part: Part, table: str) -> pa.Table:
-    key = part_key(table, part.day, part.bucket, part.buckets)
-    found = lake.read(key)
-    if found is None or found.etag != getattr(part, f"{table}_etag"):
-        raise RetryLater(f"{lake.describe(key)} changed since it was refined: it will be refined anew", seconds=5)
-    return pq.read_table(io.BytesIO(found.data))
+# marts --------------------------------------------------------------------------------------------------------------
+
+
+def build_marts(settings: Settings, days: Sequence[date]) -> tuple[MartBuilt, ...]:
+    """Answer the questions of players and analysts for the days, weeks and months that some days touch."""
+    with _open(settings) as (lake, connection):
+        return build_with_duckdb(settings, lake, connection, days)
 
 
 # verify -------------------------------------------------------------------------------------------------------------
@@ -337,26 +255,8 @@ def _read_part(lake: Lake, part: Part, table: str) -> pa.Table:
 
 def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day."""
-    findings: list[Disagreement] = []
-    orphans: list[str] = []
-    checked = events = 0
     with _open(settings) as (lake, connection):
-        for day in days:
-            found: list[Disagreement] = []
-            for part in load.list_parts(connection, Shard((day,), 0, 1)):
-                entries = load.read_entries(connection, part)
-                checked += len(entries)
-                events += sum(entry.events for entry in entries)
-                found += _verify_part(settings, lake, connection, part, entries)
-            if strays := audit.count_strays(connection, day):
-                found.append(Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know"))
-            if not found:
-                audit.mark_day_verified(connection, day)
-            findings += found
-            orphans += audit.list_orphans(connection, day, lake.list_keys(raw_prefix(day)))
-        owed = [owed for day in days for owed in audit.list_owed(connection, day, day)]
-        missing = audit.count_missing(connection, days)
-    return Verification(tuple(days), checked, events, tuple(findings), tuple(owed), missing, tuple(orphans))
+        return verify.verify_days(settings.calendar, lake, connection, days)
 
 
 def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:
@@ -365,54 +265,13 @@ def list_owed(settings: Settings, first: date | None = None, last: date | None =
         return audit.list_owed(connection, first, last)
 
 
-def _verify_part(
-    settings: Settings, lake: Lake, connection: psycopg.Connection, part: Part, entries: list[Entry]
-) -> list[Disagreement]:
-    if not entries and not part.version:
-        return []
-    if part.loaded_version != part.version or part.sources != _digest_sources(entries):
-        return [Disagreement(part.day, None, f"bucket {part.bucket}", "has answers that are not published yet")]
-    expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
-    parquet = pq.read_table(io.BytesIO(lake.get(part_key("events", part.day, part.bucket, part.buckets))))
-    texts = list(_read_texts(parquet))
-    findings = [
-        *compare_tallies(part.day, "raw answers", expected, _tally_raw(settings, lake, entries)),
-        *compare_tallies(part.day, "Parquet", expected, tally_events(texts, canonical=False)),
-        *compare_tallies(
-            part.day,
-            "PostgreSQL",
-            tally_events(texts, canonical=True),
-            tally_events(audit.stream_events(connection, part), canonical=True),
-        ),
-    ]
-    audit.mark_verified(connection, part, [finding.character for finding in findings if finding.character])
-    return findings
+# report -------------------------------------------------------------------------------------------------------------
 
 
-def _tally_raw(settings: Settings, lake: Lake, entries: Sequence[Entry]) -> Tallies:
-    places: dict[str, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in entries:
-        places[entry.raw_key][entry.character].append(entry)
-    tallies: Tallies = {}
-    for raw_key, wanted in places.items():
-        tallies |= tally_events(_read_raw_texts(lake.get(raw_key), wanted, settings), canonical=False)
-    return tallies
-
-
-def _read_raw_texts(
-    data: bytes, wanted: dict[tuple[str, str], list[Entry]], settings: Settings
-) -> Iterator[EventText]:
-    for line, answers in read_chains(data):
-        for entry in wanted.get((line.server_id, line.character_id), ()):
-            window = settings.calendar.window(entry.day, entry.day)
-            if line.start <= window.start <= window.end <= line.end:
-                for row in (row for answer in answers for row in answer.timeline.rows if row.date in window):
-                    yield EventText(*entry.character, row.date, row.code, row.name, bytes(row.data).decode())
-
-
-def _read_texts(table: pa.Table) -> Iterator[EventText]:
-    for batch in table.select(list(EventText._fields)).to_batches(20_000):
-        yield from map(EventText._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+def publish_report(settings: Settings, day: date, failure: str | None = None) -> Published:
+    """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did."""
+    with _open(settings) as (lake, connection):
+        return publish(settings, lake, connection, day, failure)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ unexpected type leaves its typed column empty and costs nothing else. Unknown co
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -35,9 +35,7 @@ class Ticket(msgspec.Struct, frozen=True):
     itemName: str | None = None  # noqa: N815 - the API's spelling
 
 
-_FIELDS: Final = {
-    column.source: PYTHON_TYPES[column.arrow] for column in PAYLOAD_COLUMNS if "." not in column.source
-}
+_FIELDS: Final = {column.source: PYTHON_TYPES[column.arrow] for column in PAYLOAD_COLUMNS if "." not in column.source}
 Payload = msgspec.defstruct(
     "Payload",
     [*((name, cast("type", kind | None), None) for name, kind in _FIELDS.items()), ("ticket", Ticket, Ticket())],
@@ -73,30 +71,39 @@ class CharacterDay:
 
 def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
     """Read a raw object: the first line and all pages of each chain in it."""
-    with zstandard.ZstdDecompressor().stream_reader(data) as stream, io.BufferedReader(stream, 1 << 20) as lines:
-        decoded = map(_lines.decode, lines)
-        for _, chain in groupby(decoded, lambda line: (line.server_id, line.character_id, line.start)):
-            pages = list(chain)
-            yield pages[0], [_answers.decode(page.body) for page in pages]
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data) as stream, io.BufferedReader(stream, 1 << 20) as lines:
+            decoded = map(_lines.decode, lines)
+            for _, chain in groupby(decoded, lambda line: (line.server_id, line.character_id, line.start)):
+                pages = list(chain)
+                yield pages[0], [_answers.decode(page.body) for page in pages]
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        raise DataError(f"a raw object is damaged ({error}): collect its days again with `--again`") from None
+
+
+def find_days(
+    data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
+) -> Iterator[tuple[Entry, list[Row], Answer, datetime]]:
+    """Find in a raw object what the ledger expects from it: rows of each character-day, the character, when it was asked."""
+    for line, answers in read_chains(data):
+        for entry in wanted.get((line.server_id, line.character_id), ()):
+            window = calendar.window(entry.day, entry.day)
+            if line.start <= window.start <= window.end <= line.end:
+                rows = [row for answer in answers for row in answer.timeline.rows if row.date in window]
+                yield entry, rows, answers[0], line.fetched_at
 
 
 def cut_days(
-    data: bytes, wanted: Mapping[tuple[str, str], Iterable[Entry]], calendar: Calendar
+    data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
 ) -> Iterator[CharacterDay]:
     """Cut the chains of a raw object into the character-days that the ledger expects from it."""
-    for line, answers in read_chains(data):
-        entries = wanted.get((line.server_id, line.character_id), ())
-        for entry in entries:
-            window = calendar.window(entry.day, entry.day)
-            if not line.start <= window.start <= window.end <= line.end:
-                continue
-            rows = [row for answer in answers for row in answer.timeline.rows if window.start <= row.date <= window.end]
-            if len(rows) != entry.events:
-                raise DataError(
-                    f"{entry.raw_key} has {len(rows)} events of {'/'.join(entry.character)} on {entry.day}, "
-                    f"the ledger {entry.events}: collect the day again with `--again`"
-                )
-            yield CharacterDay(entry, answers[0], sorted(rows, key=_order), line.fetched_at)
+    for entry, rows, answer, collected_at in find_days(data, wanted, calendar):
+        if len(rows) != entry.events:
+            raise DataError(
+                f"{entry.raw_key} has {len(rows)} events of {'/'.join(entry.character)} on {entry.day}, the ledger"
+                f" {entry.events}: collect the day again with `--again`"
+            )
+        yield CharacterDay(entry, answer, sorted(rows, key=_order), collected_at)
 
 
 def _order(row: Row) -> tuple[str, int, bytes, str]:
@@ -161,7 +168,9 @@ def make_characters(days: list[CharacterDay]) -> pa.Table:
     for field in CHARACTERS.schema:
         if field.name not in columns:
             columns[field.name] = list(map(attrgetter(field.name), answers))
-    return pa.table([pa.array(columns[field.name], field.type) for field in CHARACTERS.schema], schema=CHARACTERS.schema)
+    return pa.table(
+        [pa.array(columns[field.name], field.type) for field in CHARACTERS.schema], schema=CHARACTERS.schema
+    )
 
 
 def group_by_part(days: Iterable[CharacterDay]) -> dict[tuple[date, int], list[CharacterDay]]:

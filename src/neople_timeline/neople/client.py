@@ -87,7 +87,9 @@ class Client:
             other = await self._retry(lambda: self._walk(Chain(character, window, OTHER_LIMIT)))
             self.spent.repeated += len(other.bodies)
             if Counter(chain.hashes) != Counter(other.hashes):
-                raise Unreadable("the API's pages overlap: the same rows come twice or not at all", body=chain.bodies[-1])
+                raise Unreadable(
+                    "the API's pages overlap: the same rows come twice or not at all", body=chain.bodies[-1]
+                )
         return chain
 
     async def _search(self, server_id: str, name: str) -> list[FoundCharacter]:

@@ -73,12 +73,21 @@ def list_owed(connection: psycopg.Connection, first: date | None = None, last: d
     ]
 
 
-def count_missing(connection: psycopg.Connection, days: Sequence[date]) -> int:
-    """Count the character-days whose character the API does not know."""
+def list_known_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
+    """Pick from some days those that were ever planned."""
+    rows = connection.execute("SELECT day FROM timeline.day WHERE day = ANY(%s) ORDER BY day", (list(days),))
+    return [row[0] for row in rows]
+
+
+def count_holdings(connection: psycopg.Connection, days: Sequence[date]) -> tuple[int, int, int]:
+    """Count the character-days with an answer, their events, and those whose character the API does not know."""
     row = connection.execute(
-        "SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND state = 'missing'", (list(days),)
+        "SELECT count(raw_key), coalesce(sum(events) FILTER (WHERE raw_key IS NOT NULL), 0),"
+        " count(*) FILTER (WHERE state = 'missing') FROM timeline.collection WHERE day = ANY(%s)",
+        (list(days),),
     ).fetchone()
-    return int(row[0]) if row else 0
+    checked, events, missing = row or (0, 0, 0)
+    return int(checked), int(events), int(missing)
 
 
 def list_orphans(connection: psycopg.Connection, day: date, raw_keys: Sequence[str]) -> list[str]:

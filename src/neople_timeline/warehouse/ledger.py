@@ -251,7 +251,9 @@ def count_characters(connection: psycopg.Connection, days: Sequence[date]) -> in
 
 def make_debts_due(connection: psycopg.Connection) -> list[date]:
     """Make everything owed due now and return its days; dead letters count as replayed."""
-    connection.execute("UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL")
+    connection.execute(
+        "UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL"
+    )
     connection.execute("UPDATE timeline.dead_letter SET replayed_at = clock_timestamp() WHERE replayed_at IS NULL")
     rows = connection.execute(
         "SELECT DISTINCT day FROM timeline.collection WHERE state IN ('planned', 'owed') ORDER BY day"

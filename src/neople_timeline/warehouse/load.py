@@ -100,12 +100,19 @@ def replace_part(connection: psycopg.Connection, part: Part, events: pa.Table, c
         ).fetchone()
         if current != (part.version,):
             return False
-        if part.loaded_version is not None:
-            _delete_rows(connection, part)
+        _delete_rows(connection, part)
         _copy(connection, EVENTS, events)
         _copy(connection, CHARACTERS, characters)
         _mark_loaded(connection, part)
     return True
+
+
+def forget_load(connection: psycopg.Connection, part: Part) -> None:
+    """Forget that PostgreSQL has a part, so that it is loaded again."""
+    connection.execute(
+        "UPDATE timeline.part SET loaded_version = NULL WHERE day = %s AND bucket = %s AND version = %s",
+        (part.day, part.bucket, part.version),
+    )
 
 
 def _delete_rows(connection: psycopg.Connection, part: Part) -> None:

@@ -44,7 +44,15 @@ class PermitLease:
             in_use = max(in_use, self._pacer.permits)
         row = connection.execute(
             "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s * interval '1 second')",
-            (self._key_hash, self._holder, self._rate, self._weight, max(1, min(wanted, self._rate)), in_use, LEASE_SECONDS),
+            (
+                self._key_hash,
+                self._holder,
+                self._rate,
+                self._weight,
+                max(1, min(wanted, self._rate)),
+                in_use,
+                LEASE_SECONDS,
+            ),
         ).fetchone()
         granted, paused = row or (0, 0.0)
         self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, self._clock() + paused if paused else 0.0)

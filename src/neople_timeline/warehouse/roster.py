@@ -22,7 +22,9 @@ def add_members(connection: psycopg.Connection, members: Sequence[Member]) -> in
     with connection.transaction():
         before = count_members(connection)
         with connection.cursor() as cursor:
-            cursor.execute("CREATE TEMPORARY TABLE newcomer (server_id text, character_id text, name text) ON COMMIT DROP")
+            cursor.execute(
+                "CREATE TEMPORARY TABLE newcomer (server_id text, character_id text, name text) ON COMMIT DROP"
+            )
             with cursor.copy("COPY newcomer FROM STDIN") as copy:
                 for member in members:
                     copy.write_row((*member.character, member.name))

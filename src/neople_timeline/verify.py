@@ -1,0 +1,130 @@
+"""Do the ledger, the raw answers, Parquet and PostgreSQL hold the same events, character-day by character-day?"""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from neople_timeline.checks import Disagreement, EventText, Tallies, Tally, compare_tallies, tally_events
+from neople_timeline.errors import DataError
+from neople_timeline.lake import Lake, part_key, raw_prefix
+from neople_timeline.models import Calendar, Shard
+from neople_timeline.parts import digest_sources
+from neople_timeline.refine import Entry, find_days
+from neople_timeline.warehouse import audit, load
+from neople_timeline.warehouse.audit import Owed
+from neople_timeline.warehouse.load import Part
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether the ledger, the raw answers, Parquet and PostgreSQL hold the same events of some days."""
+
+    days: tuple[date, ...]
+    checked: int
+    """Character-days compared."""
+    events: int
+    disagreements: tuple[Disagreement, ...]
+    owed: tuple[Owed, ...]
+    missing: int
+    uncollected: tuple[date, ...]
+    """Days of which the ledger knows nothing."""
+    orphans: tuple[str, ...]
+    """Raw objects that were never committed; they are listed and never read."""
+
+    @property
+    def ok(self) -> bool:
+        """Say whether all holders agree; debts are listed, not disagreed upon."""
+        return not self.disagreements
+
+
+def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
+    """Compare all holders of some days, and note in the ledger what is proven."""
+    known = audit.list_known_days(connection, days)
+    checked, events, missing = audit.count_holdings(connection, known)
+    findings = [finding for day in known for finding in _verify_day(calendar, lake, connection, day)]
+    return Verification(
+        days=tuple(days),
+        checked=checked,
+        events=events,
+        disagreements=tuple(findings),
+        owed=tuple(owed for day in known for owed in audit.list_owed(connection, day, day)),
+        missing=missing,
+        uncollected=tuple(day for day in days if day not in known),
+        orphans=tuple(
+            key for day in known for key in audit.list_orphans(connection, day, lake.list_keys(raw_prefix(day)))
+        ),
+    )
+
+
+def _verify_day(calendar: Calendar, lake: Lake, connection: psycopg.Connection, day: date) -> list[Disagreement]:
+    parts = load.list_parts(connection, Shard((day,), 0, 1))
+    findings = [finding for part in parts for finding in _verify_part(calendar, lake, connection, part)]
+    if strays := audit.count_strays(connection, day):
+        findings.append(Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know"))
+    if not findings:
+        audit.mark_day_verified(connection, day)
+    return findings
+
+
+def _verify_part(calendar: Calendar, lake: Lake, connection: psycopg.Connection, part: Part) -> list[Disagreement]:
+    entries = load.read_entries(connection, part)
+    if not entries and not part.version:
+        return []
+    if part.loaded_version != part.version or part.sources != digest_sources(entries):
+        return [Disagreement(part.day, None, f"bucket {part.bucket}", f"is not published yet: {_mend(part)}")]
+    expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
+    try:
+        raw = _tally_raw(calendar, lake, entries)
+        texts = list(_read_parquet(lake, part))
+    except DataError as error:
+        return [Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")]
+    canonical = tally_events(texts, canonical=True)
+    stored = tally_events(audit.stream_events(connection, part), canonical=True)
+    in_warehouse = compare_tallies(part.day, "PostgreSQL", canonical, stored)
+    if in_warehouse:
+        load.forget_load(connection, part)  # so that the next run of the day loads it again
+    findings = [
+        *compare_tallies(part.day, "raw answers", expected, raw),
+        *compare_tallies(part.day, "Parquet", expected, tally_events(texts, canonical=False)),
+        *in_warehouse,
+    ]
+    audit.mark_verified(connection, part, [finding.character for finding in findings if finding.character])
+    return findings
+
+
+def _mend(part: Part) -> str:
+    return f"run `neople-timeline day {part.day}`"
+
+
+def _tally_raw(calendar: Calendar, lake: Lake, entries: Sequence[Entry]) -> Tallies:
+    places: dict[str, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        places[entry.raw_key][entry.character].append(entry)
+    tallies: Tallies = {}
+    for raw_key, wanted in places.items():
+        tallies |= tally_events(_read_raw(lake.get(raw_key), wanted, calendar), canonical=False)
+    return tallies
+
+
+def _read_raw(
+    data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
+) -> Iterator[EventText]:
+    for entry, rows, _, _ in find_days(data, wanted, calendar):
+        for row in rows:
+            yield EventText(*entry.character, row.date, row.code, row.name, bytes(row.data).decode())
+
+
+def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:
+    key = part_key("events", part.day, part.bucket, part.buckets)
+    try:
+        table = pq.read_table(io.BytesIO(lake.get(key)), columns=list(EventText._fields))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None
+    for batch in table.to_batches(20_000):
+        yield from map(EventText._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
