@@ -33,13 +33,24 @@ ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
 }
 COLUMN_LINE: Final = re.compile(rf"(?P<name>[a-z_]+) (?P<type>{'|'.join(ARROW_TYPES)}): (?P<meaning>.+)")
 
-VIEW_NAMES: Final = ("codes", "rarities", "drops", "last_phases", "clears")
+VIEW_NAMES: Final = ("codes", "rarities", "drops", "last_phases", "clears", "luck")
 """Definitions that several marts share, each after those it needs."""
 
 MART_NAMES: Final = (
     "drops_by_day",
+    "drops_by_item",
+    "characters_by_day",
+    "adventures_by_day",
+    "guilds_by_day",
+    "servers_by_day",
     "activity_by_hour",
     "clears_by_week",
+    "enhancements_by_day",
+    "luck_by_week",
+    "luck_by_month",
+    "safe_moves_by_day",
+    "changes_by_day",
+    "codes_by_day",
 )
 """Each mart after those it reads."""
 

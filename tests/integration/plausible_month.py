@@ -58,6 +58,7 @@ def make_characters(day: date, seed: int = 1, characters: int = 60) -> pa.Table:
         "job_grow_name": [f"眞 {n % 40}" for n in numbers],
         "fame": [None if n % 9 == 0 else 30_000 + n for n in numbers],
         "adventure_name": [None if n % 11 == 0 else f"모험단{n // 8 // 5}" for n in numbers],
+        "events": [n % 4 for n in numbers],
         "guild_id": [None if n % 3 == 0 else f"{n % 8:032x}" for n in numbers],
         "guild_name": [None if n % 3 == 0 else f"길드{n % 8}-{seed}" for n in numbers],
     }

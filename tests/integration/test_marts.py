@@ -113,7 +113,8 @@ def test_results_computed_from_an_older_lake_are_not_published(settings: Setting
         connection.execute("INSERT INTO timeline.day (day, buckets) VALUES (%s, 1)", (FRIDAY,))
         connection.execute(
             "INSERT INTO timeline.part"
-            " (day, bucket, version, sources, events, characters, events_etag, characters_etag) VALUES (%s, 0, 1, 'x', 1, 1, 'etag', 'etag')",
+            " (day, bucket, version, sources, events, characters, events_etag, characters_etag)"
+            " VALUES (%s, 0, 1, 'x', 1, 1, 'etag', 'etag')",
             (FRIDAY,),
         )
         with pytest.raises(LakeChangedError):

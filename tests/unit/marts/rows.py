@@ -13,7 +13,7 @@ from neople_timeline.models import Calendar, to_instant
 from neople_timeline.tables import CHARACTERS, EVENTS
 
 Row = dict[str, Any]
-THURSDAY = date(2026, 11, 12)
+THURSDAY, FRIDAY = date(2026, 11, 12), date(2026, 11, 13)
 
 
 def event(

@@ -1,0 +1,93 @@
+-- Every character that was collected, with its day in numbers; a rest day has 0 events and no first or last minute.
+-- question: Who rested this week, and who got most 에픽?
+-- keys: day, server_id, character_id
+-- day date: the game day
+-- server_id text: id of the server
+-- character_id text: id of the character
+-- character_name text: its name when the day was collected
+-- job_name text: its job
+-- job_grow_name text: its advancement
+-- level integer: its level
+-- fame integer: its fame
+-- adventure_name text: its adventure (모험단)
+-- guild_id text: its guild
+-- guild_name text: name of the guild
+-- events bigint: events of the day
+-- first_minute text: Korean minute of the first event
+-- last_minute text: Korean minute of the last event
+-- drops bigint: equipment that dropped (see drops_by_day for what counts)
+-- primeval_drops bigint: of these, 태초
+-- mythic_drops bigint: of these, 신화
+-- epic_drops bigint: of these, 에픽
+-- legendary_drops bigint: of these, 레전더리
+-- oath_drops bigint: oath items that dropped
+-- oath_primeval_drops bigint: of these, 태초
+-- oath_epic_drops bigint: of these, 에픽
+-- raid_clears bigint: clears of raids, vanguard raids and fiend war (a raid with phases counts with its last one)
+-- legion_clears bigint: clears of legions
+WITH
+tallies AS (
+  SELECT
+    events.day,
+    events.server_id,
+    events.character_id,
+    COUNT(*) AS events,
+    MIN(events.occurred_minute) AS first_minute,
+    MAX(events.occurred_minute) AS last_minute,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment') AS drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '태초') AS primeval_drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '신화') AS mythic_drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '에픽') AS epic_drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '레전더리') AS legendary_drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'oath') AS oath_drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'oath' AND events.item_rarity = '태초') AS oath_primeval_drops,
+    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'oath' AND events.item_rarity = '에픽') AS oath_epic_drops
+  FROM events
+  LEFT JOIN codes ON codes.code = events.code
+  GROUP BY events.day, events.server_id, events.character_id
+),
+cleared AS (
+  SELECT
+    day,
+    server_id,
+    character_id,
+    COUNT(*) FILTER (WHERE kind <> 'legion') AS raid_clears,
+    COUNT(*) FILTER (WHERE kind = 'legion') AS legion_clears
+  FROM clears
+  WHERE is_clear
+  GROUP BY day, server_id, character_id
+)
+SELECT
+  characters.day,
+  characters.server_id,
+  characters.character_id,
+  characters.character_name,
+  characters.job_name,
+  characters.job_grow_name,
+  characters.level,
+  characters.fame,
+  characters.adventure_name,
+  characters.guild_id,
+  characters.guild_name,
+  COALESCE(tallies.events, 0) AS events,
+  tallies.first_minute,
+  tallies.last_minute,
+  COALESCE(tallies.drops, 0) AS drops,
+  COALESCE(tallies.primeval_drops, 0) AS primeval_drops,
+  COALESCE(tallies.mythic_drops, 0) AS mythic_drops,
+  COALESCE(tallies.epic_drops, 0) AS epic_drops,
+  COALESCE(tallies.legendary_drops, 0) AS legendary_drops,
+  COALESCE(tallies.oath_drops, 0) AS oath_drops,
+  COALESCE(tallies.oath_primeval_drops, 0) AS oath_primeval_drops,
+  COALESCE(tallies.oath_epic_drops, 0) AS oath_epic_drops,
+  COALESCE(cleared.raid_clears, 0) AS raid_clears,
+  COALESCE(cleared.legion_clears, 0) AS legion_clears
+FROM characters
+LEFT JOIN tallies
+  ON tallies.day = characters.day
+  AND tallies.server_id = characters.server_id
+  AND tallies.character_id = characters.character_id
+LEFT JOIN cleared
+  ON cleared.day = characters.day
+  AND cleared.server_id = characters.server_id
+  AND cleared.character_id = characters.character_id

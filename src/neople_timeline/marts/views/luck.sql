@@ -1,0 +1,68 @@
+-- One row per collected character and period: dungeon runs that left a trace, and what they brought.
+WITH
+minutes AS (
+  SELECT
+    day,
+    server_id,
+    character_id,
+    occurred_minute,
+    dungeon_name,
+    COUNT(*) FILTER (WHERE code IN (505, 513) AND item_rarity = '태초') AS primeval_drops,
+    COUNT(*) FILTER (WHERE code IN (505, 513) AND item_rarity = '에픽') AS epic_drops
+  FROM events
+  WHERE code IN (505, 513, 550, 557)
+  GROUP BY day, server_id, character_id, occurred_minute, dungeon_name
+),
+runs AS (
+  SELECT
+    days.period,
+    minutes.server_id,
+    minutes.character_id,
+    COUNT(*) AS dungeon_runs,
+    CAST(SUM(minutes.primeval_drops) AS BIGINT) AS primeval_drops,
+    CAST(SUM(minutes.epic_drops) AS BIGINT) AS epic_drops
+  FROM minutes
+  JOIN days ON days.day = minutes.day
+  GROUP BY days.period, minutes.server_id, minutes.character_id
+),
+collected AS (
+  SELECT
+    days.period,
+    characters.server_id,
+    characters.character_id,
+    characters.character_name,
+    characters.adventure_name,
+    COUNT(*) FILTER (WHERE characters.events > 0)
+      OVER (PARTITION BY days.period, characters.server_id, characters.character_id) AS active_days,
+    ROW_NUMBER()
+      OVER (PARTITION BY days.period, characters.server_id, characters.character_id ORDER BY characters.day DESC) AS age
+  FROM characters
+  JOIN days ON days.day = characters.day
+),
+rates AS (
+  SELECT
+    collected.period,
+    collected.server_id,
+    collected.character_id,
+    collected.character_name,
+    collected.adventure_name,
+    collected.active_days,
+    COALESCE(runs.dungeon_runs, 0) AS dungeon_runs,
+    COALESCE(runs.primeval_drops, 0) AS primeval_drops,
+    COALESCE(runs.epic_drops, 0) AS epic_drops,
+    CAST(runs.primeval_drops AS DOUBLE) / runs.dungeon_runs AS primeval_per_run,
+    CAST(runs.epic_drops AS DOUBLE) / runs.dungeon_runs AS epic_per_run
+  FROM collected
+  LEFT JOIN runs
+    ON runs.period = collected.period
+    AND runs.server_id = collected.server_id
+    AND runs.character_id = collected.character_id
+  WHERE collected.age = 1
+)
+SELECT
+  *,
+  CASE
+    WHEN dungeon_runs > 0
+      THEN RANK() OVER (PARTITION BY period, dungeon_runs > 0 ORDER BY primeval_per_run DESC, epic_per_run DESC)
+  END AS luck_rank
+FROM rates

@@ -1,0 +1,65 @@
+"""The catalogue is read from the headers of the SQL files, and every file is in it."""
+
+import json
+from importlib import resources
+
+import duckdb
+import pytest
+
+from neople_timeline.catalogue import MART_NAMES, MARTS, VIEW_NAMES, VIEWS, Mart, parse_mart
+
+GOOD = """-- What a row says,
+-- in two lines.
+-- question: Why?
+-- keys: day, item_rarity
+-- day date: the game day
+-- item_rarity text: rarity
+-- per_run double precision: rate
+SELECT 1
+"""
+
+
+def test_a_header_gives_meaning_question_keys_and_columns() -> None:
+    mart = parse_mart("some_mart", GOOD)
+    assert (mart.meaning, mart.question) == ("What a row says, in two lines.", "Why?")
+    assert (mart.keys, mart.period, mart.warehouse_name) == (("day", "item_rarity"), "day", "mart_some_mart")
+    assert [(column.name, column.sql) for column in mart.columns] == [
+        ("day", "date"),
+        ("item_rarity", "text"),
+        ("per_run", "double precision"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "spoiled", ["keys: day, item_rarity", "item_rarity text: rarity", "What a row says,\n-- in two lines."]
+)
+def test_a_header_without_a_part_is_refused_by_name(spoiled: str) -> None:
+    with pytest.raises(ValueError, match=r"some_mart\.sql"):
+        parse_mart("some_mart", GOOD.replace(f"-- {spoiled}\n", ""))
+
+
+@pytest.mark.parametrize(("folder", "names"), [("sql", MART_NAMES), ("views", VIEW_NAMES)])
+def test_every_file_is_in_the_catalogue(folder: str, names: tuple[str, ...]) -> None:
+    files = {path.name for path in resources.files("neople_timeline.marts").joinpath(folder).iterdir()}
+    assert files == {f"{name}.sql" for name in names}
+
+
+@pytest.mark.parametrize("mart", MARTS, ids=lambda mart: mart.name)
+def test_every_mart_has_a_question_and_a_meaning_for_each_column(mart: Mart) -> None:
+    assert mart.question.endswith("?")
+    assert mart.meaning.endswith(".")
+    assert all(column.meaning for column in mart.columns)
+
+
+def test_no_query_reads_json() -> None:
+    for text in [mart.sql for mart in MARTS] + [view.sql for view in VIEWS]:
+        assert "json" not in text.lower()
+        assert "events.data" not in text
+
+
+def test_the_known_codes_are_the_54_that_the_sandbox_imitates() -> None:
+    sandbox = json.loads(resources.files("neople_timeline.sandbox").joinpath("catalogue.json").read_text("utf-8"))
+    view = next(view for view in VIEWS if view.name == "codes")
+    known = duckdb.sql(f"SELECT code, label FROM ({view.sql}\n)").fetchall()  # noqa: S608
+    assert len(known) == 54
+    assert sorted(known) == sorted((code["code"], code["name"]) for code in sandbox["codes"])
