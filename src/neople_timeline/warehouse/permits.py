@@ -40,6 +40,7 @@ class PermitLease:
         """Ask for as many permits as there are requests to send (`wanted`), and take what is granted."""
         asked = self._clock()
         in_use = self._pacer.in_use(asked)
+        wanted = max(1, min(wanted + in_use, self._rate))  # those that cool down cannot be used again at once
         if asked < self._pacer.lent_until:  # the permits held now may be taken while the question is on its way
             in_use = max(in_use, self._pacer.permits)
         row = connection.execute(
@@ -49,7 +50,7 @@ class PermitLease:
                 self._holder,
                 self._rate,
                 self._weight,
-                max(1, min(wanted, self._rate)),
+                wanted,
                 in_use,
                 LEASE_SECONDS,
             ),
