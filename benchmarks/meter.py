@@ -1,0 +1,36 @@
+"""How a contender measures itself: wall and CPU time by step, and the most memory it ever held."""
+
+import json
+import re
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Meter:
+    """Counts from its making, so that imports are left out."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, tuple[float, float]] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure a step; steps of the same name add up."""
+        wall, cpu = time.perf_counter(), _cpu_seconds()
+        yield
+        before = self._steps.get(name, (0.0, 0.0))
+        self._steps[name] = (before[0] + time.perf_counter() - wall, before[1] + _cpu_seconds() - cpu)
+
+    def report(self, **facts: float) -> None:
+        """Print everything as the last line."""
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        figures = {**facts, "steps": self._steps, "peak_mb": int(peak[1]) / 1024 if peak else 0.0}
+        sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
