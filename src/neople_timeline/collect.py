@@ -237,6 +237,8 @@ class _Collector:
             await asyncio.sleep(1)
             self._more = True
         self._report()
+        used = self.usage
+        log.info("%s requests in %.1f s, of which %s wasted: %s", used.requests, used.seconds, used.wasted, used)
         if self._stop:
             raise self._stop
 

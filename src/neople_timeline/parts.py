@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import psycopg
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
@@ -89,9 +88,9 @@ def digest_sources(entries: Sequence[Entry]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_part(lake: Lake, part: Part, table: str) -> pa.Table:
+def _read_part(lake: Lake, part: Part, table: str) -> pq.ParquetFile:
     key = part_key(table, part.day, part.bucket, part.buckets)
     found = lake.read(key)
     if found is None or found.etag != getattr(part, f"{table}_etag"):
         raise RetryLater(f"{lake.describe(key)} changed since it was refined: it will be refined anew", seconds=5)
-    return pq.read_table(io.BytesIO(found.data))
+    return pq.ParquetFile(io.BytesIO(found.data))

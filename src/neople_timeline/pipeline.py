@@ -119,7 +119,6 @@ def plan_day(settings: Settings, day: date, *, again: bool = False, unfinished: 
     _check_days(settings, day, day, unfinished=unfinished)
     with _open(settings) as (lake, connection):
         _bind(settings, lake, connection)
-        ledger.create_partitions(connection, [day])
         ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
         ledger.plan_days(connection, [day], again=again)
         debts = {*ledger.list_indebted_days(connection, day), *ledger.list_unpublished_days(connection, day)}

@@ -81,17 +81,17 @@ def _verify_part(calendar: Calendar, lake: Lake, connection: psycopg.Connection,
     expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
     try:
         raw = _tally_raw(calendar, lake, entries)
-        texts = list(_read_parquet(lake, part))
+        parquet = tally_events(_read_parquet(lake, part), canonical=False)
+        canonical = tally_events(_read_parquet(lake, part), canonical=True)
     except DataError as error:
         return [Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")]
-    canonical = tally_events(texts, canonical=True)
     stored = tally_events(audit.stream_events(connection, part), canonical=True)
     in_warehouse = compare_tallies(part.day, "PostgreSQL", canonical, stored)
     if in_warehouse:
         load.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
         *compare_tallies(part.day, "raw answers", expected, raw),
-        *compare_tallies(part.day, "Parquet", expected, tally_events(texts, canonical=False)),
+        *compare_tallies(part.day, "Parquet", expected, parquet),
         *in_warehouse,
     ]
     audit.mark_verified(connection, part, [finding.character for finding in findings if finding.character])
@@ -123,8 +123,9 @@ def _read_raw(
 def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:
     key = part_key("events", part.day, part.bucket, part.buckets)
     try:
-        table = pq.read_table(io.BytesIO(lake.get(key)), columns=list(EventText._fields))
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(io.BytesIO(lake.get(key)))
+        for batch in file.iter_batches(20_000, columns=list(EventText._fields)):
+            columns = (batch.column(name).to_pylist() for name in EventText._fields)
+            yield from map(EventText._make, zip(*columns, strict=True))
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None
-    for batch in table.to_batches(20_000):
-        yield from map(EventText._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))

@@ -2,14 +2,15 @@
 
 What the API counts is when requests *arrive*, which the sender does not know: it is some time between sending and the
 answer. So a permit is good for one request, and is free again one second after the answer, less the time that even the
-fastest recent answer took, which the slow ones need not have spent on their way there.
+fastest answer took: the next request will need as long before it is counted and answered. A burst over fresh connections
+is slow as a whole and proves nothing, so in the first seconds nothing is taken off.
 
 `Pacer` decides and is given the clock; `Pace` waits.
 """
 
 import asyncio
-import heapq
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,8 +19,8 @@ WINDOW: Final = 1.0
 """Seconds in which the API counts."""
 TRUST: Final = 0.9
 """Share of the fastest answer's time that is taken for granted."""
-FORGET: Final = 5.0
-"""Seconds after which an answer's time is old, and twice that until it is forgotten."""
+PROVING: Final = 2.0
+"""Seconds from the first answer until the fastest one so far is believed."""
 LONGEST_NAP: Final = 0.05
 """Seconds until a waiting request looks again whether it has been given permits meanwhile."""
 
@@ -32,8 +33,9 @@ class Pacer:
         self.lent_until = 0.0
         self.paused_until = 0.0
         self.in_flight = 0
-        self._cooling: list[float] = []
-        self._fastest = _RecentMinimum()
+        self._answered: deque[float] = deque()
+        self._fastest = float("inf")
+        self._believed_from = float("inf")
 
     def lend(self, permits: int, until: float, paused_until: float = 0.0) -> None:
         """Take a new number of permits, good until a moment on the caller's clock."""
@@ -41,9 +43,10 @@ class Pacer:
 
     def in_use(self, now: float) -> int:
         """Count the permits that cannot be given back yet."""
-        while self._cooling and self._cooling[0] <= now:
-            heapq.heappop(self._cooling)
-        return self.in_flight + len(self._cooling)
+        cooled = now - self._cooling_time(now)
+        while self._answered and self._answered[0] <= cooled:
+            self._answered.popleft()
+        return self.in_flight + len(self._answered)
 
     def admit(self, now: float) -> bool:
         """Take a permit for a request that is sent right now, if there is one."""
@@ -54,39 +57,20 @@ class Pacer:
 
     def wait_from(self, now: float) -> float:
         """Give the seconds after which asking again makes sense."""
-        if self.paused_until <= now < self.lent_until and self._cooling and self.in_flight < self.permits:
-            return min(max(self._cooling[0] - now, 0.0), LONGEST_NAP)
+        if self.paused_until <= now < self.lent_until and self._answered and self.in_flight < self.permits:
+            return min(max(self._answered[0] + self._cooling_time(now) - now, 0.0), LONGEST_NAP)
         return LONGEST_NAP
 
     def answered(self, sent: float, now: float, *, whole: bool) -> None:
         """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
         self.in_flight -= 1
+        self._answered.append(now)
         if whole:
-            self._fastest.add(now - sent, now)
-        heapq.heappush(self._cooling, now + WINDOW - TRUST * self._fastest.value(now))
+            self._fastest = min(self._fastest, now - sent)
+            self._believed_from = min(self._believed_from, now + PROVING)
 
-
-class _RecentMinimum:
-    """The least of the values of the last five to ten seconds, 0 where there are none."""
-
-    def __init__(self) -> None:
-        self._since = float("-inf")
-        self._older = self._newer = float("inf")
-
-    def add(self, value: float, now: float) -> None:
-        self._turn(now)
-        self._newer = min(self._newer, value)
-
-    def value(self, now: float) -> float:
-        self._turn(now)
-        least = min(self._older, self._newer)
-        return least if least != float("inf") else 0.0
-
-    def _turn(self, now: float) -> None:
-        if now - self._since < FORGET:
-            return
-        self._older = self._newer if now - self._since < 2 * FORGET else float("inf")
-        self._newer, self._since = float("inf"), now
+    def _cooling_time(self, now: float) -> float:
+        return WINDOW - TRUST * self._fastest if now >= self._believed_from else WINDOW
 
 
 class Pace:

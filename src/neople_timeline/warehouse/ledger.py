@@ -49,10 +49,12 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
     for month in sorted({day.replace(day=1) for day in days}):
         after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
         for table in ("collection", "event", "character"):
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS timeline.{table}_{month:%Y_%m} PARTITION OF timeline.{table}"  # noqa: S608
-                f" FOR VALUES FROM ('{month}') TO ('{after}')"
-            )
+            name = f"timeline.{table}_{month:%Y_%m}"
+            # Asked first, because creating one locks the whole table, even where it turns out to be there.
+            if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() == (None,):
+                connection.execute(
+                    f"CREATE TABLE {name} PARTITION OF timeline.{table} FOR VALUES FROM ('{month}') TO ('{after}')"
+                )
 
 
 def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> int:
@@ -111,10 +113,12 @@ def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
 
 
 def list_indebted_days(connection: psycopg.Connection, before: date) -> list[date]:
-    """List the days before one that owe something that is due for another try, or are planned but were never ended."""
+    """List the days before one that owe something which is due, but for those that a live backfill is at work on."""
     rows = connection.execute(
         "SELECT DISTINCT day FROM timeline.collection c"
-        f" WHERE day < %s AND state IN ('planned', 'owed') AND {_DUE} ORDER BY day",
+        f" WHERE day < %s AND state IN ('planned', 'owed') AND {_DUE}"
+        " AND NOT EXISTS (SELECT FROM timeline.worker w WHERE kind = 'backfill' AND finished_at IS NULL"
+        "  AND expires_at > clock_timestamp() AND c.day BETWEEN first_day AND last_day) ORDER BY day",
         (before,),
     )
     return [row[0] for row in rows]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pgpq
 import psycopg
-import pyarrow as pa
+import pyarrow.parquet as pq
 from pgpq.encoders import StringEncoderBuilder
 from pgpq.schema import Jsonb
 
@@ -89,7 +89,9 @@ def record_part(connection: psycopg.Connection, part: Part) -> None:
     )
 
 
-def replace_part(connection: psycopg.Connection, part: Part, events: pa.Table, characters: pa.Table) -> bool:
+def replace_part(
+    connection: psycopg.Connection, part: Part, events: pq.ParquetFile, characters: pq.ParquetFile
+) -> bool:
     """Put a part's rows in the place of what PostgreSQL has of it, in one transaction.
 
     Returns False, having changed nothing, if the part has been refined anew meanwhile.
@@ -125,24 +127,24 @@ def _delete_rows(connection: psycopg.Connection, part: Part) -> None:
         )
 
 
-def _copy(connection: psycopg.Connection, table: Table, rows: pa.Table) -> None:
-    encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(rows.schema, _make_encoders(rows.schema, table))
+def _copy(connection: psycopg.Connection, table: Table, rows: pq.ParquetFile) -> None:
+    encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(table.schema, _make_encoders(table))
     names = ", ".join(column.name for column in table.columns)
     statement = f"COPY timeline.{table.warehouse_name} ({names}) FROM STDIN WITH (FORMAT BINARY)"
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(encoder.write_header())
-        for batch in rows.to_batches(BATCH_ROWS):
+        for batch in rows.iter_batches(BATCH_ROWS):
             copy.write(encoder.write_batch(batch))
         copy.write(encoder.finish())
 
 
-def _make_encoders(schema: pa.Schema, table: Table) -> dict[str, Any]:
+def _make_encoders(table: Table) -> dict[str, Any]:
     types = {column.name: column.sql for column in table.columns}
     return {
         field.name: StringEncoderBuilder.new_with_output(field, Jsonb())
         if types[field.name] == "jsonb"
         else pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field)
-        for field in schema
+        for field in table.schema
     }
 
 
