@@ -1,0 +1,108 @@
+"""Settings from Airflow's Connections; what is no secret and the same for all tasks comes from the environment.
+
+neople_api        host (with scheme and port), password = the API key, extra `rate`
+neople_lake       type aws: login and password, or what the AWS hook finds; extra `lake_url`, endpoint_url, region_name
+neople_warehouse  type postgres
+smtp_default      type smtp, optional; extra `report_to`, and from_email, disable_ssl, disable_tls as Airflow has them
+"""
+
+from urllib.parse import quote
+
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import mask_secret
+
+from neople_timeline.errors import ConfigError
+from neople_timeline.settings import Settings, make_settings, read_settings
+
+API = "neople_api"
+LAKE = "neople_lake"
+WAREHOUSE = "neople_warehouse"
+MAIL = "smtp_default"
+
+
+def connect_settings() -> Settings:
+    """Make the settings of a task; a Connection that is missing or incomplete is a ConfigError that names it."""
+    environment = read_settings()
+    values = {
+        "day_starts_at": f"{environment.day_starts_at:%H:%M}",
+        "report_language": environment.report_language,
+        "marts_engine": environment.marts_engine,
+        **read_api(_find(API)),
+        **read_lake(_find(LAKE)),
+        "warehouse_url": _find(WAREHOUSE).get_uri(),
+        **_read_mail_if_there(),
+    }
+    for name in ("neople_api_key", "aws_secret_access_key", "aws_session_token"):
+        if values.get(name):
+            mask_secret(values[name])
+    return make_settings({name: value for name, value in values.items() if value})
+
+
+def read_api(connection: Connection) -> dict[str, str]:
+    """Read where the API is, the key to it and the highest rate."""
+    if not connection.password:
+        raise ConfigError(f"the Connection {API} has no password: put the API key there")
+    host = connection.host or Settings.neople_api_url
+    scheme, found, rest = host.partition("://")
+    address = host if found else f"{connection.schema or 'https'}://{scheme}{rest}"
+    return {
+        "neople_api_url": f"{address}:{connection.port}" if connection.port else address,
+        "neople_api_key": connection.password,
+        "neople_api_rate": str(connection.extra_dejson.get("rate", "")),
+    }
+
+
+def read_lake(connection: Connection) -> dict[str, str]:
+    """Read where the lake is and how to open it; without a login the AWS hook is asked for credentials."""
+    extra = connection.extra_dejson
+    if "lake_url" not in extra:
+        raise ConfigError(f"the Connection {LAKE} has no lake_url in its extra: put s3://bucket/prefix there")
+    access, secret, token = connection.login, connection.password, extra.get("aws_session_token")
+    if not access and str(extra["lake_url"]).startswith("s3://"):
+        # Imported here because it costs a second, and most installations have the two keys in the Connection.
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # noqa: PLC0415
+
+        access, secret, token = AwsGenericHook(aws_conn_id=connection.conn_id).get_credentials()
+    return {
+        "lake_url": str(extra["lake_url"]),
+        "aws_access_key_id": access or "",
+        "aws_secret_access_key": secret or "",
+        "aws_session_token": token or "",
+        "aws_endpoint_url": str(extra.get("endpoint_url") or ""),
+        "aws_region": str(extra.get("region_name") or ""),
+    }
+
+
+def read_mail(connection: Connection) -> dict[str, str]:
+    """Read the mail server as a URL, and the report's sender and recipients.
+
+    Airflow's own hook would use implicit TLS and STARTTLS both when neither is disabled; here the first one wins.
+    """
+    extra = connection.extra_dejson
+    implicit_tls = not extra.get("disable_ssl", False)
+    insist = "" if implicit_tls or extra.get("disable_tls", False) else "?starttls=required"
+    login = (
+        f"{quote(connection.login, safe='')}:{quote(connection.password or '', safe='')}@" if connection.login else ""
+    )
+    port = f":{connection.port}" if connection.port else ""
+    return {
+        "smtp_url": f"{'smtps' if implicit_tls else 'smtp'}://{login}{connection.host}{port}{insist}",
+        "report_to": str(extra.get("report_to") or ""),
+        "report_from": str(extra.get("from_email") or ""),
+    }
+
+
+def _read_mail_if_there() -> dict[str, str]:
+    try:
+        return read_mail(Connection.get(MAIL))
+    except AirflowNotFoundException:
+        return {}
+
+
+def _find(name: str) -> Connection:
+    try:
+        connection: Connection = Connection.get(name)
+    except AirflowNotFoundException:
+        raise ConfigError(f"there is no Connection {name}: make it under Admin → Connections") from None
+    return connection

@@ -1,0 +1,44 @@
+"""Past days at once: from the first to the last, one chain of pages per character and up to 90 days."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from airflow.sdk import Param, chain, dag, get_current_context, task
+
+from connections import connect_settings
+from timeline_steps import RETRIES, as_airflow_says, collect, load, marts, pack_plan, refine, verify
+
+
+@task(multiple_outputs=False)
+def plan() -> list[dict[str, Any]]:
+    """Write the ledger rows of all days in range that have none, and cut them into shards."""
+    params = get_current_context()["params"]
+    with as_airflow_says():
+        from neople_timeline.pipeline import plan_backfill  # noqa: PLC0415
+
+        first, last = (date.fromisoformat(params[name]) for name in ("first", "last"))
+        return pack_plan(plan_backfill(connect_settings(), first, last, again=params["again"]))
+
+
+@dag(
+    schedule=None,
+    max_active_runs=1,
+    default_args={"owner": "timeline", "execution_timeout": timedelta(days=2), **RETRIES},
+    params={
+        "first": Param("2026-11-01", type="string", format="date", description="First day"),
+        "last": Param("2026-11-15", type="string", format="date", description="Last day, included"),
+        "again": Param(default=False, type="boolean", description="Collect the days anew and replace them whole"),
+    },
+    tags=["neople", "timeline"],
+    doc_md=__doc__,
+)
+def timeline_backfill() -> None:
+    """Collect and prove a range of past days at what the daily run leaves of the rate."""
+    shards: Any = plan()  # an XComArg, which stands for the list that the task will return
+    collected = collect.partial(kind="backfill").expand(shard=shards)
+    refined = refine.expand(shard=shards)
+    loaded = load.expand(shard=shards)
+    chain(collected, refined, loaded, marts(shards), verify(shards))
+
+
+timeline_backfill()

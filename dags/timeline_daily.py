@@ -1,0 +1,91 @@
+"""One run per game day: plan → collect → refine → load → marts → verify → report."""
+
+import logging
+from datetime import date, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
+
+from connections import connect_settings
+from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
+from neople_timeline.settings import read_settings
+from timeline_steps import RETRIES, as_airflow_says, collect, load, marts, pack_plan, refine, verify
+
+CALENDAR = read_settings().calendar
+log = logging.getLogger(__name__)
+
+
+def name_day(context: Context) -> date:
+    """Name the day a run is about: its parameter, else the day that its logical date lies in, else the last over."""
+    if chosen := context["params"].get("day"):
+        return date.fromisoformat(chosen)
+    if logical_date := context.get("logical_date"):
+        return CALENDAR.day_at(logical_date)
+    return CALENDAR.last_over(context["dag_run"].run_after)
+
+
+@task(multiple_outputs=False)
+def plan() -> list[dict[str, Any]]:
+    """Take down the roster, write the ledger rows of the day and of debts that are due, and cut them into shards."""
+    context = get_current_context()
+    with as_airflow_says():
+        from neople_timeline.pipeline import plan_day  # noqa: PLC0415
+
+        return pack_plan(plan_day(connect_settings(), name_day(context), again=context["params"]["again"]))
+
+
+@task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
+def report() -> dict[str, Any]:
+    """Write the day's page and mail it once, whatever happened before: a failed day is mailed with its reason."""
+    context = get_current_context()
+    with as_airflow_says():
+        from neople_timeline.pipeline import publish_report  # noqa: PLC0415
+
+        done = publish_report(connect_settings(), name_day(context), explain_failure(context))
+    log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
+    return {"url": done.url, "mailed": done.mailed, "debts": done.debts}
+
+
+def explain_failure(context: Context) -> str | None:
+    """Say which tasks of this run failed and why, or None if none did."""
+    this = context["ti"]
+    states = this.get_task_states(dag_id=this.dag_id, run_ids=[this.run_id])
+    # A mapped task is listed once per shard, as `collect_0`, `collect_1` …
+    failed = sorted(name for name, state in states.get(this.run_id, {}).items() if state == "failed")
+    if not failed:
+        return None
+    tasks = sorted({name.rstrip("0123456789").rstrip("_") for name in failed})
+    reasons = this.xcom_pull(task_ids=tasks, key="failure") or []
+    known = list(dict.fromkeys(reason for reason in reasons if reason))
+    return f"{', '.join(failed)}: {'; '.join(known) or 'see the log in Airflow'}"
+
+
+@dag(
+    schedule=CronDataIntervalTimetable(f"{CALENDAR.starts_at:%M %H} * * *", timezone="Asia/Seoul"),
+    start_date=CALENDAR.start_of(FIRST_DAY_WITH_DATA).replace(tzinfo=KOREA),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES},
+    params={
+        "day": Param(None, type=["null", "string"], format="date", description="Instead of the run's own day"),
+        "again": Param(default=False, type="boolean", description="Collect the day anew and replace it whole"),
+    },
+    tags=["neople", "timeline"],
+    doc_md=__doc__,
+)
+def timeline_daily() -> None:
+    """Collect, prove and report the game day that a run's data interval covers."""
+    shards: Any = plan()  # an XComArg, which stands for the list that the task will return
+    collected = collect.partial(kind="daily").expand(shard=shards)
+    refined = refine.expand(shard=shards)
+    loaded = load.expand(shard=shards)
+    verified = verify(shards)
+    reported = report()
+    # The report runs after a failure too; this one makes the run fail then.
+    complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
+    chain(collected, refined, loaded, marts(shards), verified, reported, complete)
+    chain(verified, complete)
+
+
+timeline_daily()

@@ -1,0 +1,144 @@
+"""The steps that both DAGs are made of: each task is one call of `neople_timeline.pipeline`.
+
+XComs carry days, shards and counts, never rows. What is heavy is imported inside the tasks, because every task reads
+its DAG file anew.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, Context, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+
+from connections import connect_settings
+from neople_timeline.errors import ConfigError, DataError, RetryLater, StopCollecting
+from neople_timeline.models import Plan, Shard
+
+log = logging.getLogger(__name__)
+
+POOL = "timeline_collect"
+"""How many collectors run at once, over both DAGs; the limit of the API is kept whatever its size."""
+
+LONGEST_WAIT = timedelta(hours=12)
+"""How long a run waits for the API, the stores or the end of the day before it fails and says so."""
+
+RETRIES = {
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=10),
+}
+
+LAKE_EVENTS = Asset("timeline_events_in_lake")
+WAREHOUSE_EVENTS = Asset("timeline_events_in_warehouse")
+
+PlainShard = dict[str, Any]
+
+
+@contextmanager
+def as_airflow_says() -> Iterator[None]:
+    """Turn the project's errors into what Airflow should do: wait without holding a slot, or fail without a retry."""
+    context = get_current_context()
+    try:
+        yield
+    except RetryLater as later:
+        resume_at = datetime.now(UTC) + timedelta(seconds=later.seconds)
+        if resume_at > _read_start(context) + LONGEST_WAIT:
+            raise _fail(context, f"{later}. Given up: that is too long to wait, run it again then") from later
+        log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
+        raise AirflowRescheduleException(resume_at) from later  # type: ignore[no-untyped-call]
+    except (ConfigError, StopCollecting, DataError) as error:
+        raise _fail(context, str(error)) from error
+
+
+def pack_plan(plan: Plan) -> list[PlainShard]:
+    """Make a plan's shards plain enough for an XCom."""
+    return [
+        {"days": [day.isoformat() for day in shard.days], "index": shard.index, "of": shard.of} for shard in plan.shards
+    ]
+
+
+def unpack_shard(shard: PlainShard) -> Shard:
+    """Undo `pack_plan` for one shard."""
+    return Shard(tuple(map(date.fromisoformat, shard["days"])), shard["index"], shard["of"])
+
+
+def list_days(shards: list[PlainShard]) -> tuple[date, ...]:
+    """List a plan's days: every shard has all of them."""
+    return unpack_shard(shards[0]).days if shards else ()
+
+
+@task(pool=POOL, multiple_outputs=False)
+def collect(shard: PlainShard, kind: str) -> dict[str, int]:
+    """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import collect_shard  # noqa: PLC0415
+
+        done = collect_shard(connect_settings(), unpack_shard(shard), kind=kind)
+    return {
+        "landed": done.landed,
+        "events": done.events,
+        "missing": done.missing,
+        "owed": done.owed,
+        "requests": done.usage.requests,
+        "wasted": done.usage.wasted,
+    }
+
+
+@task(multiple_outputs=False)
+def refine(shard: PlainShard) -> dict[str, Any]:
+    """Make typed Parquet of a shard's raw answers, one object per table, day and bucket."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import refine_shard  # noqa: PLC0415
+
+        done = refine_shard(connect_settings(), unpack_shard(shard))
+    return {"events": done.events, "objects": list(done.objects)}
+
+
+@task(multiple_outputs=False)
+def load(shard: PlainShard) -> dict[str, int]:
+    """Put a shard's Parquet into PostgreSQL in the place of what was there of it, in one transaction per part."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import load_shard  # noqa: PLC0415
+
+        done = load_shard(connect_settings(), unpack_shard(shard))
+    return {"events": done.events, "characters": done.characters}
+
+
+@task(multiple_outputs=False)
+def marts(shards: list[PlainShard]) -> dict[str, int]:
+    """Answer the questions of players and analysts for the days of the plan: lake and PostgreSQL, rows by mart."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import build_marts  # noqa: PLC0415
+
+        return {mart.name: mart.rows for mart in build_marts(connect_settings(), list_days(shards))}
+
+
+@task(multiple_outputs=False, outlets=[LAKE_EVENTS, WAREHOUSE_EVENTS])
+def verify(shards: list[PlainShard]) -> dict[str, Any]:
+    """Compare ledger, raw answers, Parquet and PostgreSQL per character-day; any disagreement fails the run."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import verify_days  # noqa: PLC0415
+
+        found = verify_days(connect_settings(), list_days(shards))
+        for debt in found.owed:
+            log.warning("Owed: %s of %s: %s", "/".join(debt.character), debt.day, debt.reason)
+        if not found.ok:
+            shown = "; ".join(str(finding) for finding in found.disagreements[:10])
+            raise DataError(f"{len(found.disagreements)} disagreements, of which the first are: {shown}")
+    facts: dict[str, Any] = {"days": [f"{day}" for day in found.days], "events": found.events, "owed": len(found.owed)}
+    for asset in (LAKE_EVENTS, WAREHOUSE_EVENTS):
+        get_current_context()["outlet_events"][asset].extra = facts
+    return facts
+
+
+def _fail(context: Context, reason: str) -> AirflowFailException:
+    context["ti"].xcom_push("failure", reason)
+    return AirflowFailException(reason)
+
+
+def _read_start(context: Context) -> datetime:
+    return context["dag_run"].start_date or datetime.now(UTC)
