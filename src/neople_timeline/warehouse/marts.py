@@ -1,6 +1,5 @@
-"""Marts in PostgreSQL: whole periods are replaced, never single rows."""
+"""Marts in PostgreSQL: whole periods are replaced, never single rows, and never newer ones by older ones."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date
 from typing import Final
@@ -16,22 +15,28 @@ PUBLISHING_LOCK: Final = 7_105_206_602
 """Advisory lock of whoever publishes marts: two at a time would mix their periods."""
 
 
+def take_generation(connection: psycopg.Connection) -> int:
+    """Give a computation its number; take it before the first row is read."""
+    row = connection.execute("SELECT nextval('timeline.mart_generation')").fetchone()
+    return int(row[0]) if row else 0
+
+
 def lock_publishing(connection: psycopg.Connection) -> None:
     """Wait until nobody else publishes marts, and keep others out until the transaction ends."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (PUBLISHING_LOCK,))
 
 
-def fingerprint_parts(connection: psycopg.Connection, days: Sequence[date]) -> str:
-    """Digest which versions of which Parquet objects hold the days' events and characters."""
+def list_newer(connection: psycopg.Connection, mart: Mart, periods: Sequence[date], generation: int) -> set[date]:
+    """List those of the periods that a later computation has published already."""
     rows = connection.execute(
-        "SELECT day, bucket, events_etag, characters_etag FROM timeline.part WHERE day = ANY(%s) ORDER BY day, bucket",
-        (list(days),),
+        "SELECT period FROM timeline.published_mart WHERE mart = %s AND period = ANY(%s) AND generation > %s",
+        (mart.name, list(periods), generation),
     )
-    return hashlib.sha256(repr([(str(row[0]), *row[1:]) for row in rows]).encode()).hexdigest()
+    return {row[0] for row in rows}
 
 
-def replace_periods(connection: psycopg.Connection, mart: Mart, periods: Sequence[date], rows: pa.Table) -> None:
-    """Put the rows in place of everything that the mart's table holds for the periods."""
+def replace_periods(connection: psycopg.Connection, mart: Mart, periods: dict[date, pa.Table], generation: int) -> None:
+    """Put the periods' rows in place of everything that the mart's table holds for them."""
     table = sql.Identifier("timeline", mart.warehouse_name)
     delete = sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(table, sql.Identifier(mart.period))
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in mart.columns)
@@ -41,6 +46,13 @@ def replace_periods(connection: psycopg.Connection, mart: Mart, periods: Sequenc
         cursor.execute(delete, (list(periods),))
         with cursor.copy(copy_statement) as copy:
             copy.write(encoder.write_header())
-            for batch in rows.to_batches():
-                copy.write(encoder.write_batch(batch))
+            for rows in periods.values():
+                for batch in rows.to_batches():
+                    copy.write(encoder.write_batch(batch))
             copy.write(encoder.finish())
+        cursor.executemany(
+            "INSERT INTO timeline.published_mart AS old (mart, period, generation, rows) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (mart, period) DO UPDATE"
+            " SET generation = excluded.generation, rows = excluded.rows, published_at = now()",
+            [(mart.name, period, generation, rows.num_rows) for period, rows in periods.items()],
+        )
