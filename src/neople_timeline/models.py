@@ -41,9 +41,10 @@ class CharacterKey(NamedTuple):
 @lru_cache(maxsize=100_000)
 def parse_minute(text: str) -> datetime:
     """Read an API minute `YYYY-MM-DD HH:mm` as a naive Korean wall-clock time, or raise ValueError."""
-    if len(text) != len("2026-11-15 06:00"):
+    moment = datetime.strptime(text, MINUTE_FORMAT)  # noqa: DTZ007 - Korean wall clock on purpose
+    if moment.strftime(MINUTE_FORMAT) != text:  # strptime takes tabs, missing zeros and the digits of other scripts too
         raise ValueError(text)
-    return datetime.strptime(text, MINUTE_FORMAT)  # noqa: DTZ007 - Korean wall clock on purpose
+    return moment
 
 
 @lru_cache(maxsize=100_000)
