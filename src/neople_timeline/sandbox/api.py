@@ -41,11 +41,11 @@ class SandboxOptions:
     seed: int = 1
     rate: int = 1000
     latency_seconds: float = 0.03
-    latency_jitter_seconds: float = 0.0
     key: str = "sandbox-key"
     host: str = "127.0.0.1"
     port: int = 0
     port_file: Path | None = None
+    latency_jitter_seconds: float = 0.0
     missing: int = 0
     small: bool = False
 
