@@ -85,8 +85,13 @@ class Population:
         """Name a character, uniquely but for a few hostile names and a few that another server has too."""
         if index % 16 == 5:  # so that 500 characters bear every hostile name there is
             return str(WORDS["hostile"][index // 16 % len(WORDS["hostile"])])
-        if roll(self.seed, "name", index) % 20 == 2 and index >= 24 and self.server_of(index - 24) != self.server_of(index):
-            return self.spell(index - 24)
+        namesake = index - 24
+        if (
+            roll(self.seed, "name", index) % 20 == 2
+            and 0 <= namesake
+            and self.server_of(namesake) != self.server_of(index)
+        ):
+            return self.spell(namesake)
         return self.spell(index)
 
     def fame_of(self, index: int) -> int | None:
