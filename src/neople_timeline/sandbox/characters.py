@@ -88,7 +88,7 @@ class Population:
         namesake = index - 24
         if (
             roll(self.seed, "name", index) % 20 == 2
-            and 0 <= namesake
+            and namesake >= 0
             and self.server_of(namesake) != self.server_of(index)
         ):
             return self.spell(namesake)
