@@ -1,0 +1,1 @@
+"""The report that people look at: one frozen summary in, a page and a mail out."""

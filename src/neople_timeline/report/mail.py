@@ -1,0 +1,224 @@
+"""The mail: the essence of the page, built as one value and sent through one server."""
+
+import hashlib
+import smtplib
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from neople_timeline.errors import ConfigError, RetryLater, TimelineError
+from neople_timeline.report import charts
+from neople_timeline.report.page import list_headlines, make_environment, make_speaker, pivot_drops, write_lead
+from neople_timeline.report.summary import EQUIPMENT_ROUTES, Summary
+from neople_timeline.settings import Language
+
+TIMEOUT_SECONDS: Final = 30
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail is handed in, read from `SMTP_URL`."""
+
+    host: str
+    port: int
+    implicit_tls: bool
+    starttls_required: bool
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+class MailRefusedError(TimelineError):
+    """The mail certainly did not leave; `cause` says what the caller should do."""
+
+    def __init__(self, cause: ConfigError | RetryLater) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def read_server(smtp_url: str) -> MailServer:
+    """Read `smtp://user:password@host:port?starttls=required` or `smtps://…`, or raise a ConfigError without a secret."""
+    try:
+        parts = urlsplit(smtp_url)
+        port = parts.port
+    except ValueError:
+        port, parts = None, urlsplit("")
+    options = parse_qs(parts.query)
+    known = options in ({}, {"starttls": ["required"]})
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path not in {"", "/"} or not known:
+        raise ConfigError(
+            "SMTP_URL must look like smtp://user:password@host:587, with ?starttls=required to insist on encryption, "
+            "or smtps://user:password@host:465"
+        )
+    implicit_tls = parts.scheme == "smtps"
+    return MailServer(
+        parts.hostname,
+        port or (465 if implicit_tls else 587),
+        implicit_tls,
+        bool(options),
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )
+
+
+def write_subject(summary: Summary, edition: str, language: Language) -> str:
+    """Write the subject: the day and its figures, or at once what is wrong."""
+    say = make_speaker(language)
+    values = {
+        "day": summary.day,
+        "owed": f"{summary.state.owed:,}",
+        "primeval": f"{summary.figures.primeval:,}",
+        "epic": f"{summary.figures.epic:,}",
+    }
+    if summary.failure is not None:
+        return say("subject_failed", **values)
+    if summary.state.owed:
+        return say("subject_owed", **values)
+    return say("subject_complete" if edition == "daily-complete" else "subject", **values)
+
+
+def build_mail(summary: Summary, edition: str, language: Language, location: str) -> EmailMessage:
+    """Build the mail without its envelope; the same values give the same bytes."""
+    images = _draw_images(summary)
+    values = {
+        "summary": summary,
+        "headlines": list_headlines(summary),
+        "lead": write_lead(summary, language),
+        "drops": pivot_drops(summary.drops, EQUIPMENT_ROUTES),
+        "images": images,
+        "location": location,
+        "colours": charts.MAIL,
+    }
+    environment = make_environment(language)
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = write_subject(summary, edition, language)
+    message.set_content(environment.get_template("mail.txt.j2").render(values))
+    message.add_alternative(environment.get_template("mail.html.j2").render(values), subtype="html")
+    page = message.get_payload()[1]  # type: ignore[index]  # the alternative just added
+    assert isinstance(page, EmailMessage)  # noqa: S101 - tells mypy what add_alternative made
+    for name, png in images.items():
+        page.add_related(png, "image", "png", cid=f"<{name}@chart>", filename=f"{name}.png", disposition="inline")
+    _fix_boundaries(message)
+    return message
+
+
+def address_mail(message: EmailMessage, sender: str, recipients: str, message_id: str, now: datetime) -> None:
+    """Put the envelope on a mail; `recipients` are separated by commas."""
+    try:
+        message["From"] = sender
+        message["To"] = recipients
+        message["Message-ID"] = message_id
+        addresses = message["From"].addresses + message["To"].addresses
+    except (ValueError, IndexError) as error:
+        raise ConfigError("REPORT_FROM and REPORT_TO must be mail addresses, several separated by commas") from error
+    if len(addresses) < 2 or not all(address.username and address.domain for address in addresses):
+        raise ConfigError("REPORT_FROM and REPORT_TO must be mail addresses, several separated by commas")
+    message["Date"] = format_datetime(now)
+    message["Auto-Submitted"] = "auto-generated"
+
+
+def make_message_id(edition: str, summary: Summary, sender: str, lake: str) -> str:
+    """Name a mail the same however often it is built, so that mailboxes show a doubly delivered one once."""
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    digest = hashlib.sha256(lake.encode()).hexdigest()[:12]
+    return f"<{edition}.{summary.day}.{digest}@{domain}>"
+
+
+def send_mail(server: MailServer, message: EmailMessage) -> None:
+    """Hand a mail in.
+
+    MailRefusedError means that it certainly did not leave; RetryLater that the outcome is not known.
+    """
+    where = f"the mail server {server.host}:{server.port}"
+    try:
+        client = _open(server)
+    except ssl.SSLError as error:
+        raise MailRefusedError(ConfigError(f"{where} cannot be trusted: {error.reason or error}")) from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise MailRefusedError(_explain(where, error)) from None
+    try:
+        client.send_message(message)
+    except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
+        raise MailRefusedError(_explain(where, error)) from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise RetryLater(
+            f"{where} broke off while it took the mail ({_describe(error)}); it is sent again after ten minutes",
+            seconds=600,
+        ) from None
+    finally:
+        with suppress(OSError, smtplib.SMTPException):
+            client.quit()
+
+
+def _open(server: MailServer) -> smtplib.SMTP:
+    context = ssl.create_default_context()
+    client = (
+        smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_SECONDS, context=context)
+        if server.implicit_tls
+        else smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
+    )
+    try:
+        _log_in(server, client, context)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _log_in(server: MailServer, client: smtplib.SMTP, context: ssl.SSLContext) -> None:
+    client.ehlo_or_helo_if_needed()
+    is_encrypted = server.implicit_tls
+    if not is_encrypted and client.has_extn("starttls"):
+        client.starttls(context=context)
+        client.ehlo()
+        is_encrypted = True
+    if not is_encrypted and (server.starttls_required or (server.user and server.host not in LOOPBACK)):
+        raise smtplib.SMTPNotSupportedError("it offers no encryption (STARTTLS), so the password was not sent")
+    if server.user:
+        client.login(server.user, server.password)
+
+
+def _explain(where: str, error: Exception) -> ConfigError | RetryLater:
+    reason = _describe(error)
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return ConfigError(f"{where} refuses the login: {reason}. Check user and password in SMTP_URL")
+    permanent = isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
+    if permanent or isinstance(error, (smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError)):
+        return ConfigError(f"{where} refuses the mail: {reason}. Check SMTP_URL, REPORT_FROM and REPORT_TO")
+    return RetryLater(f"{where} does not take the mail: {reason}", seconds=300)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, reply = next(iter(error.recipients.values()))
+    elif isinstance(error, smtplib.SMTPResponseException):
+        code, reply = error.smtp_code, error.smtp_error
+    else:
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
+    return f"{code} {' '.join(text.split())[:200]}"
+
+
+def _draw_images(summary: Summary) -> Mapping[str, bytes]:
+    images = {}
+    if summary.figures.events:
+        hours = charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.MAIL)
+        images["hours"] = charts.to_png(hours)
+    if len(summary.trend) > 1:
+        images["trend"] = charts.to_png(charts.draw_trend(summary.trend, charts.MAIL))
+    if summary.attempts:
+        images["attempts"] = charts.to_png(charts.draw_success(summary.attempts, charts.MAIL))
+    return images
+
+
+def _fix_boundaries(message: EmailMessage) -> None:
+    # Drawn at random otherwise, and the same mail would be other bytes each time.
+    for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=_neople-timeline-part-{number}")

@@ -1,0 +1,164 @@
+"""The page: one HTML document that needs nothing beside it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from neople_timeline.report import charts
+from neople_timeline.report.charts import Bar
+from neople_timeline.report.summary import (
+    EQUIPMENT_ROUTES,
+    OATH_ROUTES,
+    RARITIES,
+    Board,
+    DayFigures,
+    DropCount,
+    Summary,
+)
+from neople_timeline.report.words import (
+    ROUTES,
+    WORDS,
+    show_change,
+    show_day,
+    show_rarity,
+    show_server,
+    show_text,
+)
+from neople_timeline.settings import Language
+
+HEADLINES: Final = ("primeval", "epic", "legendary", "events", "active", "raids", "legions")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One figure and how it moved; `changes` are (against what, written change)."""
+
+    name: str
+    value: int
+    changes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """Counts by route (rows) and rarity (columns), with their sums."""
+
+    rarities: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[int, ...], int], ...]
+    sums: tuple[int, ...]
+
+
+def render_page(summary: Summary, language: Language) -> bytes:
+    """Render the page of a day; the same summary gives the same bytes."""
+    template = make_environment(language).get_template("day.html.j2")
+    drops, oaths = pivot_drops(summary.drops, EQUIPMENT_ROUTES), pivot_drops(summary.drops, OATH_ROUTES)
+    page = template.render(
+        summary=summary,
+        headlines=list_headlines(summary),
+        lead=write_lead(summary, language),
+        drops=drops,
+        oaths=oaths,
+        charts={name: Markup(svg) for name, svg in _draw_charts(summary, drops, language).items()},  # noqa: S704 - drawn by us
+        rarities=RARITIES,
+    )
+    return page.encode()
+
+
+@lru_cache
+def make_environment(language: Language) -> Environment:
+    """Make the templates' environment of a language: everything is escaped, nothing may be undefined."""
+    environment = Environment(
+        loader=PackageLoader("neople_timeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"text": show_text, "number": lambda value: f"{value:,}", "rarity": lambda rarity: show_rarity(rarity, language)}
+    environment.globals |= {
+        "language": language,
+        "say": make_speaker(language),
+        "route": lambda code: ROUTES[language].get(code, str(code)),
+        "rarity_name": lambda rarity: show_rarity(rarity, language),
+        "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
+        "server": lambda server_id: show_server(server_id, language),
+        "show_day": lambda day: show_day(day, language),
+    }
+    return environment
+
+
+def make_speaker(language: Language) -> Callable[..., str]:
+    """Make the function that says a phrase by its key, with its blanks filled."""
+    words = WORDS[language]
+    return lambda key, **values: words[key].format(**values)
+
+
+def list_headlines(summary: Summary) -> tuple[Headline, ...]:
+    """List the headline figures with their change against yesterday and last week, where these were collected."""
+    earlier = {"yesterday": summary.yesterday, "last_week": summary.last_week}
+    return tuple(
+        Headline(name, getattr(summary.figures, name), _list_changes(name, summary.figures, earlier))
+        for name in HEADLINES
+    )
+
+
+def _list_changes(
+    name: str, today: DayFigures, earlier: Mapping[str, DayFigures | None]
+) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (against, show_change(getattr(today, name), getattr(figures, name)))
+        for against, figures in earlier.items()
+        if figures is not None
+    )
+
+
+def write_lead(summary: Summary, language: Language) -> str:
+    """Say in a sentence or two what kind of day it was."""
+    say = make_speaker(language)
+    today = summary.figures
+    if today.primeval:
+        lead = say("lead_primeval", primeval=f"{today.primeval:,}")
+        others = [day.primeval for day in summary.trend if day.day != summary.day]
+        if len(others) > 2 and today.primeval > max(others):
+            lead += " " + say("lead_record", days=len(others) + 1)
+        return lead
+    return say("lead_epic", epic=f"{today.epic:,}") if today.epic else say("lead_quiet")
+
+
+def pivot_drops(drops: tuple[DropCount, ...], routes: tuple[int, ...]) -> Pivot:
+    """Arrange the gains of some routes by route and rarity, both in their fixed order."""
+    counts = {(drop.code, drop.rarity): drop.count for drop in drops if drop.code in routes}
+    found = {rarity for _, rarity in counts}
+    rarities = tuple(rarity for rarity in (*RARITIES, *sorted(found - set(RARITIES))) if rarity in found)
+    rows = []
+    for code in routes:
+        row = tuple(counts.get((code, rarity), 0) for rarity in rarities)
+        if any(row):
+            rows.append((code, row, sum(row)))
+    return Pivot(rarities, tuple(rows), tuple(sum(column) for column in zip(*(row for _, row, _ in rows), strict=True)))
+
+
+def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str, str]:
+    figures = {
+        "drops": charts.draw_bars(_make_drop_bars(drops, language), charts.PAGE),
+        "hours": charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.PAGE),
+        "board": charts.draw_bars(_make_goal_bars(summary.board), charts.PAGE),
+        "attempts": charts.draw_success(summary.attempts, charts.PAGE),
+    }
+    if summary.trend:
+        figures["trend"] = charts.draw_trend(summary.trend, charts.PAGE)
+    return {name: charts.to_svg(figure, name) for name, figure in figures.items()}
+
+
+def _make_drop_bars(drops: Pivot, language: Language) -> list[Bar]:
+    return [
+        Bar(ROUTES[language][code], tuple(zip(drops.rarities, (max(0, count) for count in row), strict=True)))
+        for code, row, _ in drops.rows
+    ]
+
+
+def _make_goal_bars(board: Board) -> list[Bar]:
+    return [Bar(f"{goal.name} {goal.mode}".strip(), (("", goal.characters),)) for goal in board.goals[:12]]
