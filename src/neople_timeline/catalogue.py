@@ -45,6 +45,7 @@ MART_NAMES: Final = (
     "servers_by_day",
     "activity_by_hour",
     "clears_by_week",
+    "clears_by_character",
     "enhancements_by_day",
     "luck_by_week",
     "luck_by_month",

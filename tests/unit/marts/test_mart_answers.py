@@ -116,6 +116,25 @@ def test_clears_are_apart_by_kind_mode_and_hard_and_hard_left_out_means_not_hard
     ]
 
 
+def test_who_has_cleared_what_counts_a_raid_with_phases_by_its_last_one() -> None:
+    raid = {"raid_name": "무형의 시로코", "raid_party_name": "파티"}
+    rows = run(
+        "clears_by_character",
+        [
+            event(201, "2026-11-12 20:00", "a", **raid, raid_phase_name="추적"),
+            event(201, "2026-11-12 20:02", "a", **raid, raid_phase_name="토벌"),
+            event(201, "2026-11-12 20:00", "b", **raid, raid_phase_name="추적"),
+            event(209, "2026-11-12 21:00", "b", region_name="이스핀즈"),
+            event(209, "2026-11-13 21:00", "b", region_name="이스핀즈"),
+        ],
+    )
+    names = ("character_id", "kind", "content_name", "mode_name", "is_hard", "clears")
+    assert pick(rows, *names) == [
+        ("a", "raid", "무형의 시로코", None, False, 1),
+        ("b", "legion", "이스핀즈", None, False, 2),
+    ]
+
+
 def test_a_week_runs_from_thursday_six_to_the_next_thursday() -> None:
     minutes = ["2026-11-12 05:59", "2026-11-12 06:00", "2026-11-19 05:59", "2026-11-19 06:00"]
     clears = [event(209, minute, region_name="차원회랑") for minute in minutes]
