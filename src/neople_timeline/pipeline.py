@@ -29,9 +29,9 @@ from neople_timeline.models import (
 )
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.report.publish import publish_report as publish
-from neople_timeline.report.summary import Published
 from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
+from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 from neople_timeline.warehouse import audit, ledger
 from neople_timeline.warehouse import roster as members

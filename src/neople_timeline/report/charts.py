@@ -18,8 +18,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from neople_timeline.report.summary import RARITIES, Attempts, DayFigures
 from neople_timeline.report.words import show_text
+from neople_timeline.summary import RARITIES, Attempts, DayFigures
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from neople_timeline.errors import ConfigError, RetryLater, TimelineError
 from neople_timeline.report import charts
 from neople_timeline.report.page import list_headlines, make_environment, make_speaker, pivot_drops, write_lead
-from neople_timeline.report.summary import EQUIPMENT_ROUTES, Summary
 from neople_timeline.settings import Language
+from neople_timeline.summary import EQUIPMENT_ROUTES, Summary
 
 TIMEOUT_SECONDS: Final = 30
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -10,15 +10,6 @@ from markupsafe import Markup
 
 from neople_timeline.report import charts
 from neople_timeline.report.charts import Bar
-from neople_timeline.report.summary import (
-    EQUIPMENT_ROUTES,
-    OATH_ROUTES,
-    RARITIES,
-    Board,
-    DayFigures,
-    DropCount,
-    Summary,
-)
 from neople_timeline.report.words import (
     ROUTES,
     WORDS,
@@ -29,6 +20,15 @@ from neople_timeline.report.words import (
     show_text,
 )
 from neople_timeline.settings import Language
+from neople_timeline.summary import (
+    EQUIPMENT_ROUTES,
+    OATH_ROUTES,
+    RARITIES,
+    Board,
+    DayFigures,
+    DropCount,
+    Summary,
+)
 
 HEADLINES: Final = ("primeval", "epic", "legendary", "events", "active", "raids", "legions")
 

@@ -16,8 +16,8 @@ from neople_timeline.report.mail import (
     send_mail,
 )
 from neople_timeline.report.page import render_page
-from neople_timeline.report.summary import Published, Summary
 from neople_timeline.settings import Settings
+from neople_timeline.summary import Published, Summary
 from neople_timeline.warehouse.mail import choose_edition, claim_mail, record_sent, release_mail
 from neople_timeline.warehouse.summary import read_summary
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from neople_timeline.models import Calendar, week_of
-from neople_timeline.report.summary import (
+from neople_timeline.summary import (
     EQUIPMENT_ROUTES,
     LEGION,
     LUCK_ROUTES,

@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from neople_timeline.report.summary import (
+from neople_timeline.summary import (
     Attempts,
     Board,
     BoardRow,
