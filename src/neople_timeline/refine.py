@@ -26,10 +26,12 @@ from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
 NO_DATA: Final = b"null"
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+DAYS_AT_ONCE: Final = 100
+"""Character-days made into Arrow columns at once: what fits the processor's cache takes half the time."""
 PYTHON_TYPES: Final = {pa.string(): str, pa.int32(): Int32, pa.bool_(): bool}
 
 
-class Ticket(msgspec.Struct, frozen=True):
+class Ticket(msgspec.Struct, frozen=True, gc=False):
     """The ticket of an attempt that jumps levels."""
 
     itemName: str | None = None  # noqa: N815 - the API's spelling
@@ -40,6 +42,7 @@ Payload = msgspec.defstruct(
     "Payload",
     [*((name, cast("type", kind | None), None) for name, kind in _FIELDS.items()), ("ticket", Ticket, Ticket())],
     frozen=True,
+    gc=False,
 )
 _EMPTY: Final = Payload()
 _lines = msgspec.json.Decoder(RawLine)
@@ -126,7 +129,8 @@ class PartWriter:
         """Append character-days."""
         self.characters += len(days)
         self.events += sum(len(day.rows) for day in days)
-        self._writers["events"].write_table(make_events(days))
+        pieces = [make_events(days[start : start + DAYS_AT_ONCE]) for start in range(0, len(days), DAYS_AT_ONCE)]
+        self._writers["events"].write_table(pa.concat_tables(pieces))
         self._writers["characters"].write_table(make_characters(days))
 
     def finish(self) -> dict[str, bytes]:
