@@ -259,20 +259,27 @@ def _read_key(text: str) -> CharacterKey:
 
 
 def _choose(name: str, server: str, found: Sequence[FoundCharacter]) -> Sequence[FoundCharacter]:
-    if not found:
+    exact = [one for one in found if one.character_name == name]
+    if len(exact) == 1:
+        return exact
+    shown = exact or found
+    if not shown:
         out.print(f"There is no character named {_plain(name)!r} on {server}.", markup=False)
         return []
-    if len(found) == 1:
-        return found
-    out.print(f"{len(found)} characters are named {_plain(name)!r}:", markup=False)
-    for number, one in enumerate(found, 1):
+    how = "are named" if exact else "have names that contain"
+    out.print(f"{len(shown)} characters {how} {_plain(name)!r}:", markup=False)
+    for number, one in enumerate(shown, 1):
         korean = SERVERS.get(one.server_id, one.server_id)
-        out.print(f"  {number}. {korean}, level {one.level}, {one.job_grow_name} ({one.character_id})", markup=False)
+        out.print(
+            f"  {number}. {_plain(one.character_name)}: {korean}, level {one.level}, {one.job_grow_name}"
+            f" ({one.server_id},{one.character_id})",
+            markup=False,
+        )
     if not sys.stdin.isatty():
-        out.print("None added: name the server, or add the right one by `roster import`.")
+        out.print("None of them was added: name the server, or put the right one into a file for `roster import`.")
         return []
     number = typer.prompt("Which one (0 for none)", type=int, default=0)
-    return found[number - 1 : number] if 0 < number <= len(found) else []
+    return shown[number - 1 : number] if 0 < number <= len(shown) else []
 
 
 # What a run tells while it runs -------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from neople_timeline.neople.protocol import (
     Maintenance,
     SlowDown,
     Unreadable,
+    WordType,
     check_status,
     read_found,
     search_path,
@@ -77,8 +78,10 @@ class Client:
         await self._http.close()
 
     async def search(self, server_id: str, name: str) -> list[FoundCharacter]:
-        """Find characters by their full name, on one server or on `all`."""
-        return await self._retry(lambda: self._search(server_id, name))
+        """Find the characters of a name on one server or on `all`; where there are none, those whose names contain it."""
+        return await self._retry(lambda: self._search(server_id, name, "match")) or await self._retry(
+            lambda: self._search(server_id, name, "full")
+        )
 
     async def fetch_chain(self, character: CharacterKey, window: Window) -> Chain:
         """Fetch all pages of a character's window; only a complete chain is ever returned."""
@@ -92,8 +95,8 @@ class Client:
                 )
         return chain
 
-    async def _search(self, server_id: str, name: str) -> list[FoundCharacter]:
-        return read_found(await self._ask(search_path(server_id, name)))
+    async def _search(self, server_id: str, name: str, word_type: WordType) -> list[FoundCharacter]:
+        return read_found(await self._ask(search_path(server_id, name, word_type)))
 
     async def _walk(self, chain: Chain) -> Chain:
         try:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -24,6 +24,11 @@ OTHER_LIMIT: Final = 77
 LONGEST_CHAIN: Final = 1000
 """Pages; 100,000 events of one character in at most 90 days are more than anybody can play."""
 MAINTENANCE_SECONDS: Final = 300.0
+LONGEST_WAIT: Final = 3600.0
+"""Seconds; the API's longest limit is one of an hour, so asking to wait longer makes no sense."""
+
+WordType = Literal["match", "full"]
+"""`match` finds exactly this name, `full` every name that contains it."""
 
 STOP: Final = {
     "API000": "the API got no key: set NEOPLE_API_KEY",
@@ -43,7 +48,7 @@ MISSING: Final = {
     "DNF001": "the API knows no such character",
 }
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
-_HUGE_EXPONENT: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{4}")
+_HUGE_NUMBER: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{4}|[0-9]{1000}")
 
 
 class SlowDown(RetryLater):
@@ -62,10 +67,13 @@ class Unreadable(RetryLater):
         self.body = body
 
 
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One event as the API sends it; `date` is a Korean minute, `data` stays the JSON text it came as."""
 
-    code: int
+    code: Int32
     name: str
     date: str
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -84,12 +92,12 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
     character_id: str
     timeline: Page
     character_name: str | None = None
-    level: int | None = None
+    level: Int32 | None = None
     job_id: str | None = None
     job_name: str | None = None
     job_grow_id: str | None = None
     job_grow_name: str | None = None
-    fame: int | None = None
+    fame: Int32 | None = None
     adventure_name: str | None = None
     guild_id: str | None = None
     guild_name: str | None = None
@@ -149,9 +157,9 @@ def next_path(character: CharacterKey, cursor: str) -> str:
     return f"{_character_path(character)}/timeline?{urlencode({'next': cursor}, quote_via=quote)}"
 
 
-def search_path(server_id: str, name: str) -> str:
-    """Write the request that looks a character up by its full name; `server_id` may be `all`."""
-    query = urlencode({"characterName": name, "wordType": "full", "limit": 200}, quote_via=quote)
+def search_path(server_id: str, name: str, word_type: WordType) -> str:
+    """Write the request that looks characters up by name; `server_id` may be `all`."""
+    query = urlencode({"characterName": name, "wordType": word_type, "limit": 200}, quote_via=quote)
     return f"/df/servers/{quote(server_id, safe='')}/characters?{query}"
 
 
@@ -185,13 +193,15 @@ def check_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
 
 
 def read_retry_after(text: str, now: datetime) -> float:
-    """Read a Retry-After header in seconds: a number, a date, or one second for what is past or makes no sense."""
-    if text.strip().isascii() and text.strip().isdigit():
-        return max(1.0, float(text.strip()))
+    """Read a Retry-After header in seconds, up to an hour: a number, a date, or one second for what makes no sense."""
     try:
-        return max(1.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
+        if text.strip().isascii() and text.strip().isdigit():
+            seconds = float(text)
+        else:
+            seconds = (parsedate_to_datetime(text) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return 1.0
+    return min(max(1.0, seconds), LONGEST_WAIT)
 
 
 def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
@@ -203,7 +213,7 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
         body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"the answer is not the JSON of a timeline: {error}", body=body) from None
-    if _HUGE_EXPONENT.search(body):
+    if _HUGE_NUMBER.search(body):
         _check_numbers(body)
     if answer.character_id != character.character_id:
         raise Unreadable("the answer is about another character", body=body)
@@ -298,10 +308,10 @@ def _check_escapes(body: bytes) -> None:
 
 
 def _check_numbers(body: bytes) -> None:
-    def refuse(text: str) -> float:
-        exponent = text.lower().partition("e")[2]
-        if len(exponent.lstrip("+-0")) >= 4:
+    def refuse(text: str) -> int:
+        digits, _, exponent = text.lower().partition("e")
+        if len(digits) >= 1000 or len(exponent.lstrip("+-0")) >= 4:
             raise Unreadable(f"the answer has a number that cannot be stored: {text[:40]}", body=body)
-        return 0.0
+        return 0
 
-    json.loads(body, parse_float=refuse)
+    json.loads(body, parse_float=refuse, parse_int=refuse)
