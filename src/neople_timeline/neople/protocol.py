@@ -48,7 +48,8 @@ MISSING: Final = {
     "DNF001": "the API knows no such character",
 }
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
-_HUGE_NUMBER: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{4}|[0-9]{1000}")
+_HUGE_EXPONENT: Final = re.compile(rb"[0-9][eE][+-]?[0-9]{4,}[\s,}\]]")
+_LONGEST_NUMBER: Final = 1000
 
 
 class SlowDown(RetryLater):
@@ -213,11 +214,12 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
         body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"the answer is not the JSON of a timeline: {error}", body=body) from None
-    if _HUGE_NUMBER.search(body):
+    rows = answer.timeline.rows
+    if _HUGE_EXPONENT.search(body) or any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
         _check_numbers(body)
     if answer.character_id != character.character_id:
         raise Unreadable("the answer is about another character", body=body)
-    for row in answer.timeline.rows:
+    for row in rows:
         _check_row(row, window, body)
     return answer
 
@@ -310,7 +312,7 @@ def _check_escapes(body: bytes) -> None:
 def _check_numbers(body: bytes) -> None:
     def refuse(text: str) -> int:
         digits, _, exponent = text.lower().partition("e")
-        if len(digits) >= 1000 or len(exponent.lstrip("+-0")) >= 4:
+        if len(digits) >= _LONGEST_NUMBER or len(exponent.lstrip("+-0")) >= 4:
             raise Unreadable(f"the answer has a number that cannot be stored: {text[:40]}", body=body)
         return 0
 
