@@ -73,6 +73,11 @@ def remember(name: str, home: Path) -> None:
     _write_record(name, home, os.getpid())
 
 
+def forget(name: str, home: Path) -> None:
+    """Drop a record."""
+    _record(name, home).unlink(missing_ok=True)
+
+
 def list_recorded(home: Path) -> list[str]:
     """Name everything that was started under `home` and not stopped since, dead or alive."""
     return sorted(path.stem for path in (home / "run").glob("*.json"))
@@ -90,7 +95,7 @@ def stop(names: Iterable[str], home: Path, *, patience_seconds: float = 10) -> l
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=5)
     for name in families:
-        _record(name, home).unlink(missing_ok=True)
+        forget(name, home)
     return [name for name, family in families.items() if family]
 
 

@@ -98,6 +98,12 @@ def create_database(server: Postgres, name: str, user: str, password: str) -> No
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(user)))
 
 
+def drop_database(server: Postgres, name: str) -> None:
+    """Drop a database, if it is there."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 def object_store(home: Path, port: int, access_key_id: str, secret_access_key: str) -> Service:
     """Describe SeaweedFS with its S3 door on `port`; it makes a bucket when the first object arrives.
 

@@ -1,0 +1,76 @@
+# Needs Python 3.11 to 3.13 and make; everything else comes from uv.lock.
+#   make run                      the whole day on this machine, until Ctrl-C
+#   make run ONCE=1               the same, ends by itself with the run's exit code
+#   NEOPLE_API_KEY=… make run ROSTER=file.csv      with your own key and characters
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do command -v $$p && break; done)
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP = $(VENV)/installed-$(shell cksum uv.lock pyproject.toml | cksum | cut -d ' ' -f 1)
+TEST_STAMP = $(STAMP)-dev
+SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
+
+.PHONY: help install install-dev run stop status test check fix clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+# Use it --------------------------------------------------------------------------------------------------------------
+
+install: $(STAMP) ## make .venv with everything that `make run` needs
+
+run: $(STAMP) ## start every part here and collect the last complete day (ONCE=1, ROSTER=file.csv)
+	@$(BIN)/python -m neople_timeline.sandbox.stack up $(if $(ONCE),--once) $(if $(ROSTER),--roster '$(ROSTER)')
+
+stop: ## stop what `make run` left running
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m neople_timeline.sandbox.stack down; fi
+
+status: $(STAMP) ## say what runs, and where
+	@$(BIN)/python -m neople_timeline.sandbox.stack status
+
+# Work on it ----------------------------------------------------------------------------------------------------------
+
+install-dev: $(TEST_STAMP) ## the same with the tools for tests and checks
+
+test: $(TEST_STAMP) ## unit, integration with real parts, DAGs, and a day from end to end
+	@$(BIN)/pytest
+
+check: $(TEST_STAMP) ## format, lint, types, import directions, generated documents
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
+
+fix: $(TEST_STAMP) ## format, and mend what ruff can mend
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+clean: stop ## remove the environment, the local stack and all caches
+	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src dags tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Installation --------------------------------------------------------------------------------------------------------
+
+$(BIN)/uv:
+	@[ -n "$(PYTHON)" ] || { echo "No Python found: install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): the project needs Python 3.11 to 3.13. Say PYTHON=/path/to/python." >&2; exit 2; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { \
+	  echo "uv could not be downloaded: the first installation needs the package index (PyPI)." >&2; exit 2; }
+
+$(STAMP): $(BIN)/uv uv.lock pyproject.toml
+	@$(SYNC) --inexact --no-default-groups --group airflow --group local || { echo "The packages could not be downloaded: see above." >&2; exit 2; }
+	@rm -f $(VENV)/installed-*; touch $@
+
+$(TEST_STAMP): $(BIN)/uv uv.lock pyproject.toml
+	@$(SYNC) --inexact --no-default-groups --group airflow --group local --group dev || { echo "The packages could not be downloaded: see above." >&2; exit 2; }
+	@rm -f $(VENV)/installed-*; touch $(STAMP) $@

@@ -1,0 +1,149 @@
+"""One day's run in the local Airflow: started once, followed while it runs, summed up at its end."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg
+
+from neople_timeline.models import KOREA
+from neople_timeline.sandbox.airflow import RestApi
+from neople_timeline.sandbox.processes import LocalError
+from neople_timeline.settings import Settings
+
+DAG = "timeline_daily"
+DAG_URL = f"/api/v2/dags/{DAG}"
+STEPS = ("plan", "collect", "refine", "load", "marts", "verify", "report", "complete")
+POOL = "timeline_collect"
+POOL_SLOTS = 2
+ENDED = ("success", "failed")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: each step's task states, and the ledger's character-days by state."""
+
+    state: str
+    tasks: dict[str, Counter[str]]
+    ledger: Counter[str]
+    events: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the warehouse holds of a day."""
+
+    events: int
+    characters: int
+    missing: int
+    owed: int
+
+
+def wait_for_dag(api: RestApi, patience_seconds: float = 120) -> None:
+    """Wait until Airflow knows the DAG; a DAG file with errors is a LocalError at once, because its runs would hang."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        if errors := api.call("GET", "/api/v2/importErrors")["import_errors"]:
+            raise LocalError(f"{errors[0]['filename']} cannot be imported:\n{errors[0]['stack_trace']}")
+        if api.call("GET", DAG_URL, accept=404):
+            return
+        if time.monotonic() > deadline:
+            raise LocalError(f"the DAG processor did not find {DAG} within {patience_seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def ensure_pool(api: RestApi) -> None:
+    """Make the pool of the collectors unless it is there."""
+    pool = {"name": POOL, "slots": POOL_SLOTS, "description": "Collectors at once, over all DAGs"}
+    api.call("POST", "/api/v2/pools", pool, accept=409)
+
+
+def ensure_run(api: RestApi, settings: Settings, day: date) -> str:
+    """Have exactly one run of a day: the one that is there, or one as the schedule would make it.
+
+    A run that failed is cleared, so that it goes on where it failed. Return its id.
+    """
+    starts_at = settings.calendar.start_of(day).replace(tzinfo=KOREA).astimezone(UTC)
+    run = _find_run(api, starts_at)
+    if run is None:
+        wanted = {
+            "logical_date": starts_at.isoformat(),
+            "data_interval_start": starts_at.isoformat(),
+            "data_interval_end": (starts_at + timedelta(days=1)).isoformat(),
+        }
+        run = api.call("POST", f"{DAG_URL}/dagRuns", wanted, accept=409) or _find_run(api, starts_at)
+    elif run["state"] == "failed":
+        api.call("POST", f"{_url(run['dag_run_id'])}/clear", {"dry_run": False, "only_failed": True})
+    # Only now: the schedule makes no second run of a logical date that has one.
+    api.call("PATCH", DAG_URL, {"is_paused": False})
+    if run is None:
+        raise LocalError(f"Airflow has no run of {day} and makes none")
+    return str(run["dag_run_id"])
+
+
+def follow(api: RestApi, settings: Settings, run_id: str, day: date, is_up: Callable[[], bool]) -> Iterator[Progress]:
+    """Yield a run's progress about once a second until it ends; LocalError if `is_up` says that Airflow is not."""
+    while True:
+        state = api.call("GET", _url(run_id))["state"]
+        found = api.call("GET", f"{_url(run_id)}/taskInstances?limit=200")["task_instances"]
+        tasks = {step: Counter(str(task["state"]) for task in found if task["task_id"] == step) for step in STEPS}
+        ledger, events = count_ledger(settings, day)
+        yield Progress(state, tasks, ledger, events)
+        if state in ENDED:
+            return
+        if not is_up():
+            raise LocalError("a process of Airflow ended while the run was going on: see the logs")
+        time.sleep(0.7)
+
+
+def explain_failure(api: RestApi, run_id: str) -> list[str]:
+    """Say which tasks failed, with the reasons that they gave."""
+    tasks = api.call("GET", f"{_url(run_id)}/taskInstances?{urlencode({'state': 'failed', 'limit': 50})}")
+    return [f"{_name(task)}: {_read_reason(api, run_id, task)}" for task in tasks["task_instances"]]
+
+
+def count_ledger(settings: Settings, day: date) -> tuple[Counter[str], int]:
+    """Count a day's character-days by state, and the events that were landed; nothing yet if nothing is planned."""
+    statement = "SELECT state, count(*), coalesce(sum(events), 0) FROM timeline.collection WHERE day = %s GROUP BY 1"
+    with psycopg.connect(settings.warehouse_url) as connection:
+        rows = connection.execute(statement, (day,)).fetchall()
+    return Counter({state: count for state, count, _ in rows}), sum(int(events) for _, _, events in rows)
+
+
+def read_figures(settings: Settings, day: date) -> Figures:
+    """Read from the warehouse what there is of a day."""
+    with psycopg.connect(settings.warehouse_url) as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM timeline.event WHERE day = %(day)s),"
+            " (SELECT count(*) FROM timeline.character WHERE day = %(day)s)",
+            {"day": day},
+        ).fetchone()
+    ledger, _ = count_ledger(settings, day)
+    events, characters = row or (0, 0)
+    owed = ledger["owed"] + ledger["planned"]
+    return Figures(events, characters, ledger["missing"], owed)
+
+
+def _find_run(api: RestApi, logical_date: datetime) -> dict[str, Any] | None:
+    moment = logical_date.isoformat()
+    query = urlencode({"logical_date_gte": moment, "logical_date_lte": moment})
+    runs = api.call("GET", f"{DAG_URL}/dagRuns?{query}")["dag_runs"]
+    return runs[0] if runs else None
+
+
+def _url(run_id: str) -> str:
+    return f"{DAG_URL}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _name(task: dict[str, Any]) -> str:
+    return f"{task['task_id']}[{task['map_index']}]" if task["map_index"] >= 0 else str(task["task_id"])
+
+
+def _read_reason(api: RestApi, run_id: str, task: dict[str, Any]) -> str:
+    url = f"{_url(run_id)}/taskInstances/{task['task_id']}/xcomEntries/failure?map_index={task['map_index']}"
+    entry = api.call("GET", url, accept=404)
+    return str(entry["value"]) if entry else "see its log on the Airflow page"

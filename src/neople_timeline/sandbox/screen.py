@@ -1,0 +1,91 @@
+"""What `make run` shows: parts as they come up, the run as it goes on, and where everything is at the end."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from neople_timeline.lake import open_lake
+from neople_timeline.sandbox.airflow import USER
+from neople_timeline.sandbox.day_run import Figures, Progress
+from neople_timeline.sandbox.local import Local
+
+console = Console(highlight=False)
+COLOURS = {"success": "green", "running": "cyan", "failed": "red", "upstream_failed": "red", "up_for_retry": "yellow"}
+
+
+def say(text: str) -> None:
+    """Print a line; its markup is ours."""
+    console.print(text)
+
+
+def complain(error: Exception) -> None:
+    """Print what went wrong."""
+    console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+
+
+def show_progress(steps: Iterable[Progress]) -> str:
+    """Show a run until it ends and return its last state: a table that renews itself, or lines where nobody watches."""
+    state = shown = ""
+    with Live(console=console, refresh_per_second=4, transient=False) as live:
+        for progress in steps:
+            state = progress.state
+            if console.is_terminal:
+                live.update(_draw(progress))
+            elif (line := _write(progress)) != shown:
+                shown = line
+                console.print(line)
+    return state
+
+
+def show_summary(local: Local, day: date, figures: Figures) -> None:
+    """Say what there is of a day and where."""
+    settings = local.settings
+    report = local.home / f"report-{day}.html"
+    lake = open_lake(settings)
+    key = f"reports/day={day}/index.html"
+    if found := lake.read(key):
+        report.write_bytes(found.data)
+    mails = sorted((local.maildir / "new").glob("*"), key=lambda path: path.stat().st_mtime)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in (
+        ("Day", f"{day}, from {settings.day_starts_at:%H:%M} in Korea"),
+        ("Events", f"{figures.events:,}"),
+        ("Characters", f"{figures.characters:,}, and {figures.missing:,} that the API does not know"),
+        ("Debts", f"{figures.owed:,} character-days" if figures.owed else "none"),
+        ("Rows", f"schema timeline of database warehouse, 127.0.0.1:{local.ports['postgres']}"),
+        ("Objects", f"{settings.lake_url} at {settings.aws_endpoint_url}"),
+        ("Report", f"{report if report.exists() else 'none'}, in the lake {lake.describe(key)}"),
+        ("Mail", str(mails[-1]) if mails else "none yet"),
+        ("Airflow", f"http://127.0.0.1:{local.airflow.port}, user {USER}, password {local.airflow.password}"),
+        ("Settings", f'`. {local.home}/env` makes `neople-timeline` and psql ("$WAREHOUSE_URL") use this stack'),
+    ):
+        table.add_row(f"[bold]{name}[/]", escape(value))
+    console.print()
+    console.print(table, soft_wrap=True)
+
+
+def _draw(progress: Progress) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for step, states in progress.tasks.items():
+        table.add_row(step, ", ".join(_describe(state, count) for state, count in sorted(states.items())))
+    table.add_row("[bold]ledger[/]", _count(progress))
+    return table
+
+
+def _describe(state: str, count: int) -> str:
+    name = "waiting" if state == "None" else state
+    return f"[{COLOURS.get(state, 'dim')}]{name}{f' ({count})' if count > 1 else ''}[/]"
+
+
+def _write(progress: Progress) -> str:
+    done = [step for step, states in progress.tasks.items() if states and set(states) == {"success"}]
+    return f"  {progress.state}: {' → '.join(done) or 'nothing done yet'}; {_count(progress)}"
+
+
+def _count(progress: Progress) -> str:
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(progress.ledger.items()))
+    return f"{states or 'empty'}; {progress.events:,} events"

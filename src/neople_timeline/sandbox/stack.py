@@ -1,0 +1,233 @@
+"""`make run`: every part on this machine, started side by side, and the last complete day collected through Airflow."""
+
+import argparse
+import fcntl
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil  # type: ignore[import-untyped]  # it comes without types
+
+from neople_timeline import pipeline
+from neople_timeline.errors import ConfigError, TimelineError
+from neople_timeline.sandbox import airflow, day_run, screen, services
+from neople_timeline.sandbox.local import MAIL_USER, PORTS, Local, hide_settings_from_children, open_local, read_record
+from neople_timeline.sandbox.processes import LocalError, Service, find, forget, list_recorded, remember, start, stop
+
+SUPERVISOR = "supervisor"
+WORLD = ("--characters", "500", "--seed", "1", "--rate", "1000", "--latency", "30ms")
+COMPLETE, INDEBTED, WRONG, FAILED = 0, 1, 2, 3
+
+
+def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
+    """Start what does not run, have the last complete day collected, and stay until Ctrl-C unless `once`.
+
+    Return 0 for a complete day, 1 for one with debts; raise for a wrong setting or a failure. What another `up` that
+    still runs has started is used and left to it.
+    """
+    own_key = hide_settings_from_children()
+    began = time.monotonic()
+    with _lock(root):
+        local = open_local(root, dags, own_key)
+        is_ours = find(SUPERVISOR, local.home) is None
+        if is_ours:
+            remember(SUPERVISOR, local.home)
+    try:
+        with _lock(root):
+            _start_parts(local, roster)
+        api = airflow.RestApi(local.airflow.port, local.airflow.password)
+        code = _run_last_day(local, api, began)
+        if is_ours and not once:
+            _stay(local)
+    finally:
+        if is_ours:
+            _stop_home(local.home)
+    if not is_ours:
+        screen.say("The stack was up before and stays up; `make stop` ends it.")
+    return code
+
+
+def down(root: Path) -> int:
+    """Stop everything that was started under `root`, by whomever."""
+    for path in sorted(root.glob("*/stack.json")):
+        supervisor = find(SUPERVISOR, path.parent)
+        if supervisor is not None:
+            supervisor.send_signal(signal.SIGTERM)
+            psutil.wait_procs([supervisor], timeout=30)
+        _stop_home(path.parent)
+    return COMPLETE
+
+
+def status(root: Path) -> int:
+    """Say what runs, and where."""
+    for path in sorted(root.glob("*/stack.json")):
+        ports = read_record(path.parent)["ports"]
+        for name in list_recorded(path.parent):
+            process = find(name, path.parent)
+            where = f"127.0.0.1:{ports[name]}" if name in ports else ""
+            state = f"pid {process.pid}" if process else "not running"
+            screen.say(f"{path.parent.name:8} {name:18} {state:12} {where}")
+    return COMPLETE
+
+
+def _start_parts(local: Local, roster: Path | None) -> None:
+    for name, port in local.ports.items():
+        if port != PORTS[name]:
+            screen.say(f"[yellow]Port {PORTS[name]} is taken by another program: {name} listens on {port}.[/]")
+    pool = ThreadPoolExecutor()
+    try:
+        side = [pool.submit(_start, service, local) for service in _list_side_services(local)]
+        _start_postgres(local)
+        metastore = pool.submit(_time, "Airflow's metastore", lambda: airflow.prepare(local.airflow))
+        _finish(side)
+        members = pool.submit(_time, "the roster", lambda: _fill_roster(local, roster))
+        _finish([metastore])
+        parts = [pool.submit(_start, service, local) for service in airflow.list_services(local.airflow, local.home)]
+        connect = pool.submit(_time, "Connections", lambda: airflow.import_connections(local.airflow, local.settings))
+        _finish([members, connect, *parts])
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _list_side_services(local: Local) -> list[Service]:
+    found = [
+        services.object_store(local.home, local.ports["objects"], local.secrets["s3_id"], local.secrets["s3"]),
+        services.mail_catcher(local.maildir, local.ports["mail"], MAIL_USER, local.secrets["mail"]),
+    ]
+    if not local.own_key:
+        found.append(services.sandbox_api(local.ports["api"], local.secrets["api"], *WORLD))
+    return found
+
+
+def _start_postgres(local: Local) -> None:
+    services.prepare_postgres(local.home, local.secrets["postgres"])
+    _start(services.postgres(local.home, local.postgres), local)
+    if not airflow.is_prepared(local.airflow):
+        services.drop_database(local.postgres, "airflow")  # what an interrupted first run may have left half made
+    services.create_database(local.postgres, "airflow", "airflow", local.secrets["metastore"])
+    services.create_database(local.postgres, "warehouse", "timeline", local.secrets["warehouse"])
+
+
+def _fill_roster(local: Local, roster: Path | None) -> None:
+    if roster is not None:
+        data = roster.read_bytes()
+    elif not local.own_key:
+        with urlopen(f"{local.settings.neople_api_url}/sandbox/roster.csv", timeout=30) as answer:  # noqa: S310 - loopback
+            data = answer.read()
+    elif pipeline.list_members(local.settings):
+        return
+    else:
+        raise ConfigError("the roster is empty: `make run ROSTER=file.csv`, a CSV with the header serverId,characterId")
+    found, added = pipeline.import_roster(local.settings, data)
+    for reject in found.rejects:
+        screen.say(f"[yellow]Line {reject.line_number} of the roster is left out:[/] {reject.reason}")
+    screen.say(f"  roster: {len(found.characters):,} characters, {added:,} of them new")
+
+
+def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
+    day = pipeline.last_day(local.settings, datetime.now(UTC))
+    day_run.wait_for_dag(api)
+    day_run.ensure_pool(api)
+    run_id = day_run.ensure_run(api, local.settings, day)
+    screen.say(f"All parts are up after {time.monotonic() - began:.0f} s. Running {day}, {run_id}:")
+    is_up = _watch_airflow(local)
+    state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, is_up))
+    figures = day_run.read_figures(local.settings, day)
+    if state != "success":
+        reasons = day_run.explain_failure(api, run_id)
+        screen.show_summary(local, day, figures)
+        raise LocalError("\n  ".join([f"The run of {day} failed:", *reasons]))
+    screen.show_summary(local, day, figures)
+    return INDEBTED if figures.owed else COMPLETE
+
+
+def _watch_airflow(local: Local) -> Callable[[], bool]:
+    names = [service.name for service in airflow.list_services(local.airflow, local.home)]
+    return lambda: all(find(name, local.home) for name in names)
+
+
+def _stay(local: Local) -> None:
+    screen.say("\nEverything stays up until Ctrl-C.")
+    is_up = _watch_airflow(local)
+    while is_up():
+        time.sleep(1)
+    raise LocalError(f"a process of Airflow ended by itself: see {local.home}/logs")
+
+
+def _stop_home(home: Path) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    names = [name for name in list_recorded(home) if name != SUPERVISOR]
+    is_airflow = [name for name in names if name.startswith("airflow")]
+    began = time.monotonic()
+    # Airflow first: its processes want to say goodbye to their database.
+    stopped = stop(is_airflow, home) + stop(
+        [name for name in names if name not in is_airflow], home, patience_seconds=5
+    )
+    forget(SUPERVISOR, home)
+    if stopped:
+        screen.say(f"Stopped {len(stopped)} processes in {time.monotonic() - began:.0f} s.")
+
+
+def _start(service: Service, local: Local) -> None:
+    _time(service.name, lambda: start(service, local.home))
+
+
+def _time(name: str, step: Callable[[], object]) -> None:
+    began = time.monotonic()
+    step()
+    screen.say(f"  {name}: {time.monotonic() - began:.1f} s")
+
+
+def _finish(futures: list[Future[None]]) -> None:
+    wait(futures, return_when=FIRST_EXCEPTION)
+    for future in futures:
+        if future.done():
+            future.result()
+
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            screen.say("Another `make run` or `make stop` is at work here: waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.stack", description=__doc__)
+    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("--once", action="store_true", help="end when the day has been run")
+    parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
+    parser.add_argument("--root", type=Path, default=Path(".local"), help="where the stack keeps itself")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if given.command == "up":
+            code = up(given.root, Path("dags"), given.roster, once=given.once)
+        else:
+            code = {"down": down, "status": status}[given.command](given.root)
+    except KeyboardInterrupt:
+        code = FAILED if given.once else COMPLETE
+    except (ConfigError, OSError) as error:
+        screen.complain(error)
+        code = WRONG
+    except (LocalError, TimelineError) as error:
+        screen.complain(error)
+        code = FAILED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
