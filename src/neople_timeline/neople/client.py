@@ -12,7 +12,7 @@ from pyreqwest.client import Client as HttpClient
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from neople_timeline.errors import RetryLater
+from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.models import CharacterKey, Window
 from neople_timeline.neople.limiter import Pace
 from neople_timeline.neople.protocol import (
@@ -58,12 +58,15 @@ class Client:
         self._base = settings.neople_api_url
         self._pace = pace
         self._slow_down = slow_down
+        try:
+            builder = ClientBuilder().default_headers({"apikey": settings.neople_api_key, "accept": "application/json"})
+        except ValueError:  # it quotes the key
+            raise ConfigError("NEOPLE_API_KEY has letters that no key has: copy it again") from None
         # No redirects: they would carry the key to another host. No proxies from the environment by surprise either.
         self._http: HttpClient = (
-            ClientBuilder()
-            .default_headers({"apikey": settings.neople_api_key, "accept": "application/json"})
-            .user_agent("neople-timeline")
+            builder.user_agent("neople-timeline")
             .follow_redirects(enable=False)
+            .no_proxy()
             .timeout(timedelta(seconds=REQUEST_SECONDS))
             .connect_timeout(timedelta(seconds=10))
             .build()
@@ -79,9 +82,10 @@ class Client:
 
     async def search(self, server_id: str, name: str) -> list[FoundCharacter]:
         """Find the characters of a name on one server or on `all`; where there are none, those whose names contain it."""
-        return await self._retry(lambda: self._search(server_id, name, "match")) or await self._retry(
-            lambda: self._search(server_id, name, "full")
-        )
+        found = await self._retry(lambda: self._search(server_id, name, "match"))
+        if found or len(name) < 2:  # the API refuses to look for parts that short
+            return found
+        return await self._retry(lambda: self._search(server_id, name, "full"))
 
     async def fetch_chain(self, character: CharacterKey, window: Window) -> Chain:
         """Fetch all pages of a character's window; only a complete chain is ever returned."""

@@ -1,0 +1,223 @@
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pyreqwest.exceptions import ConnectError
+
+from neople_timeline.errors import ConfigError, RetryLater, SkipCharacter, StopCollecting
+from neople_timeline.models import CharacterKey, Window
+from neople_timeline.neople import client as client_module
+from neople_timeline.neople.client import LONGEST_PAUSE, MOST_REFUSALS, TRIES, Client
+from neople_timeline.neople.limiter import Pace, Pacer
+from neople_timeline.neople.protocol import Maintenance, SlowDown, Unreadable
+from neople_timeline.settings import Settings
+
+CHARACTER = CharacterKey("cain", "0" * 32)
+WINDOW = Window("2026-11-15 06:00", "2026-11-16 05:59")
+SETTINGS = Settings(neople_api_url="https://api.example", neople_api_key="the-secret-key")
+
+Answer = tuple[int, bytes] | Exception
+Respond = Callable[[str], Answer]
+
+
+class FakeHttp:
+    """Stands where the connection pool is, and answers what `respond` makes of an address."""
+
+    def __init__(self, respond: Respond) -> None:
+        self.respond = respond
+        self.asked: list[str] = []
+
+    def get(self, url: str) -> "FakeRequest":
+        self.asked.append(url)
+        return FakeRequest(self.respond(url))
+
+
+class FakeRequest:
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def build(self) -> "FakeRequest":
+        return self
+
+    async def send(self) -> SimpleNamespace:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        status, body = self.answer
+
+        async def read() -> SimpleNamespace:
+            return SimpleNamespace(to_bytes=lambda: body)
+
+        return SimpleNamespace(status=status, headers={}, bytes=read)
+
+
+class Talk:
+    """A client over a fake pool whose pauses take no time."""
+
+    def __init__(self, respond: Respond, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slept: list[float] = []
+        self.slowed: list[float] = []
+        pacer = Pacer()
+        pacer.lend(10_000, float("inf"))
+        self.client = Client(SETTINGS, Pace(pacer, clock=lambda: 0.0), self._slow_down)
+        self.http = FakeHttp(respond)
+        self.client._http = self.http  # type: ignore[assignment]  # noqa: SLF001
+        monkeypatch.setattr(client_module, "asyncio", SimpleNamespace(sleep=self._sleep))
+
+    async def _slow_down(self, seconds: float) -> None:
+        self.slowed.append(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def fetch(self) -> Any:
+        return asyncio.run(self.client.fetch_chain(CHARACTER, WINDOW))
+
+
+def make_page(minutes: Sequence[int], cursor: str | None = None) -> bytes:
+    rows = [{"code": 505, "name": "n", "date": f"2026-11-15 07:{minute:02}", "data": None} for minute in minutes]
+    return json.dumps({"characterId": CHARACTER.character_id, "timeline": {"next": cursor, "rows": rows}}).encode()
+
+
+def make_error(code: str, status: int) -> tuple[int, bytes]:
+    return status, json.dumps({"error": {"code": code}}).encode()
+
+
+def in_turn(*answers: Answer) -> Respond:
+    rest = iter(answers)
+    return lambda _: next(rest)
+
+
+def test_a_chain_is_walked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(in_turn((200, make_page([1, 2], "aa")), (200, make_page([3], "bb")), (200, make_page([]))), monkeypatch)
+    assert len(talk.fetch().hashes) == 3
+    queries = [parse_qs(urlsplit(url).query) for url in talk.http.asked]
+    assert [query.get("next") for query in queries] == [None, ["aa"], ["bb"]]
+    assert talk.client.spent.requests == 3
+    assert not any("secret" in url for url in talk.http.asked)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ConnectError("x", {"causes": None}),
+        (500, b""),
+        (200, b"<html>"),
+        make_error("API999", 500),
+        make_error("DNF999", 500),
+    ],
+)
+def test_a_failure_that_may_pass_starts_the_chain_anew_after_a_growing_pause(
+    failure: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = (200, make_page([1], "aa")), (200, make_page([2]))
+    talk = Talk(in_turn(first, failure, first, failure, first, last), monkeypatch)
+    assert len(talk.fetch().hashes) == 2
+    spent = talk.client.spent
+    assert (spent.requests, spent.retried, spent.repeated) == (6, 2, 2)
+    assert 0.5 <= talk.slept[0] <= 1 <= talk.slept[1] <= 2
+
+
+def test_after_some_tries_it_is_given_up_with_the_bytes_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(lambda _: (500, b"broken"), monkeypatch)
+    with pytest.raises(Unreadable) as caught:
+        talk.fetch()
+    assert caught.value.body == b"broken"
+    assert talk.client.spent.requests == TRIES
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (make_error("DNF001", 404), SkipCharacter),
+        (make_error("DNF000", 404), SkipCharacter),
+        (make_error("API003", 401), StopCollecting),
+        (make_error("DNF980", 503), Maintenance),
+    ],
+)
+def test_what_would_not_pass_is_asked_once(
+    answer: Answer, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Talk(lambda _: answer, monkeypatch)
+    with pytest.raises(error):
+        talk.fetch()
+    assert talk.client.spent.requests == 1
+
+
+def test_a_refusal_for_too_many_requests_slows_everyone_and_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(in_turn(make_error("API002", 400), (429, b""), (200, make_page([1]))), monkeypatch)
+    assert len(talk.fetch().hashes) == 1
+    assert talk.slowed == [1.0, 1.0]
+    assert (talk.client.spent.throttled, talk.client.spent.retried) == (2, 0)
+
+
+def test_refusals_without_end_give_the_place_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(lambda _: make_error("API002", 400), monkeypatch)
+    with pytest.raises(SlowDown):
+        talk.fetch()
+    assert len(talk.slowed) == MOST_REFUSALS
+
+
+def test_a_long_wait_is_told_to_all_and_not_slept_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> bytes:
+        raise SlowDown("later", seconds=LONGEST_PAUSE + 1)
+
+    talk = Talk(lambda _: (200, b""), monkeypatch)
+    monkeypatch.setattr(talk.client, "_ask", refuse)
+    with pytest.raises(SlowDown):
+        talk.fetch()
+    assert talk.slowed == [LONGEST_PAUSE + 1]
+    assert talk.slept == []
+
+
+def test_equal_rows_on_two_pages_are_kept_when_another_cut_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {"100": [(200, make_page([1, 1], "aa")), (200, make_page([1]))], "77": [(200, make_page([1, 1, 1]))]}
+    limits = iter(["100", "100", "77"])
+    talk = Talk(lambda _: pages[next(limits)].pop(0), monkeypatch)
+    assert len(talk.fetch().hashes) == 3
+    assert [parse_qs(urlsplit(url).query).get("limit") for url in talk.http.asked] == [["100"], None, ["77"]]
+    assert talk.client.spent.repeated == 1
+
+
+def test_a_row_sent_twice_by_overlapping_pages_is_never_taken_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(
+        in_turn((200, make_page([1, 2], "aa")), (200, make_page([2, 3])), (200, make_page([1, 2, 3]))), monkeypatch
+    )
+    with pytest.raises(Unreadable, match="overlap"):
+        talk.fetch()
+
+
+def test_a_failed_connection_tells_neither_address_nor_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(lambda _: ConnectError("https://api.example/?apikey=the-secret-key", {"causes": None}), monkeypatch)
+    with pytest.raises(RetryLater) as caught:
+        talk.fetch()
+    assert "example" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("key", ["the-secret\nkey", "the-secret\x7f"])
+def test_a_key_that_fits_no_header_is_named_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError, match="NEOPLE_API_KEY") as caught:
+        Client(Settings(neople_api_key=key), Pace(Pacer()), lambda _: asyncio.sleep(0))
+    assert "the-secret" not in str(caught.value)
+
+
+def test_without_a_key_nothing_is_asked() -> None:
+    with pytest.raises(ConfigError, match="NEOPLE_API_KEY"):
+        Client(Settings(), Pace(Pacer()), lambda _: asyncio.sleep(0))
+
+
+def test_similar_names_are_looked_for_only_where_there_is_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    hit = json.dumps({"rows": [{"serverId": "cain", "characterId": "a", "characterName": "빛나"}]}).encode()
+    talk = Talk(in_turn((200, hit)), monkeypatch)
+    assert len(asyncio.run(talk.client.search("all", "빛나"))) == 1
+    talk = Talk(in_turn((200, b'{"rows":[]}'), (200, hit)), monkeypatch)
+    assert len(asyncio.run(talk.client.search("all", "빛"))) == 0
+    assert len(talk.http.asked) == 1
+    talk = Talk(in_turn((200, b'{"rows":[]}'), (200, hit)), monkeypatch)
+    assert len(asyncio.run(talk.client.search("all", "빛나"))) == 1
+    assert [parse_qs(urlsplit(url).query)["wordType"] for url in talk.http.asked] == [["match"], ["full"]]
