@@ -13,11 +13,7 @@ EQUIPMENT_ROUTES: Final = (505, 513, 504, 507, 521, 514, 520, 516)
 OATH_ROUTES: Final = (550, 557, 552, 551, 554, 555, 556)
 """Codes by which oaths come to a character, kept apart from equipment; 556 is netted as 516 is."""
 
-LUCK_ROUTES: Final = (505, 513, 504, 507, 521)
-"""Codes where chance decides: dungeons, cards, pots, raid cards and auctions; crafting and moving are no luck."""
-
-RAID: Final = "raid"
-LEGION: Final = "legion"
+SAFE_ROUTES: Final = (516, 556)
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Person:
 
 @dataclass(frozen=True)
 class DayFigures:
-    """One day in a few numbers; a day that was not collected has none."""
+    """One day in a few numbers; drops are equipment only."""
 
     day: date
     events: int
@@ -71,18 +67,17 @@ class Drop:
 
 @dataclass(frozen=True)
 class Luck:
-    """What chance gave a character in the last seven days."""
+    """What the dungeons gave a character in the running week; `runs` counts those that left a trace."""
 
     person: Person
-    drops: int
+    runs: int
     primeval: int
     epic: int
-    legendary: int
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A raid (in one of its modes) or a legion of the running week."""
+    """A raid (in one of its modes), a legion or the like; `kind` as in mart_clears_by_week."""
 
     kind: str
     name: str
@@ -102,12 +97,15 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Board:
-    """The raids and legions of the running week (from Thursday) up to the day."""
+    """The raids and legions of the running week, as far as it is collected."""
 
+    week: date
+    """Its Thursday."""
     goals: tuple[Goal, ...]
     rows: tuple[BoardRow, ...]
+    """The characters that cleared most, of a small roster also those that cleared nothing."""
     characters: int
-    """Characters that cleared anything; `rows` may show only the first of them."""
+    """Characters of the day."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,16 @@ class Rename:
 
 
 @dataclass(frozen=True)
+class Newcomer:
+    """A character that was created on the day, or collected for the first time."""
+
+    person: Person
+    is_created: bool
+
+
+@dataclass(frozen=True)
 class Debt:
-    """A character-day that could not be collected, and why."""
+    """A character-day that could not be collected, and why; `name` is the roster's, where it has one."""
 
     server_id: str
     character_id: str
@@ -194,11 +200,12 @@ class Summary:
     day: date
     first_minute: str
     last_minute: str
-    figures: DayFigures
+    figures: DayFigures | None
+    """None as long as the day's marts are not computed."""
     yesterday: DayFigures | None
     last_week: DayFigures | None
     trend: tuple[DayFigures, ...]
-    """The last 14 days that were collected, oldest first, the day itself last."""
+    """The computed ones of the last 14 days, oldest first."""
     drops: tuple[DropCount, ...]
     best_drops: tuple[Drop, ...]
     luckiest: tuple[Luck, ...]
@@ -211,7 +218,7 @@ class Summary:
     board: Board
     attempts: tuple[Attempts, ...]
     renames: tuple[Rename, ...]
-    newcomers: tuple[Person, ...]
+    newcomers: tuple[Newcomer, ...]
     state: DataState
     failure: str | None = None
 

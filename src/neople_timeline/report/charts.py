@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import date, timedelta
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -35,9 +36,9 @@ class Colours:
 
 
 PAGE: Final = Colours(
-    *(f"#0101{number:02x}" for number in range(5)),
-    rarities={rarity: f"#0202{rank:02x}" for rank, rarity in enumerate((*RARITIES, ""))},
-)
+    "#010100", "#010101", "#010102", "#010103", "#010104",
+    {rarity: f"#0202{rank:02x}" for rank, rarity in enumerate((*RARITIES, ""))},
+)  # fmt: skip
 """Stand-ins, which become the variables of the page's style sheet."""
 
 MAIL: Final = Colours(
@@ -110,12 +111,12 @@ def draw_hours(hours: Sequence[int], before: Sequence[int] | None, first_hour: i
 
 
 @mpl.rc_context(_STYLE)
-def draw_trend(days: Sequence[DayFigures], colours: Colours) -> Figure:
-    """Draw two rows over at most 14 days: primeval drops as labelled bars, and events as a line."""
+def draw_trend(days: Sequence[DayFigures], last: date, colours: Colours) -> Figure:
+    """Draw two rows over the 14 days up to `last`: primeval drops as labelled bars, and events as a line."""
     figure = Figure(figsize=(_WIDTH, 2.6), facecolor="none")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     figure.subplots_adjust(left=0.14, right=0.97, top=0.96, bottom=0.11, hspace=0.25)
-    places = [(day.day - days[-1].day).days for day in days]
+    places = [(day.day - last).days for day in days]
     upper.bar(places, [day.primeval for day in days], 0.66, color=colours.rarities["태초"])
     for place, day in zip(places, days, strict=True):
         at = (place, day.primeval)
@@ -126,8 +127,7 @@ def draw_trend(days: Sequence[DayFigures], colours: Colours) -> Figure:
     lower.plot(places, [day.events for day in days], color=colours.main, lw=2.2, marker="o", ms=4.5)
     lower.set_ylim(0, max(day.events for day in days) * 1.15 + 1)
     shown = list(range(-12, 1, 3))
-    last = days[-1].day
-    lower.set_xticks(shown, [last.fromordinal(last.toordinal() + at).strftime("%m-%d") for at in shown])
+    lower.set_xticks(shown, [(last + timedelta(days=at)).strftime("%m-%d") for at in shown])
     lower.set_xlim(-13.6, 0.6)
     for axes in (upper, lower):
         _dress(axes, colours)
@@ -165,7 +165,9 @@ def to_svg(figure: Figure, name: str) -> str:
         FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     svg = buffer.getvalue()
     svg = re.sub("<[^>]*>", lambda tag: _adopt_tag(tag[0], name), svg[svg.index("<svg") :])
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg)
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg
+    )
 
 
 def to_png(figure: Figure) -> bytes:
@@ -174,24 +176,26 @@ def to_png(figure: Figure) -> bytes:
     figure.set_facecolor("#ffffff")
     figure.set_dpi(200)
     with mpl.rc_context(_STYLE):
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
 def _adopt_tag(tag: str, name: str) -> str:
     """Make a tag of a drawing part of the page; only tags are touched, never the text between them."""
-    tag = tag.replace(' id="', f' id="{name}-').replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-')
+    tag = (
+        tag.replace(' id="', f' id="{name}-')
+        .replace("url(#", f"url(#{name}-")
+        .replace('xlink:href="#', f'href="#{name}-')
+    )
     for stand_in, variable in _VARIABLES.items():
         tag = tag.replace(stand_in, variable)
     return tag
 
 
-def _start(
-    height: float, colours: Colours, *, left: float = 0.14, right: float = 0.98, top: float = 0.95, bottom: float = 0.13
-) -> tuple[Figure, Axes]:
+def _start(height: float, colours: Colours, **edges: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(_WIDTH, height), facecolor="none")
     axes = figure.subplots()
-    figure.subplots_adjust(left=left, right=right, top=top, bottom=bottom)
+    figure.subplots_adjust(**{"left": 0.14, "right": 0.98, "top": 0.95, "bottom": 0.13} | edges)
     _dress(axes, colours)
     return figure, axes
 

@@ -39,12 +39,13 @@ class MailRefusedError(TimelineError):
     """The mail certainly did not leave; `cause` says what the caller should do."""
 
     def __init__(self, cause: ConfigError | RetryLater) -> None:
+        """Wrap what to raise once the claim is released."""
         super().__init__(str(cause))
         self.cause = cause
 
 
 def read_server(smtp_url: str) -> MailServer:
-    """Read `smtp://user:password@host:port?starttls=required` or `smtps://…`, or raise a ConfigError without a secret."""
+    """Read `smtp://user:password@host:port?starttls=required` or `smtps://…`; its ConfigError shows no secret."""
     try:
         parts = urlsplit(smtp_url)
         port = parts.port
@@ -74,8 +75,8 @@ def write_subject(summary: Summary, edition: str, language: Language) -> str:
     values = {
         "day": summary.day,
         "owed": f"{summary.state.owed:,}",
-        "primeval": f"{summary.figures.primeval:,}",
-        "epic": f"{summary.figures.epic:,}",
+        "primeval": f"{summary.figures.primeval:,}" if summary.figures else "?",
+        "epic": f"{summary.figures.epic:,}" if summary.figures else "?",
     }
     if summary.failure is not None:
         return say("subject_failed", **values)
@@ -197,22 +198,24 @@ def _explain(where: str, error: Exception) -> ConfigError | RetryLater:
 
 def _describe(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, reply = next(iter(error.recipients.values()))
-    elif isinstance(error, smtplib.SMTPResponseException):
-        code, reply = error.smtp_code, error.smtp_error
-    else:
-        return " ".join(str(error).split())[:200] or type(error).__name__
-    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
+        return _show_reply(*next(iter(error.recipients.values())))
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _show_reply(error.smtp_code, error.smtp_error)
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _show_reply(code: int, reply: bytes | str) -> str:
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
     return f"{code} {' '.join(text.split())[:200]}"
 
 
 def _draw_images(summary: Summary) -> Mapping[str, bytes]:
     images = {}
-    if summary.figures.events:
+    if any(summary.hours):
         hours = charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.MAIL)
         images["hours"] = charts.to_png(hours)
     if len(summary.trend) > 1:
-        images["trend"] = charts.to_png(charts.draw_trend(summary.trend, charts.MAIL))
+        images["trend"] = charts.to_png(charts.draw_trend(summary.trend, summary.day, charts.MAIL))
     if summary.attempts:
         images["attempts"] = charts.to_png(charts.draw_success(summary.attempts, charts.MAIL))
     return images

@@ -1,6 +1,6 @@
 """The page: one HTML document that needs nothing beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -25,7 +25,6 @@ from neople_timeline.summary import (
     OATH_ROUTES,
     RARITIES,
     Board,
-    DayFigures,
     DropCount,
     Summary,
 )
@@ -77,7 +76,11 @@ def make_environment(language: Language) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"text": show_text, "number": lambda value: f"{value:,}", "rarity": lambda rarity: show_rarity(rarity, language)}
+    environment.filters |= {
+        "text": show_text,
+        "number": lambda value: f"{value:,}",
+        "rarity": lambda rarity: show_rarity(rarity, language),
+    }
     environment.globals |= {
         "language": language,
         "say": make_speaker(language),
@@ -97,21 +100,22 @@ def make_speaker(language: Language) -> Callable[..., str]:
 
 
 def list_headlines(summary: Summary) -> tuple[Headline, ...]:
-    """List the headline figures with their change against yesterday and last week, where these were collected."""
+    """List the headline figures with their change against yesterday and last week, where these are known."""
+    today = summary.figures
+    if today is None:
+        return ()
     earlier = {"yesterday": summary.yesterday, "last_week": summary.last_week}
     return tuple(
-        Headline(name, getattr(summary.figures, name), _list_changes(name, summary.figures, earlier))
+        Headline(
+            name,
+            getattr(today, name),
+            tuple(
+                (against, show_change(getattr(today, name), getattr(figures, name)))
+                for against, figures in earlier.items()
+                if figures is not None
+            ),
+        )
         for name in HEADLINES
-    )
-
-
-def _list_changes(
-    name: str, today: DayFigures, earlier: Mapping[str, DayFigures | None]
-) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (against, show_change(getattr(today, name), getattr(figures, name)))
-        for against, figures in earlier.items()
-        if figures is not None
     )
 
 
@@ -119,6 +123,8 @@ def write_lead(summary: Summary, language: Language) -> str:
     """Say in a sentence or two what kind of day it was."""
     say = make_speaker(language)
     today = summary.figures
+    if today is None:
+        return say("lead_unknown")
     if today.primeval:
         lead = say("lead_primeval", primeval=f"{today.primeval:,}")
         others = [day.primeval for day in summary.trend if day.day != summary.day]
@@ -144,12 +150,13 @@ def pivot_drops(drops: tuple[DropCount, ...], routes: tuple[int, ...]) -> Pivot:
 def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str, str]:
     figures = {
         "drops": charts.draw_bars(_make_drop_bars(drops, language), charts.PAGE),
-        "hours": charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.PAGE),
         "board": charts.draw_bars(_make_goal_bars(summary.board), charts.PAGE),
         "attempts": charts.draw_success(summary.attempts, charts.PAGE),
     }
-    if summary.trend:
-        figures["trend"] = charts.draw_trend(summary.trend, charts.PAGE)
+    if any(summary.hours):
+        figures["hours"] = charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.PAGE)
+    if len(summary.trend) > 1:
+        figures["trend"] = charts.draw_trend(summary.trend, summary.day, charts.PAGE)
     return {name: charts.to_svg(figure, name) for name, figure in figures.items()}
 
 
@@ -157,6 +164,7 @@ def _make_drop_bars(drops: Pivot, language: Language) -> list[Bar]:
     return [
         Bar(ROUTES[language][code], tuple(zip(drops.rarities, (max(0, count) for count in row), strict=True)))
         for code, row, _ in drops.rows
+        if any(count > 0 for count in row)
     ]
 
 

@@ -1,300 +1,206 @@
-"""Reads everything that a report says about a day."""
+"""Reads what a report says about a day: figures from the marts, lists from the events behind them."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from neople_timeline.models import Calendar, week_of
 from neople_timeline.summary import (
     EQUIPMENT_ROUTES,
-    LEGION,
-    LUCK_ROUTES,
-    OATH_ROUTES,
-    RAID,
     RARITIES,
+    SAFE_ROUTES,
     Attempts,
     Board,
     BoardRow,
-    DataState,
     DayFigures,
-    Debt,
     Drop,
     DropCount,
     Goal,
     Luck,
+    Newcomer,
     Person,
-    Reject,
     Rename,
-    Spending,
     Summary,
 )
+from neople_timeline.warehouse.state import read_state
 
 TREND_DAYS: Final = 14
-SHOWN: Final = 50
 BEST_DROPS: Final = 20
 LUCKY: Final = 5
+SHOWN: Final = 50
 
-_PERSON = "e.server_id, e.character_id, p.character_name, p.adventure_name, p.guild_name"
-_WITH_PERSON = "LEFT JOIN timeline.character p USING (day, server_id, character_id)"
-_GAINED = "CASE WHEN safe_move = 'in' THEN -1 ELSE 1 END"
-
-_FIGURES = """
-WITH ledger AS (
-  SELECT day, sum(events) AS events, count(*) FILTER (WHERE events > 0) AS active
-  FROM timeline.collection
-  WHERE day BETWEEN %(first)s AND %(day)s AND state IN ('landed', 'loaded', 'verified')
-  GROUP BY day),
-counted AS (
-  SELECT day,
-    count(*) FILTER (WHERE item_rarity = '태초' AND code = ANY(%(luck)s)) AS primeval,
-    count(*) FILTER (WHERE item_rarity = '에픽' AND code = ANY(%(luck)s)) AS epic,
-    count(*) FILTER (WHERE item_rarity = '레전더리' AND code = ANY(%(luck)s)) AS legendary,
-    count(*) FILTER (WHERE code = 201 AND raid_phase_name IS NULL) AS raids,
-    count(*) FILTER (WHERE code = 209) AS legions
-  FROM timeline.event WHERE day BETWEEN %(first)s AND %(day)s GROUP BY day)
-SELECT day, ledger.events, active, coalesce(primeval, 0), coalesce(epic, 0), coalesce(legendary, 0),
-  coalesce(raids, 0), coalesce(legions, 0)
-FROM ledger LEFT JOIN counted USING (day) ORDER BY day
+FIGURES: Final = """
+SELECT day, sum(events)::bigint, sum(active_characters)::bigint, sum(primeval_drops)::bigint, sum(epic_drops)::bigint,
+  sum(legendary_drops)::bigint, sum(raid_clears)::bigint, sum(legion_clears)::bigint
+FROM timeline.mart_servers_by_day WHERE day BETWEEN %(first)s AND %(last)s GROUP BY day ORDER BY day
 """
 
-_DROPS = f"""
-SELECT coalesce(item_rarity, ''), code, sum({_GAINED}) FROM timeline.event
-WHERE day = %(day)s AND code = ANY(%(routes)s) AND item_name IS NOT NULL
-GROUP BY 1, 2 ORDER BY 2, 1
+DROPS: Final = """
+SELECT coalesce(item_rarity, ''), route_code, sum(drops + safe_net)::bigint FROM timeline.mart_drops_by_day
+WHERE day BETWEEN %(first)s AND %(last)s GROUP BY 1, 2 ORDER BY 2, 1
 """
 
-_BEST_DROPS = f"""
-SELECT {_PERSON}, e.occurred_minute, e.item_name, e.item_rarity, e.code, e.dungeon_name, e.channel_name, e.channel_no
-FROM timeline.event e {_WITH_PERSON}
-WHERE e.day = %(day)s AND e.code = ANY(%(luck)s) AND e.item_rarity = ANY(%(best)s)
+BEST_DROP_ROWS: Final = """
+SELECT e.server_id, e.character_id, p.character_name, p.adventure_name, p.guild_name,
+  e.occurred_minute, coalesce(e.item_name, ''), e.item_rarity, e.code, coalesce(e.dungeon_name, ''),
+  coalesce(e.channel_name, ''), e.channel_no
+FROM timeline.event e LEFT JOIN timeline.character p USING (day, server_id, character_id)
+WHERE e.day BETWEEN %(first)s AND %(last)s AND e.code = ANY(%(codes)s) AND e.item_rarity = ANY(%(best)s)
 ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at, 1, 2, e.ordinal LIMIT %(limit)s
 """
 
-_LUCK = f"""
-WITH e AS (
-  SELECT server_id, character_id, count(*) AS drops,
-    count(*) FILTER (WHERE item_rarity = '태초') AS primeval,
-    count(*) FILTER (WHERE item_rarity = '에픽') AS epic,
-    count(*) FILTER (WHERE item_rarity = '레전더리') AS legendary
-  FROM timeline.event
-  WHERE day BETWEEN %(week)s AND %(day)s AND code = ANY(%(luck)s) AND item_name IS NOT NULL
-  GROUP BY 1, 2),
-chosen AS (
-  (SELECT 1 AS side, * FROM e WHERE primeval + epic > 0
-   ORDER BY primeval DESC, epic DESC, legendary DESC, drops DESC, 2, 3 LIMIT %(limit)s)
-  UNION ALL
-  (SELECT 2, * FROM e WHERE primeval = 0 ORDER BY drops - 5 * epic DESC, 2, 3 LIMIT %(limit)s))
-SELECT side, {_PERSON}, drops, primeval, epic, legendary
-FROM chosen e LEFT JOIN timeline.character p
-  ON p.day = %(day)s AND p.server_id = e.server_id AND p.character_id = e.character_id
-ORDER BY side, CASE WHEN side = 1 THEN -primeval ELSE 0 END, CASE WHEN side = 1 THEN -epic ELSE 0 END,
-  CASE WHEN side = 1 THEN -legendary ELSE 5 * epic - drops END, -drops, 2, 3
+LUCKIEST: Final = """
+SELECT server_id, character_id, character_name, adventure_name, NULL, dungeon_runs, primeval_drops, epic_drops
+FROM timeline.mart_luck_by_week WHERE week = %(week)s AND primeval_drops + epic_drops > 0
+ORDER BY primeval_drops DESC, luck_rank, dungeon_runs DESC, 1, 2 LIMIT %(limit)s
 """
 
-_HOURS = """
-SELECT day, substring(occurred_minute FROM 12 FOR 2)::integer, count(*) FROM timeline.event
-WHERE day = ANY(%(days)s) GROUP BY 1, 2
+UNLUCKIEST: Final = """
+SELECT server_id, character_id, character_name, adventure_name, NULL, dungeon_runs, primeval_drops, epic_drops
+FROM timeline.mart_luck_by_week WHERE week = %(week)s AND primeval_drops = 0 AND dungeon_runs > 0
+ORDER BY dungeon_runs DESC, epic_drops, 1, 2 LIMIT %(limit)s
 """
 
-# A raid with phases has a row per phase, and only the last is a clear: the one that ends most characters' evenings.
-_CLEARS = """
+HOURS: Final = "SELECT hour, events FROM timeline.mart_activity_by_hour WHERE day = %(day)s"
+
+GOALS: Final = """
+SELECT kind, content_name, coalesce(mode_name, ''), is_hard, clears, characters FROM timeline.mart_clears_by_week
+WHERE week = %(week)s AND clears > 0 AND content_name IS NOT NULL
+ORDER BY kind = 'legion', characters DESC, 1, 2, 3, 4
+"""
+
+BOARD_ROWS: Final = """
 WITH rows AS (
-  SELECT server_id, character_id, occurred_at, ordinal, code = 209 AS is_legion,
-    coalesce(region_name, raid_name) AS goal, coalesce(raid_mode_name, '') AS mode, coalesce(is_hard, false) AS is_hard,
-    raid_phase_name AS phase
-  FROM timeline.event WHERE day BETWEEN %(week)s AND %(day)s AND code IN (201, 209)),
-endings AS (
-  SELECT DISTINCT ON (goal, server_id, character_id) goal, phase FROM rows WHERE phase IS NOT NULL
-  ORDER BY goal, server_id, character_id, occurred_at DESC, ordinal DESC),
-last_phases AS (SELECT goal, mode() WITHIN GROUP (ORDER BY phase) AS phase FROM endings GROUP BY goal)
-SELECT is_legion, goal, mode, is_hard, server_id, character_id, count(*) AS clears
-FROM rows LEFT JOIN last_phases l USING (goal)
-WHERE goal IS NOT NULL AND (rows.phase IS NULL OR rows.phase = l.phase)
-GROUP BY 1, 2, 3, 4, 5, 6
+  SELECT p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name, count(c.clears) AS goals
+  FROM timeline.character p
+  LEFT JOIN timeline.mart_clears_by_character c
+    ON c.week = %(week)s AND c.server_id = p.server_id AND c.character_id = p.character_id
+  WHERE p.day = %(day)s GROUP BY 1, 2, 3, 4, 5 ORDER BY goals DESC, 1, 2 LIMIT %(limit)s)
+SELECT rows.server_id, rows.character_id, rows.character_name, adventure_name, guild_name,
+  kind, content_name, coalesce(mode_name, ''), is_hard, clears
+FROM rows LEFT JOIN timeline.mart_clears_by_character c
+  ON c.week = %(week)s AND c.server_id = rows.server_id AND c.character_id = rows.character_id
+ORDER BY goals DESC, 1, 2
 """
 
-_ATTEMPTS = """
-SELECT code, after_level,
-  count(*) FILTER (WHERE is_safe IS NOT TRUE AND ticket_item_name IS NULL),
-  count(*) FILTER (WHERE is_safe IS NOT TRUE AND ticket_item_name IS NULL AND is_success),
-  count(*) FILTER (WHERE is_safe), count(*) FILTER (WHERE ticket_item_name IS NOT NULL)
-FROM timeline.event WHERE day = %(day)s AND code IN (401, 402) AND after_level IS NOT NULL
+ATTEMPTS: Final = """
+SELECT CASE kind WHEN 'reinforce' THEN 401 ELSE 402 END, target_level, sum(attempts)::bigint, sum(successes)::bigint,
+  sum(safe_attempts)::bigint, sum(ticket_attempts)::bigint
+FROM timeline.mart_enhancements_by_day
+WHERE day BETWEEN %(first)s AND %(last)s AND kind IN ('reinforce', 'amplify') AND target_level IS NOT NULL
 GROUP BY 1, 2 ORDER BY 1, 2
 """
 
-_RENAMES = f"""
-SELECT {_PERSON}, e.code, e.before_name, e.after_name FROM timeline.event e {_WITH_PERSON}
-WHERE e.day = %(day)s AND e.code IN (102, 105) ORDER BY e.code, e.occurred_at, 1, 2, e.ordinal LIMIT %(limit)s
+RENAMES: Final = """
+SELECT c.server_id, c.character_id, p.character_name, p.adventure_name, p.guild_name,
+  CASE c.kind WHEN 'renamed' THEN 102 ELSE 105 END, coalesce(c.before_name, ''), coalesce(c.after_name, '')
+FROM timeline.mart_changes_by_day c LEFT JOIN timeline.character p USING (day, server_id, character_id)
+WHERE c.day BETWEEN %(first)s AND %(last)s AND c.kind IN ('renamed', 'adventure renamed')
+ORDER BY 6, c.occurred_minute, 1, 2, c.ordinal LIMIT %(limit)s
 """
 
-_NEWCOMERS = f"""
-SELECT DISTINCT {_PERSON} FROM timeline.event e {_WITH_PERSON}
-WHERE e.day = %(day)s AND e.code = 101 ORDER BY 1, 2 LIMIT %(limit)s
+# Nobody is new on the very first day.
+NEWCOMERS: Final = """
+SELECT p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name, c.kind IS NOT NULL AS is_created
+FROM timeline.character p
+LEFT JOIN (SELECT DISTINCT server_id, character_id, kind FROM timeline.mart_changes_by_day
+  WHERE day = %(day)s AND kind = 'created') c USING (server_id, character_id)
+WHERE p.day = %(day)s AND (c.kind IS NOT NULL
+  OR (EXISTS (SELECT FROM timeline.day WHERE day < %(day)s)
+    AND NOT EXISTS (SELECT FROM timeline.collection e WHERE e.server_id = p.server_id
+      AND e.character_id = p.character_id AND e.day < %(day)s)))
+ORDER BY is_created DESC, 1, 2 LIMIT %(limit)s
 """
 
 
 def read_summary(connection: psycopg.Connection, day: date, calendar: Calendar, failure: str | None = None) -> Summary:
     """Read a day as the report tells it, in one snapshot; `failure` says what kept the run from its end."""
-    reader = _Reader(connection, day)
     window = calendar.window(day, day)
+    reader = Reader(connection)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        trend = reader.read_figures()
+        trend = reader.read_figures(day - timedelta(days=TREND_DAYS - 1), day)
         by_day = {figures.day: figures for figures in trend}
-        luckiest, unluckiest = reader.read_luck()
-        hours = reader.read_hours()
         return Summary(
             day=day,
             first_minute=window.start,
             last_minute=window.end,
-            figures=by_day.get(day, DayFigures(day, 0, 0, 0, 0, 0, 0, 0)),
+            figures=by_day.get(day),
             yesterday=by_day.get(day - timedelta(days=1)),
             last_week=by_day.get(day - timedelta(days=7)),
             trend=trend,
-            drops=reader.read_drops(),
-            best_drops=reader.read_best_drops(),
-            luckiest=luckiest,
-            unluckiest=unluckiest,
-            hours=hours.get(day, (0,) * 24),
-            hours_yesterday=hours.get(day - timedelta(days=1)),
+            drops=reader.read_drops(day, day),
+            best_drops=reader.read_best_drops(day, day, BEST_DROPS),
+            luckiest=reader.read_luck(LUCKIEST, week_of(day)),
+            unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
+            hours=reader.read_hours(day) or (0,) * 24,
+            hours_yesterday=reader.read_hours(day - timedelta(days=1)),
             first_hour=calendar.starts_at.hour,
-            board=reader.read_board(),
-            attempts=reader.read_attempts(),
-            renames=reader.read_renames(),
-            newcomers=reader.read_newcomers(),
+            board=reader.read_board(day),
+            attempts=reader.read_attempts(day, day),
+            renames=reader.read_renames(day, day),
+            newcomers=reader.read_newcomers(day),
             state=read_state(connection, day),
             failure=failure,
         )
 
 
-class _Reader:
-    """Asks about one day; each method is one question."""
+class Reader:
+    """Each method is one question about the days from `first` to `last`, or one day, or its week."""
 
-    def __init__(self, connection: psycopg.Connection, day: date) -> None:
+    def __init__(self, connection: psycopg.Connection) -> None:
+        """Ask over this connection, in its transaction."""
         self._connection = connection
-        self._values = {
-            "day": day,
-            "first": day - timedelta(days=TREND_DAYS - 1),
-            "week": day - timedelta(days=6),
-            "days": [day, day - timedelta(days=1)],
-            "luck": list(LUCK_ROUTES),
-            "routes": [*EQUIPMENT_ROUTES, *OATH_ROUTES],
-            "best": list(RARITIES[:4]),
-        }
 
     def _ask(self, query: str, **values: object) -> list[tuple[Any, ...]]:
-        with self._connection.cursor(row_factory=tuple_row) as cursor:
-            return cursor.execute(query.encode(), self._values | values).fetchall()
+        return self._connection.execute(query.encode(), values).fetchall()
 
-    def read_figures(self) -> tuple[DayFigures, ...]:
-        return tuple(DayFigures(*row) for row in self._ask(_FIGURES))
+    def read_figures(self, first: date, last: date) -> tuple[DayFigures, ...]:
+        """Read the figures of the days whose marts are computed."""
+        return tuple(DayFigures(*row) for row in self._ask(FIGURES, first=first, last=last))
 
-    def read_drops(self) -> tuple[DropCount, ...]:
-        return tuple(DropCount(rarity, code, int(count)) for rarity, code, count in self._ask(_DROPS))
+    def read_drops(self, first: date, last: date) -> tuple[DropCount, ...]:
+        """Count the gains by rarity and route."""
+        return tuple(DropCount(*row) for row in self._ask(DROPS, first=first, last=last))
 
-    def read_best_drops(self) -> tuple[Drop, ...]:
-        return tuple(
-            Drop(minute, _person(row), item or "", rarity, code, dungeon or "", channel or "", number)
-            for *row, minute, item, rarity, code, dungeon, channel, number in self._ask(_BEST_DROPS, limit=BEST_DROPS)
-        )
+    def read_best_drops(self, first: date, last: date, limit: int) -> tuple[Drop, ...]:
+        """List the best equipment that dropped, the rarest first."""
+        codes = [code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES]
+        values = {"first": first, "last": last, "codes": codes, "best": list(RARITIES[:3]), "limit": limit}
+        rows = self._ask(BEST_DROP_ROWS, **values)
+        return tuple(Drop(row[5], _person(row[:5]), *row[6:]) for row in rows)
 
-    def read_luck(self) -> tuple[tuple[Luck, ...], tuple[Luck, ...]]:
-        rows = self._ask(_LUCK, limit=LUCKY)
-        lucky, unlucky = ([Luck(_person(row[1:6]), *row[6:]) for row in rows if row[0] == side] for side in (1, 2))
-        best = {one.person for one in lucky}
-        return tuple(lucky), tuple(one for one in unlucky if one.person not in best)
+    def read_luck(self, query: str, week: date) -> tuple[Luck, ...]:
+        """List the luckiest or unluckiest characters of a week."""
+        return tuple(Luck(_person(row[:5]), *row[5:]) for row in self._ask(query, week=week, limit=LUCKY))
 
-    def read_hours(self) -> dict[date, tuple[int, ...]]:
-        found: dict[date, list[int]] = {}
-        for day, hour, count in self._ask(_HOURS):
-            found.setdefault(day, [0] * 24)[hour] = count
-        return {day: tuple(hours) for day, hours in found.items()}
+    def read_hours(self, day: date) -> tuple[int, ...] | None:
+        """Count a day's events by hour; None where nothing is known."""
+        events = dict(self._ask(HOURS, day=day))
+        return tuple(events.get(hour, 0) for hour in range(24)) if events else None
 
-    def read_board(self) -> Board:
-        day = self._values["day"]
-        assert isinstance(day, date)
-        rows = self._ask(_CLEARS, week=week_of(day))
-        return _make_board(rows, self._read_persons(rows))
+    def read_board(self, day: date) -> Board:
+        """Read who has cleared what in the day's week."""
+        week = week_of(day)
+        goals = tuple(Goal(*row) for row in self._ask(GOALS, week=week))
+        rows = self._ask(BOARD_ROWS, week=week, day=day, limit=SHOWN)
+        characters = self._ask("SELECT count(*) FROM timeline.character WHERE day = %(day)s", day=day)
+        return Board(week, goals, _arrange_board(goals, rows), characters[0][0])
 
-    def _read_persons(self, clears: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], Person]:
-        totals: dict[tuple[str, str], int] = {}
-        for *_goal, server, character, count in clears:
-            totals[server, character] = totals.get((server, character), 0) + count
-        best = sorted(totals, key=lambda key: (-totals[key], key))[:SHOWN]
-        rows = self._ask(
-            "SELECT e.server_id, e.character_id, p.character_name, p.adventure_name, p.guild_name"
-            " FROM unnest(%(servers)s::text[], %(characters)s::text[]) AS e(server_id, character_id)"
-            " LEFT JOIN timeline.character p ON p.day = %(day)s"
-            " AND p.server_id = e.server_id AND p.character_id = e.character_id",
-            servers=[server for server, _ in best],
-            characters=[character for _, character in best],
-        )
-        persons = {(row[0], row[1]): _person(row) for row in rows}
-        return {key: persons[key] for key in best}
+    def read_attempts(self, first: date, last: date) -> tuple[Attempts, ...]:
+        """Count reinforcements and amplifications by level."""
+        return tuple(Attempts(*row) for row in self._ask(ATTEMPTS, first=first, last=last))
 
-    def read_attempts(self) -> tuple[Attempts, ...]:
-        return tuple(Attempts(*row) for row in self._ask(_ATTEMPTS))
+    def read_renames(self, first: date, last: date) -> tuple[Rename, ...]:
+        """List the new names."""
+        rows = self._ask(RENAMES, first=first, last=last, limit=SHOWN)
+        return tuple(Rename(row[5], _person(row[:5]), *row[6:]) for row in rows)
 
-    def read_renames(self) -> tuple[Rename, ...]:
-        return tuple(
-            Rename(code, _person(row), before or "", after or "")
-            for *row, code, before, after in self._ask(_RENAMES, limit=SHOWN)
-        )
-
-    def read_newcomers(self) -> tuple[Person, ...]:
-        return tuple(_person(row) for row in self._ask(_NEWCOMERS, limit=SHOWN))
-
-
-def read_state(connection: psycopg.Connection, day: date) -> DataState:
-    """Read how complete a day is: what was collected, what is missing or owed and why, and what it cost."""
-    reader = _Reader(connection, day)
-    counts = dict(reader._ask("SELECT state, count(*) FROM timeline.collection WHERE day = %(day)s GROUP BY 1"))
-    reasons = reader._ask(
-        "SELECT coalesce(reason, state), count(*) FROM timeline.collection"
-        " WHERE day = %(day)s AND state IN ('planned', 'owed') GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"
-    )
-    rejects = reader._ask("SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT 50")
-    rejected = reader._ask("SELECT count(*) FROM timeline.roster_reject")[0][0]
-    verified = reader._ask("SELECT verified_at IS NOT NULL FROM timeline.day WHERE day = %(day)s")
-    return DataState(
-        planned=sum(counts.values()),
-        collected=sum(counts.get(state, 0) for state in ("landed", "loaded", "verified")),
-        missing=counts.get("missing", 0),
-        owed=counts.get("planned", 0) + counts.get("owed", 0),
-        debts=_read_ledger(reader, ("planned", "owed")),
-        reasons=tuple((reason, count) for reason, count in reasons),
-        missing_characters=_read_ledger(reader, ("missing",)),
-        rejects=tuple(Reject(*row) for row in rejects),
-        rejected=rejected,
-        spending=_read_spending(reader),
-        is_verified=bool(verified and verified[0][0]),
-    )
-
-
-def _read_ledger(reader: _Reader, states: tuple[str, ...]) -> tuple[Debt, ...]:
-    rows = reader._ask(
-        "SELECT c.server_id, c.character_id, coalesce(r.name, ''), coalesce(c.reason, c.state)"
-        " FROM timeline.collection c LEFT JOIN timeline.roster r USING (server_id, character_id)"
-        " WHERE c.day = %(day)s AND c.state = ANY(%(states)s) ORDER BY 1, 2 LIMIT %(limit)s",
-        states=list(states),
-        limit=SHOWN,
-    )
-    return tuple(Debt(*row) for row in rows)
-
-
-def _read_spending(reader: _Reader) -> Spending | None:
-    row = reader._ask(
-        "SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(throttled)::bigint,"
-        " extract(epoch FROM max(finished_at) - min(started_at))::float, max(allowed_rate)"
-        " FROM timeline.worker WHERE kind = 'daily' AND last_day = %(day)s AND requests > 0 AND finished_at IS NOT NULL"
-    )[0]
-    if row[0] is None:
-        return None
-    requests, retried, repeated, throttled, seconds, rate = row
-    return Spending(requests, retried, repeated, throttled, seconds, (requests - retried - repeated - throttled) / rate)
+    def read_newcomers(self, day: date) -> tuple[Newcomer, ...]:
+        """List the characters that were not there before."""
+        return tuple(Newcomer(_person(row[:5]), row[5]) for row in self._ask(NEWCOMERS, day=day, limit=SHOWN))
 
 
 def _person(row: Sequence[Any]) -> Person:
@@ -302,18 +208,12 @@ def _person(row: Sequence[Any]) -> Person:
     return Person(server, character, name or character[:8], adventure or "", guild or "")
 
 
-def _make_board(clears: Sequence[tuple[Any, ...]], persons: dict[tuple[str, str], Person]) -> Board:
-    totals: dict[tuple[Any, ...], list[int]] = {}
-    cleared: dict[tuple[str, str], dict[tuple[Any, ...], int]] = {}
-    for *goal, server, character, count in clears:
-        total = totals.setdefault(tuple(goal), [0, 0])
-        total[0] += count
-        total[1] += 1
-        cleared.setdefault((server, character), {})[tuple(goal)] = count
-    goals = sorted(totals, key=lambda goal: (goal[0], -totals[goal][1], goal))
-    return Board(
-        tuple(Goal(LEGION if is_legion else RAID, name, mode, is_hard, *totals[is_legion, name, mode, is_hard])
-              for is_legion, name, mode, is_hard in goals),
-        tuple(BoardRow(person, tuple(cleared[key].get(goal, 0) for goal in goals)) for key, person in persons.items()),
-        len(cleared),
-    )  # fmt: skip
+def _arrange_board(goals: Sequence[Goal], rows: Sequence[Sequence[Any]]) -> tuple[BoardRow, ...]:
+    places = {(goal.kind, goal.name, goal.mode, goal.is_hard): place for place, goal in enumerate(goals)}
+    clears: dict[Person, list[int]] = {}
+    for row in rows:
+        counts = clears.setdefault(_person(row[:5]), [0] * len(goals))
+        place = places.get(tuple(row[5:9]))
+        if place is not None:
+            counts[place] = row[9]
+    return tuple(BoardRow(person, tuple(counts)) for person, counts in clears.items())

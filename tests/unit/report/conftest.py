@@ -13,6 +13,7 @@ from neople_timeline.summary import (
     DropCount,
     Goal,
     Luck,
+    Newcomer,
     Person,
     Reject,
     Rename,
@@ -54,9 +55,9 @@ def make_summary(
     people = [make_person(name, 1), make_person("달그림자", 2), make_person("새벽안개", 3)]
     trend = tuple(make_figures(DAY - timedelta(days=n), 10_000 + 331 * (n % 5), (n * 5) % 3) for n in range(13, 0, -1))
     goals = (
-        Goal("raid", "기계 혁명", "바칼 레이드", True, 31, 30),
-        Goal("raid", "아스라한", "", False, 44, 41),
-        Goal("legion", "이스핀즈", "", False, 120, 96),
+        Goal("raid", "기계 혁명", "바칼 레이드", is_hard=True, clears=31, characters=30),
+        Goal("raid", "아스라한", "", is_hard=False, clears=44, characters=41),
+        Goal("legion", "이스핀즈", "", is_hard=False, clears=120, characters=96),
     )
     return Summary(
         day=DAY,
@@ -77,22 +78,28 @@ def make_summary(
             DropCount("레전더리", 550, 14),
         ),
         best_drops=tuple(
-            Drop(f"2026-11-15 {19 + n}:07", person, f"첫 새벽이 빚은 {item}", rarity, 505, "종말의 숭배자", "바하이트", 4)
+            Drop(
+                f"2026-11-15 {19 + n}:07", person, f"첫 새벽이 빚은 {item}", rarity, 505, "종말의 숭배자", "바하이트", 4
+            )
             for n, (person, item, rarity) in enumerate(
                 zip(people, ("대검", "목걸이", "하의"), ("태초", "태초", "에픽"), strict=True)
             )
         ),
-        luckiest=(Luck(people[0], 31, 2, 9, 12), Luck(people[1], 28, 1, 7, 14)),
-        unluckiest=(Luck(people[2], 64, 0, 1, 40),),
+        luckiest=(Luck(people[0], 31, 2, 9), Luck(people[1], 28, 1, 7)),
+        unluckiest=(Luck(people[2], 64, 0, 1),),
         hours=tuple(200 + 37 * ((n * 7) % 11) for n in range(24)),
         hours_yesterday=tuple(180 + 31 * ((n * 5) % 13) for n in range(24)),
         first_hour=6,
-        board=Board(goals, tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)), 3),
+        board=Board(
+            date(2026, 11, 12), goals, tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)), 3
+        ),
         attempts=tuple(
-            Attempts(code, level, 120 - 7 * level, 110 - 8 * level, 3, 1) for code in (401, 402) for level in range(1, 14)
+            Attempts(code, level, 120 - 7 * level, 110 - 8 * level, 3, 1)
+            for code in (401, 402)
+            for level in range(1, 14)
         ),
         renames=(Rename(102, people[1], "옛이름", "달그림자"),),
-        newcomers=(people[2],),
+        newcomers=(Newcomer(people[2], is_created=True),),
         state=state or make_state(owed),
         failure=failure,
     )
