@@ -19,7 +19,7 @@ COLOURS = {"success": "green", "running": "cyan", "failed": "red", "upstream_fai
 
 def say(text: str) -> None:
     """Print a line; its markup is ours."""
-    console.print(text)
+    console.print(text, soft_wrap=True)
 
 
 def complain(error: Exception) -> None:
@@ -37,7 +37,7 @@ def show_progress(steps: Iterable[Progress]) -> str:
                 live.update(_draw(progress))
             elif (line := _write(progress)) != shown:
                 shown = line
-                console.print(line)
+                console.print(line, soft_wrap=True)
     return state
 
 
@@ -50,22 +50,21 @@ def show_summary(local: Local, day: date, figures: Figures) -> None:
     if found := lake.read(key):
         report.write_bytes(found.data)
     mails = sorted((local.maildir / "new").glob("*"), key=lambda path: path.stat().st_mtime)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in (
-        ("Day", f"{day}, from {settings.day_starts_at:%H:%M} in Korea"),
-        ("Events", f"{figures.events:,}"),
-        ("Characters", f"{figures.characters:,}, and {figures.missing:,} that the API does not know"),
-        ("Debts", f"{figures.owed:,} character-days" if figures.owed else "none"),
-        ("Rows", f"schema timeline of database warehouse, 127.0.0.1:{local.ports['postgres']}"),
-        ("Objects", f"{settings.lake_url} at {settings.aws_endpoint_url}"),
-        ("Report", f"{report if report.exists() else 'none'}, in the lake {lake.describe(key)}"),
-        ("Mail", str(mails[-1]) if mails else "none yet"),
-        ("Airflow", f"http://127.0.0.1:{local.airflow.port}, user {USER}, password {local.airflow.password}"),
-        ("Settings", f'`. {local.home}/env` makes `neople-timeline` and psql ("$WAREHOUSE_URL") use this stack'),
-    ):
-        table.add_row(f"[bold]{name}[/]", escape(value))
+    lines = {
+        "Day": f"{day}, from {settings.day_starts_at:%H:%M} in Korea",
+        "Events": f"{figures.events:,}",
+        "Characters": f"{figures.characters:,}, and {figures.missing:,} that the API does not know",
+        "Debts": f"{figures.owed:,} character-days" if figures.owed else "none",
+        "Rows": f"schema timeline of the database warehouse on 127.0.0.1:{local.ports['postgres']}",
+        "Objects": f"{settings.lake_url} at {settings.aws_endpoint_url}",
+        "Report": f"{report if report.exists() else 'none'}, in the lake {lake.describe(key)}",
+        "Mail": str(mails[-1]) if mails else "none yet",
+        "Airflow": f"http://127.0.0.1:{local.airflow.port} with user {USER} and password {local.airflow.password}",
+        "Settings": f'`. {local.home}/env` lets .venv/bin/neople-timeline and psql "$WAREHOUSE_URL" use this stack',
+    }
     console.print()
-    console.print(table, soft_wrap=True)
+    for name, value in lines.items():
+        console.print(f"[bold]{name:11}[/] {escape(value)}", soft_wrap=True)
 
 
 def _draw(progress: Progress) -> Table:

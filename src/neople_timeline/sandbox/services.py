@@ -90,10 +90,10 @@ def postgres(home: Path, server: Postgres, *, durable: bool = True) -> Service:
 def create_database(server: Postgres, name: str, user: str, password: str) -> None:
     """Make a database and the user that owns it, unless they are there."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (user,)).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone():
             statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(user), sql.Literal(password)))
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
             statement = sql.SQL("CREATE DATABASE {} OWNER {}")
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(user)))
 

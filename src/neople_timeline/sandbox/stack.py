@@ -135,7 +135,7 @@ def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
     day_run.wait_for_dag(api)
     day_run.ensure_pool(api)
     run_id = day_run.ensure_run(api, local.settings, day)
-    screen.say(f"All parts are up after {time.monotonic() - began:.0f} s. Running {day}, {run_id}:")
+    screen.say(f"All parts are up after {time.monotonic() - began:.0f} s. The run of {day}:")
     is_up = _watch_airflow(local)
     state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, is_up))
     figures = day_run.read_figures(local.settings, day)
@@ -220,10 +220,10 @@ def main() -> None:
             code = {"down": down, "status": status}[given.command](given.root)
     except KeyboardInterrupt:
         code = FAILED if given.once else COMPLETE
-    except (ConfigError, OSError) as error:
+    except ConfigError as error:
         screen.complain(error)
         code = WRONG
-    except (LocalError, TimelineError) as error:
+    except (LocalError, TimelineError, OSError) as error:
         screen.complain(error)
         code = FAILED
     sys.exit(code)
