@@ -21,6 +21,8 @@ TRUST: Final = 0.9
 """Share of the fastest answer's time that is taken for granted."""
 PROVING: Final = 2.0
 """Seconds from the first answer until the fastest one so far is believed."""
+PROOFS: Final = 500
+"""Answers that it takes as well: the fastest of a few may be slow by chance."""
 LONGEST_NAP: Final = 0.05
 """Seconds until a waiting request looks again whether it has been given permits meanwhile."""
 
@@ -35,6 +37,7 @@ class Pacer:
         self.in_flight = 0
         self._answered: deque[float] = deque()
         self._fastest = float("inf")
+        self._proofs = 0
         self._believed_from = float("inf")
 
     def lend(self, permits: int, until: float, paused_until: float = 0.0) -> None:
@@ -67,10 +70,12 @@ class Pacer:
         self._answered.append(now)
         if whole:
             self._fastest = min(self._fastest, now - sent)
+            self._proofs += 1
             self._believed_from = min(self._believed_from, now + PROVING)
 
     def _cooling_time(self, now: float) -> float:
-        return WINDOW - TRUST * self._fastest if now >= self._believed_from else WINDOW
+        proven = self._proofs >= PROOFS and now >= self._believed_from
+        return WINDOW - TRUST * self._fastest if proven else WINDOW
 
 
 class Pace:

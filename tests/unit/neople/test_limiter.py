@@ -1,0 +1,193 @@
+import asyncio
+import heapq
+import random
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neople_timeline.neople.limiter import LONGEST_NAP, WINDOW, Pace, Pacer
+
+Latency = Callable[[random.Random, float], tuple[float, float]]
+"""Seconds that a request sent at a moment needs to the API, and that its answer needs back."""
+
+
+@dataclass
+class Run:
+    """What a simulated API saw: when requests arrived, by its own clock."""
+
+    arrivals: list[float]
+
+    def busiest_second(self) -> int:
+        """Count the arrivals in the fullest window of one second, its end excluded."""
+        return max(bisect_left(self.arrivals, first + WINDOW - 1e-9) - n for n, first in enumerate(self.arrivals))
+
+    def count_between(self, start: float, end: float) -> int:
+        return bisect_left(self.arrivals, end) - bisect_left(self.arrivals, start)
+
+
+def simulate(pacer: Pacer, latency: Latency, *, seconds: float, fetchers: int = 300, seed: int = 1) -> Run:
+    """Let fetchers that never run out of work ask through a pacer, on a clock of our own."""
+    dice, now, idle, arrivals = random.Random(seed), 0.0, fetchers, list[float]()  # noqa: S311 - a simulation
+    under_way: list[tuple[float, float]] = []  # answered, sent
+    while now < seconds:
+        while idle and pacer.admit(now):
+            up, down = latency(dice, now)
+            arrivals.append(now + up)
+            heapq.heappush(under_way, (now + up + down, now))
+            idle -= 1
+        ask_again = now + max(pacer.wait_from(now), 1e-6) if idle else seconds
+        if under_way and under_way[0][0] <= ask_again:
+            now, sent = heapq.heappop(under_way)
+            pacer.answered(sent, now, whole=True)
+            idle += 1
+        else:
+            now = ask_again
+    return Run(sorted(arrivals))
+
+
+def make_pacer(permits: int) -> Pacer:
+    pacer = Pacer()
+    pacer.lend(permits, float("inf"))
+    return pacer
+
+
+def constant(up: float, down: float) -> Latency:
+    return lambda _dice, _now: (up, down)
+
+
+def jittered(up: float, down: float, jitter: float) -> Latency:
+    return lambda dice, _now: (up + dice.expovariate(1 / jitter), down + dice.expovariate(1 / jitter))
+
+
+@given(
+    permits=st.integers(1, 40),
+    up=st.floats(0.01, 0.1),
+    down=st.floats(0.01, 0.1),
+    jitter=st.floats(0.0001, 0.01),
+    seed=st.integers(0, 1000),
+)
+def test_no_second_sees_more_arrivals_than_permits(
+    permits: int, up: float, down: float, jitter: float, seed: int
+) -> None:
+    long_enough = 4 + 1000 / permits  # to prove how fast the way is, and as much again
+    run = simulate(make_pacer(permits), jittered(up, down, jitter), seconds=long_enough, fetchers=60, seed=seed)
+    assert run.busiest_second() <= permits
+
+
+@pytest.mark.parametrize("latency", [constant(0.0, 0.03), constant(0.03, 0.0), constant(0.015, 0.015)])
+def test_nearly_the_whole_limit_is_used_at_thirty_milliseconds(latency: Latency) -> None:
+    run = simulate(make_pacer(200), latency, seconds=48)
+    assert run.busiest_second() <= 200
+    assert run.count_between(8, 48) >= 0.98 * 200 * 40
+
+
+def test_a_burst_over_fresh_connections_proves_nothing() -> None:
+    def cold_at_first(_: random.Random, now: float) -> tuple[float, float]:
+        return (0.15, 0.015) if now < 0.5 else (0.015, 0.015)
+
+    run = simulate(make_pacer(100), cold_at_first, seconds=6)
+    assert run.busiest_second() <= 100
+
+
+def test_slow_answers_do_not_keep_the_limit_from_being_used() -> None:
+    run = simulate(make_pacer(100), constant(0.1, 0.4), seconds=20, fetchers=300)
+    assert run.busiest_second() <= 100
+    assert run.count_between(10, 20) >= 0.9 * 100 * 10
+
+
+def test_without_permits_nothing_is_sent() -> None:
+    assert not Pacer().admit(0.0)
+    assert not make_pacer(0).admit(0.0)
+
+
+def test_permits_end_with_their_lease() -> None:
+    pacer = Pacer()
+    pacer.lend(5, until=10.0)
+    assert pacer.admit(9.999)
+    assert not pacer.admit(10.0)
+    assert pacer.wait_from(10.0) == LONGEST_NAP
+
+
+def test_a_pause_holds_everything_until_it_is_over() -> None:
+    pacer = Pacer()
+    pacer.lend(5, until=100.0, paused_until=50.0)
+    assert not pacer.admit(49.9)
+    assert pacer.admit(50.0)
+
+
+def test_a_permit_is_in_use_until_a_second_after_its_answer() -> None:
+    pacer = make_pacer(1)
+    assert pacer.admit(0.0)
+    assert not pacer.admit(500.0)
+    pacer.answered(0.0, 500.0, whole=False)
+    assert pacer.in_use(500.9) == 1
+    assert pacer.wait_from(500.98) == pytest.approx(0.02)
+    assert not pacer.admit(500.9)
+    assert pacer.admit(501.0)
+
+
+def test_a_broken_answer_is_no_proof_of_how_fast_the_way_is() -> None:
+    pacer = make_pacer(10_000)
+    for number in range(2000):
+        now = number / 100
+        assert pacer.admit(now)
+        pacer.answered(now, now + 0.001, whole=False)
+    assert pacer.in_use(20.0) == 100
+
+
+def test_fewer_permits_than_are_in_use_admit_nobody_until_enough_have_cooled() -> None:
+    pacer = make_pacer(10)
+    assert all(pacer.admit(0.0) for _ in range(10))
+    pacer.lend(3, until=float("inf"))
+    for _ in range(10):
+        pacer.answered(0.0, 1.0, whole=True)
+    assert not pacer.admit(1.999)
+    assert [pacer.admit(2.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_requests_pass_in_the_order_in_which_they_came_and_give_their_permit_back() -> None:
+    order: list[int] = []
+
+    async def ask(pace: Pace, number: int) -> None:
+        async with pace.permit() as permit:
+            order.append(number)
+            await asyncio.sleep(0)
+            permit.whole = True
+
+    async def ask_all() -> Pacer:
+        pacer = make_pacer(20)
+        pace = Pace(pacer, clock=lambda: 0.0)
+        await asyncio.gather(*(ask(pace, number) for number in range(20)))
+        return pacer
+
+    pacer = asyncio.run(ask_all())
+    assert order == list(range(20))
+    assert (pacer.in_flight, pacer.in_use(0.5), pacer.in_use(1.0)) == (0, 20, 0)
+
+
+def test_a_request_that_fails_or_is_given_up_gives_its_permit_back() -> None:
+    async def fail(pace: Pace) -> None:
+        async with pace.permit():
+            raise TimeoutError
+
+    async def hang(pace: Pace) -> None:
+        async with pace.permit():
+            await asyncio.Event().wait()
+
+    async def run() -> Pacer:
+        pacer = make_pacer(2)
+        pace = Pace(pacer, clock=lambda: 0.0)
+        with pytest.raises(TimeoutError):
+            await fail(pace)
+        hanging = asyncio.create_task(hang(pace))
+        await asyncio.sleep(0)
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+        return pacer
+
+    pacer = asyncio.run(run())
+    assert (pacer.in_flight, pacer.in_use(0.5)) == (0, 2)
