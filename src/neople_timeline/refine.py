@@ -48,6 +48,7 @@ _EMPTY: Final = Payload()
 _lines = msgspec.json.Decoder(RawLine)
 _answers = msgspec.json.Decoder(Answer, strict=False)
 _payloads = msgspec.json.Decoder(Payload, strict=False)
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ class PartWriter:
 def make_events(days: list[CharacterDay]) -> pa.Table:
     """Build `events`: one row per event, in the order of `days`, then by minute."""
     rows = [row for day in days for row in day.rows]
-    payloads = [_read_payload(bytes(row.data)) for row in rows]
+    texts = [bytes(row.data) for row in rows]
+    payloads = list(map(_read_payload, texts))
     minutes = [row.date for row in rows]
     columns: dict[str, Any] = {
         **_repeat_keys(days),
@@ -153,7 +155,7 @@ def make_events(days: list[CharacterDay]) -> pa.Table:
         "code": [row.code for row in rows],
         "name": [row.name for row in rows],
         **{column.name: list(map(_getter(column.source), payloads)) for column in PAYLOAD_COLUMNS},
-        "data": [None if row.data == NO_DATA else bytes(row.data).decode() for row in rows],
+        "data": [None if text == NO_DATA else text.decode() for text in texts],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in EVENTS.schema], schema=EVENTS.schema)
 
@@ -219,19 +221,21 @@ def _read_payload(data: bytes) -> Any:
     try:
         return _payloads.decode(data)
     except msgspec.ValidationError:
-        return _read_retyped(msgspec.json.decode(data))
+        return _read_retyped(data)
 
 
-def _read_retyped(value: Any) -> Any:
+def _read_retyped(data: bytes) -> Any:
     """Read field by field a payload in which some have types of their own; those that make no sense stay empty."""
-    if not isinstance(value, dict):
-        return _EMPTY
-    fields = {name: _convert(value.get(name), kind) for name, kind in _FIELDS.items()}
-    return Payload(**fields, ticket=_convert(value.get("ticket"), Ticket) or Ticket())
-
-
-def _convert(value: Any, kind: Any) -> Any:
     try:
-        return msgspec.convert(value, kind, strict=False)
+        values = _objects.decode(data)
+    except msgspec.ValidationError:
+        return _EMPTY
+    fields = {name: _read_field(values.get(name), kind) for name, kind in _FIELDS.items()}
+    return Payload(**fields, ticket=_read_field(values.get("ticket"), Ticket) or Ticket())
+
+
+def _read_field(value: msgspec.Raw | None, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(value or NO_DATA, type=kind, strict=False)
     except msgspec.ValidationError:
         return None

@@ -1,0 +1,327 @@
+import io
+import json
+from collections import Counter
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neople_timeline.errors import DataError
+from neople_timeline.models import Calendar, CharacterKey
+from neople_timeline.neople.protocol import Answer, RawLine, Row
+from neople_timeline.refine import (
+    DAYS_AT_ONCE,
+    CharacterDay,
+    Entry,
+    PartWriter,
+    cut_days,
+    group_by_part,
+    make_characters,
+    make_events,
+    read_chains,
+)
+from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
+
+GAME = Calendar()
+DAY = date(2026, 11, 15)
+CHARACTER = CharacterKey("cain", "a" * 32)
+OTHER = CharacterKey("bakal", "b" * 32)
+WHO, WHO_ELSE = (CHARACTER.server_id, CHARACTER.character_id), (OTHER.server_id, OTHER.character_id)
+FETCHED = datetime(2026, 11, 16, 21, 30, tzinfo=UTC)
+
+
+def make_row(minute: str = "2026-11-15 07:00", code: int = 505, data: str = "null", name: str = "획득") -> Row:
+    return Row(code, name, minute, msgspec.Raw(data.encode()))
+
+
+def make_answer(rows: list[Row], character: CharacterKey = CHARACTER, **fields: Any) -> Answer:
+    body = {"characterId": character.character_id, "timeline": {"rows": [], "next": None}, **fields}
+    answer = msgspec.json.decode(json.dumps(body), type=Answer)
+    answer.timeline.rows.extend(rows)
+    return answer
+
+
+def make_day(rows: list[Row], character: CharacterKey = CHARACTER, **fields: Any) -> CharacterDay:
+    entry = Entry(DAY, 3, character, "raw/1", len(rows), -7)
+    return CharacterDay(entry, make_answer(rows, character, **fields), rows, FETCHED)
+
+
+def refine(*rows: Row) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = make_events([make_day(list(rows))]).to_pylist()
+    return found
+
+
+def make_object(*chains: tuple[CharacterKey, str, str, list[list[Row]]]) -> bytes:
+    """Give the bytes of a raw object of chains: character, first and last minute, pages of rows."""
+    lines = [
+        RawLine(*character, start, end, number, FETCHED, msgspec.Raw(msgspec.json.encode(_as_body(character, page))))
+        for character, start, end, pages in chains
+        for number, page in enumerate(pages)
+    ]
+    return zstandard.compress(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+
+
+def _as_body(character: CharacterKey, rows: list[Row]) -> dict[str, Any]:
+    return {"characterId": character.character_id, "timeline": {"rows": rows, "next": None}}
+
+
+# Rows → events ------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_has_the_columns_of_the_catalogue_in_their_order() -> None:
+    table = make_events([make_day([make_row()])])
+    assert table.schema == EVENTS.schema
+    assert make_characters([make_day([])]).schema == CHARACTERS.schema
+
+
+def test_the_keys_the_minute_and_the_instant() -> None:
+    (event,) = refine(make_row("2026-11-16 05:59", 505, "{}"))
+    assert (event["day"], event["server_id"], event["character_id"]) == (DAY, *CHARACTER)
+    assert event["occurred_minute"] == "2026-11-16 05:59"
+    assert event["occurred_at"] == datetime(2026, 11, 15, 20, 59, tzinfo=UTC)
+
+
+def test_ordinals_count_the_events_of_each_minute_of_each_character() -> None:
+    minutes = ["2026-11-15 07:00", "2026-11-15 07:00", "2026-11-15 07:01"]
+    days = [make_day([make_row(minute) for minute in minutes], character) for character in (CHARACTER, OTHER)]
+    events = make_events(days).to_pylist()
+    assert [event["ordinal"] for event in events] == [0, 1, 0, 0, 1, 0]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["2026-11-15 07:00", "2026-11-15 07:01"]), st.integers(504, 506))))
+def test_equal_rows_are_all_kept_and_minute_and_ordinal_name_each(rows: list[tuple[str, int]]) -> None:
+    start, end = GAME.window(DAY, DAY).start, GAME.window(DAY, DAY).end
+    data = make_object((CHARACTER, start, end, [[make_row(minute, code) for minute, code in rows]]))
+    entry = Entry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
+    events = make_events(list(cut_days(data, {WHO: [entry]}, GAME))).to_pylist()
+    assert Counter((event["occurred_minute"], event["code"]) for event in events) == Counter(rows)
+    assert len({(event["occurred_minute"], event["ordinal"]) for event in events}) == len(rows)
+    assert all(event["ordinal"] < sum(minute == event["occurred_minute"] for minute, _ in rows) for event in events)
+
+
+@given(st.permutations([("07:00", 505, "{}"), ("07:00", 504, "{}"), ("07:00", 505, '{"a":1}'), ("07:01", 1, "null")]))
+def test_the_order_in_which_the_api_sends_rows_changes_no_byte(rows: list[tuple[str, int, str]]) -> None:
+    window = GAME.window(DAY, DAY)
+    pages = [[make_row(f"2026-11-15 {minute}", code, data) for minute, code, data in rows]]
+    entry = Entry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
+    events = make_events(
+        list(cut_days(make_object((CHARACTER, window.start, window.end, pages)), {WHO: [entry]}, GAME))
+    ).to_pylist()
+    assert [(event["occurred_minute"][11:], event["ordinal"], event["code"], event["data"]) for event in events] == [
+        ("07:00", 0, 504, "{}"),
+        ("07:00", 1, 505, '{"a":1}'),
+        ("07:00", 2, 505, "{}"),
+        ("07:01", 0, 1, None),
+    ]
+
+
+# Payloads -----------------------------------------------------------------------------------------------------------
+
+DROP = {
+    "itemId": "abc",
+    "itemName": "검은 별",
+    "itemRarity": "태초",
+    "channelName": "하늘성",
+    "channelNo": 12,
+    "dungeonName": "회랑",
+    "mistGear": True,
+}
+
+
+def test_a_drop_becomes_typed_columns() -> None:
+    (event,) = refine(make_row(data=json.dumps(DROP, ensure_ascii=False)))
+    assert {
+        "item_id": "abc",
+        "item_name": "검은 별",
+        "item_rarity": "태초",
+        "channel_name": "하늘성",
+        "channel_no": 12,
+        "dungeon_name": "회랑",
+        "is_mist_gear": True,
+    }.items() <= event.items()
+    assert event["is_hard"] is None
+
+
+def test_every_payload_column_takes_its_field() -> None:
+    samples = {"string": "글", "int32": 7, "bool": False}
+    for column in PAYLOAD_COLUMNS:
+        value = samples[str(column.arrow)]
+        payload: Any = value
+        for name in reversed(column.source.split(".")):
+            payload = {name: payload}
+        (event,) = refine(make_row(data=json.dumps(payload)))
+        filled = {one.name: event[one.name] for one in PAYLOAD_COLUMNS if event[one.name] is not None}
+        assert filled == {column.name: value}
+
+
+def test_an_attempt_becomes_typed_columns() -> None:
+    data = {"before": 11, "after": 12, "result": False, "safe": True, "ticket": {"itemId": "t", "itemName": "표"}}
+    (event,) = refine(make_row(code=401, data=json.dumps(data)))
+    assert (event["before_level"], event["after_level"], event["is_success"], event["is_safe"]) == (11, 12, False, True)
+    assert event["ticket_item_name"] == "표"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+)
+FIELDS = sorted({column.source.partition(".")[0] for column in PAYLOAD_COLUMNS})
+
+
+@given(st.dictionaries(st.sampled_from([*FIELDS, "unknown"]), JSON), st.integers(0, 2**31 - 1))
+def test_a_field_of_another_type_empties_its_column_and_costs_nothing_else(payload: dict[str, Any], code: int) -> None:
+    text = json.dumps(payload)
+    (event,) = refine(make_row(code=code, data=text))
+    assert (event["code"], event["data"]) == (code, text)
+    for column in PAYLOAD_COLUMNS:
+        name, _, inner = column.source.partition(".")
+        sent = payload.get(name)
+        if inner:
+            sent = sent.get(inner) if isinstance(sent, dict) else None
+        if str(column.arrow) == "string":
+            assert event[column.name] == (sent if isinstance(sent, str) else None)
+        elif isinstance(sent, (list, dict)) or sent is None:
+            assert event[column.name] is None
+        elif str(column.arrow) == "bool" and isinstance(sent, bool):
+            assert event[column.name] is sent
+        elif str(column.arrow) == "int32" and type(sent) is int:
+            assert event[column.name] == (sent if -(2**31) <= sent < 2**31 else None)
+
+
+@given(JSON)
+def test_a_payload_that_is_no_object_is_kept_as_it_is(value: Any) -> None:
+    text = json.dumps(value)
+    (event,) = refine(make_row(data=text))
+    assert event["data"] == (None if text == "null" else text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{ "itemId" : "a" , "x" : 1.50 }',
+        '{"x":1e400,"channelNo":[1]}',
+        '{"channelNo":1e400}',
+        '{"x":123456789012345678901234567890}',
+        '{"itemId":"\\uc544","itemId":"b"}',
+        '"null"',
+    ],
+)
+def test_the_payload_is_kept_byte_for_byte(text: str) -> None:
+    assert refine(make_row(data=text))[0]["data"] == text
+
+
+def test_no_payload_is_null() -> None:
+    (event,) = refine(make_row(data="null"))
+    assert event["data"] is None
+    assert all(event[column.name] is None for column in PAYLOAD_COLUMNS)
+
+
+def test_an_unknown_code_is_kept_like_any_other() -> None:
+    (event,) = refine(make_row(code=9999, data='{"itemName":"새것","novelty":[1]}', name="모르는 일"))
+    assert (event["code"], event["name"], event["item_name"]) == (9999, "모르는 일", "새것")
+
+
+# Characters ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_character_is_kept_as_it_was_when_it_was_asked_for() -> None:
+    day = make_day(
+        [make_row(), make_row()], characterName="모험가", level=110, fame=None, guildId="g", jobGrowName="眞"
+    )
+    (character,) = make_characters([day]).to_pylist()
+    assert character["character_name"] == "모험가"
+    assert (character["level"], character["fame"], character["guild_id"], character["job_grow_name"]) == (
+        110,
+        None,
+        "g",
+        "眞",
+    )
+    assert (character["events"], character["digest"], character["collected_at"]) == (2, -7, FETCHED)
+
+
+# Raw objects → character-days ---------------------------------------------------------------------------------------
+
+
+def test_the_pages_of_a_chain_are_read_as_one() -> None:
+    first, last = GAME.window(DAY, DAY).start, GAME.window(DAY, DAY).end
+    data = make_object((CHARACTER, first, last, [[make_row()], [make_row()]]), (OTHER, first, last, [[]]))
+    chains = [
+        (line.character_id, [len(answer.timeline.rows) for answer in answers]) for line, answers in read_chains(data)
+    ]
+    assert chains == [("a" * 32, [1, 1]), ("b" * 32, [0])]
+
+
+def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> None:
+    minutes = ["2026-11-15 05:59", "2026-11-15 06:00", "2026-11-16 05:59", "2026-11-16 06:00"]
+    data = make_object((CHARACTER, "2026-11-14 06:00", "2026-11-17 05:59", [[make_row(minute) for minute in minutes]]))
+    wanted = [
+        Entry(date(2026, 11, 15), 0, CHARACTER, "raw/1", 2, 0),
+        Entry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 1, 0),
+    ]
+    cut = list(cut_days(data, {WHO: wanted, WHO_ELSE: []}, GAME))
+    assert [(one.entry.day, [row.date for row in one.rows]) for one in cut] == [
+        (date(2026, 11, 15), minutes[1:3]),
+        (date(2026, 11, 16), minutes[3:]),
+    ]
+
+
+def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
+    data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[]]))
+    wanted = {WHO: [Entry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 0, 0)]}
+    assert list(cut_days(data, wanted, GAME)) == []
+
+
+def test_other_counts_than_the_ledgers_are_named() -> None:
+    data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()]]))
+    with pytest.raises(DataError, match=r"raw/1 has 1 events of cain/a+ on 2026-11-15, the ledger 2"):
+        list(cut_days(data, {WHO: [Entry(DAY, 0, CHARACTER, "raw/1", 2, 0)]}, GAME))
+
+
+@pytest.mark.parametrize("damage", [b"garbage", zstandard.compress(b"{}\n"), zstandard.compress(b"\xff\n")])
+def test_a_damaged_raw_object_is_a_data_error(damage: bytes) -> None:
+    with pytest.raises(DataError):
+        list(read_chains(damage))
+
+
+@given(st.integers(0, 200))
+def test_a_raw_object_that_was_cut_off_never_gives_rows_that_were_not_in_it(cut: int) -> None:
+    whole = make_object(
+        (CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row(code=code) for code in range(50)]])
+    )
+    try:
+        chains = list(read_chains(whole[: max(0, len(whole) - cut)]))
+    except DataError:
+        return
+    assert [len(answers[0].timeline.rows) for _, answers in chains] in ([], [50])
+
+
+def test_character_days_are_sorted_into_their_parts() -> None:
+    days = [make_day([], OTHER), make_day([], CHARACTER)]
+    (found,) = group_by_part(days).items()
+    assert found[0] == (DAY, 3)
+    assert [day.entry.character for day in found[1]] == [OTHER, CHARACTER]
+
+
+def test_a_part_is_two_parquet_files_and_the_same_bytes_each_time() -> None:
+    days = [
+        make_day([make_row(data='{"itemId":"x"}')], CharacterKey("cain", f"{n:032x}")) for n in range(DAYS_AT_ONCE + 1)
+    ]
+
+    def write() -> dict[str, bytes]:
+        writer = PartWriter()
+        writer.add(days)
+        writer.add([make_day([], OTHER)])
+        assert (writer.events, writer.characters) == (DAYS_AT_ONCE + 1, DAYS_AT_ONCE + 2)
+        return writer.finish()
+
+    files = write()
+    assert files == write()
+    events, characters = (pq.read_table(io.BytesIO(files[name])) for name in ("events", "characters"))
+    assert (events.schema, characters.schema) == (EVENTS.schema, CHARACTERS.schema)
+    assert (events.num_rows, characters.num_rows) == (DAYS_AT_ONCE + 1, DAYS_AT_ONCE + 2)
+    assert events["item_id"].to_pylist() == ["x"] * (DAYS_AT_ONCE + 1)
