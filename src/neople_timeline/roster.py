@@ -1,14 +1,15 @@
 """Whom to collect: reading roster files, and servers as people name them. Pure."""
 
 import csv
-import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import SERVERS, CharacterKey
 
 HEADER = ("serverId", "characterId")
+LONGEST_LINE = 10_000
 _CHARACTER_ID = re.compile(r"[0-9a-f]{32}")
 _SERVER_ID = re.compile(r"[a-z]+")
 
@@ -33,23 +34,21 @@ class Roster:
 
 
 def read_roster(data: bytes) -> Roster:
-    """Read a CSV with the header `serverId,characterId` (more columns are fine), in UTF-8 with or without BOM, or CP949.
+    """Read a CSV with the header `serverId,characterId` (more are fine), in UTF-8 with or without BOM, or CP949.
 
     Blank and repeated lines do no harm; a line that cannot be used is listed, and the others count. A file without the
     header is a ConfigError.
     """
-    lines = csv.reader(io.StringIO(_decode(data), newline=""))
-    places = _find_columns(next((line for line in lines if _has_text(line)), []))
+    lines = _split_lines(_decode(data))
+    places = _find_columns(next(lines, (0, []))[1])
     characters: dict[CharacterKey, None] = {}
     rejects: list[Reject] = []
     repeated = 0
-    for line in lines:
-        if not _has_text(line):
-            continue
+    for number, line in lines:
         server, character = (line[place].strip() if place < len(line) else "" for place in places)
         key = CharacterKey(find_server(server) or server, character.lower())
         if reason := _find_fault(key):
-            rejects.append(Reject(lines.line_num, ",".join(line)[:200], reason))
+            rejects.append(Reject(number, ",".join(line)[:200], reason))
         elif key in characters:
             repeated += 1
         else:
@@ -72,6 +71,14 @@ def _decode(data: bytes) -> str:
     raise ConfigError("the roster file is neither UTF-8 nor CP949 text: save it as CSV (UTF-8)")
 
 
+def _split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Split each line for itself, so that a quote that is never closed costs no other line; blank ones are left out."""
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        cells = next(csv.reader([line[:LONGEST_LINE]]), [])
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
 def _find_columns(header: list[str]) -> tuple[int, int]:
     names = [name.strip().lower() for name in header]
     try:
@@ -79,10 +86,6 @@ def _find_columns(header: list[str]) -> tuple[int, int]:
     except ValueError:
         raise ConfigError(f"the roster file's first line must be the header {','.join(HEADER)}") from None
     return server, character
-
-
-def _has_text(line: list[str]) -> bool:
-    return any(cell.strip() for cell in line)
 
 
 def _find_fault(key: CharacterKey) -> str:

@@ -1,0 +1,122 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import SERVERS, CharacterKey
+from neople_timeline.roster import find_server, read_roster
+
+A, B, C = (letter * 32 for letter in "abc")
+HEADER = "serverId,characterId\n"
+
+
+def test_a_plain_file_is_read_in_its_order() -> None:
+    roster = read_roster(f"{HEADER}cain,{B}\nbakal,{A}\n".encode())
+    assert roster.characters == (CharacterKey("cain", B), CharacterKey("bakal", A))
+    assert (roster.rejects, roster.repeated) == ((), 0)
+
+
+KEYS = st.tuples(st.sampled_from(sorted(SERVERS)), st.text("0123456789abcdef", min_size=32, max_size=32))
+
+
+HABITS = st.fixed_dictionaries(
+    {
+        "end": st.sampled_from(["\n", "\r\n", "\r"]),
+        "encoding": st.sampled_from(["utf-8", "utf-8-sig", "cp949"]),
+        "korean": st.booleans(),
+        "quote": st.sampled_from(["", '"']),
+        "blank": st.sampled_from(["", " ", "\t"]),
+        "empty": st.integers(0, 3),
+    }
+)
+
+
+@given(st.lists(KEYS), HABITS)
+def test_how_a_spreadsheet_saves_it_makes_no_difference(keys: list[tuple[str, str]], habits: dict[str, Any]) -> None:
+    quote, blank, lines = habits["quote"], habits["blank"], ["serverId,characterId"]
+    for server, character in keys:
+        name = SERVERS[server] if habits["korean"] else server.upper()
+        cells = (f"{quote}{cell}{blank}{quote}" for cell in (name, character.upper()))
+        lines += ["" for _ in range(habits["empty"])] + [",".join(cells)]
+    roster = read_roster(habits["end"].join([*lines, " , ", ""]).encode(habits["encoding"]))
+    assert roster.characters == tuple(dict.fromkeys(CharacterKey(*key) for key in keys))
+    assert roster.repeated == len(keys) - len(set(keys))
+    assert roster.rejects == ()
+
+
+def test_korean_windows_text_is_read_too() -> None:
+    assert read_roster(f"{HEADER}카인,{A}\n".encode("cp949")).characters == (CharacterKey("cain", A),)
+
+
+def test_further_columns_and_another_order_do_no_harm() -> None:
+    roster = read_roster(f"name,characterId,serverId,note\n아무개,{A},prey,\n".encode())
+    assert roster.characters == (CharacterKey("prey", A),)
+
+
+def test_each_line_that_cannot_be_used_is_named_and_the_others_count() -> None:
+    lines = ["cain", f"cain,{A[1:]}", f"CAIN,{B}", f"ca in,{A}", f"cain,{A}x", ",", "cain,", f"{A},cain", f"prey,{C}"]
+    roster = read_roster((HEADER + "\n".join(lines)).encode())
+    assert roster.characters == (CharacterKey("cain", B), CharacterKey("prey", C))
+    assert [(reject.line_number, reject.line) for reject in roster.rejects] == [
+        (2, "cain"),
+        (3, f"cain,{A[1:]}"),
+        (5, f"ca in,{A}"),
+        (6, f"cain,{A}x"),
+        (8, "cain,"),
+        (9, f"{A},cain"),
+    ]
+    assert "32 digits" in roster.rejects[0].reason
+    assert "server" in roster.rejects[2].reason
+
+
+def test_a_server_that_came_after_this_program_is_left_to_the_api_to_judge() -> None:
+    assert read_roster(f"{HEADER}newserver,{A}".encode()).characters == (CharacterKey("newserver", A),)
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_line_only() -> None:
+    roster = read_roster(f'{HEADER}"cain,{A}\nprey,{B}\nprey,{C}"\nbakal,{A}\n'.encode())
+    assert roster.characters == (CharacterKey("prey", B), CharacterKey("bakal", A))
+    assert [reject.line_number for reject in roster.rejects] == [2, 4]
+
+
+def test_a_line_of_any_length_costs_itself_only() -> None:
+    roster = read_roster(f'{HEADER}"{"x" * 200_000}\nprey,{B}\n'.encode())
+    assert roster.characters == (CharacterKey("prey", B),)
+    assert len(roster.rejects[0].line) == 200
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_below_the_header_are_read_or_named(data: bytes) -> None:
+    try:
+        roster = read_roster(HEADER.encode() + data)
+    except ConfigError:
+        return
+    assert all(len(key.character_id) == 32 for key in roster.characters)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\n\n", f"cain,{A}\n".encode(), b"serverId;characterId\n", "﻿serverId\n".encode()]
+)
+def test_a_file_without_the_header_is_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError, match="serverId,characterId"):
+        read_roster(data)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfes\x00e\x00", b"PK\x03\x04\xff\xff\xff"])
+def test_a_file_that_is_no_text_is_refused_with_what_to_do(data: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"CSV \(UTF-8\)"):
+        read_roster(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "server"), [("카인", "cain"), ("cain", "cain"), (" Cain ", "cain"), ("바칼", "bakal")]
+)
+def test_a_server_is_found_by_either_name(name: str, server: str) -> None:
+    assert find_server(name) == server
+
+
+def test_no_such_server_is_none() -> None:
+    assert find_server("카인인") is None
+    assert find_server("") is None
