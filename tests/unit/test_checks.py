@@ -1,0 +1,137 @@
+import json
+import random
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from neople_timeline.checks import Disagreement, EventText, Tally, canonicalize, compare_tallies, tally_events
+from neople_timeline.digest import digest_hashes, hash_event
+from neople_timeline.models import CharacterKey
+
+DAY = date(2026, 11, 15)
+CAIN, BAKAL = CharacterKey("cain", "a" * 32), CharacterKey("bakal", "b" * 32)
+
+NUMBERS = st.builds(
+    lambda digits, exponent: f"{digits}e{exponent}" if exponent else str(digits),
+    st.one_of(st.integers(), st.decimals(allow_nan=False, allow_infinity=False, places=3)),
+    st.integers(-40, 40),
+)
+SCALARS = st.none() | st.booleans() | st.text(max_size=5) | NUMBERS.map(Decimal)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+)
+
+
+def spell(value: Any, dice: random.Random) -> str:
+    """Write a JSON value in one of the many ways that mean the same."""
+    blank = dice.choice(["", " ", "\t"])
+    if isinstance(value, dict):
+        pairs = [f"{spell(name, dice)}{blank}:{blank}{spell(one, dice)}" for name, one in value.items()]
+        dice.shuffle(pairs)
+        return "{" + f"{blank},".join(pairs) + "}"
+    if isinstance(value, list):
+        return f"[{blank}" + f",{blank}".join(spell(one, dice) for one in value) + "]"
+    if isinstance(value, Decimal):
+        return _spell_number(value, dice)
+    text = json.dumps(value, ensure_ascii=dice.random() < 0.5)
+    return text.replace("/", "\\/") if dice.random() < 0.5 else text
+
+
+def _spell_number(value: Decimal, dice: random.Random) -> str:
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    zeros = dice.randint(0, 3)
+    whole = "".join(map(str, digits)).lstrip("0") or "0"
+    text = f"{whole}{'0' * zeros if whole != '0' else ''}e{exponent - (zeros if whole != '0' else 0)}"
+    return ("-" if sign else "") + dice.choice([text, text.upper(), text.replace("e", ".000e")])
+
+
+@given(VALUES, st.randoms(use_true_random=False))
+@example(Decimal("-0"), random.Random(1))  # noqa: S311 - a spelling
+@example({"a": Decimal("1e-40"), "b": [Decimal("12e40")]}, random.Random(2))  # noqa: S311 - a spelling
+def test_equal_values_are_spelt_equally(value: Any, dice: random.Random) -> None:
+    assert canonicalize(spell(value, dice).encode()) == canonicalize(spell(value, dice).encode())
+
+
+@given(NUMBERS, NUMBERS)
+@example("1", "1.0")
+@example("1e2", "100")
+@example("0.1", "0.10000000000000000000000000000000000001")
+@example("9007199254740993", "9007199254740992.0")
+@example("18446744073709551616", "18446744073709551617")
+@example("1e400", "2e400")
+@example("0", "-0.0")
+def test_numbers_are_spelt_equally_exactly_if_they_are_equal(first: str, second: str) -> None:
+    same = canonicalize(first.encode()) == canonicalize(second.encode())
+    assert same == (Decimal(first) == Decimal(second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1", '"1"'),
+        ("1", "true"),
+        ("null", '""'),
+        ("[]", "{}"),
+        ('{"a":null}', "{}"),
+        ("[1,2]", "[2,1]"),
+        ("0", "false"),
+    ],
+)
+def test_different_values_are_spelt_differently(first: str, second: str) -> None:
+    assert canonicalize(first.encode()) != canonicalize(second.encode())
+
+
+@given(VALUES, st.randoms(use_true_random=False))
+def test_the_canonical_form_means_the_same(value: Any, dice: random.Random) -> None:
+    def read(text: str) -> Any:
+        return json.loads(text, parse_int=Decimal, parse_float=Decimal)
+
+    text = spell(value, dice)
+    assert read(canonicalize(text.encode()).decode()) == read(text)
+
+
+def make_event(data: str | None = None, minute: str = "2026-11-15 07:00", character: CharacterKey = CAIN) -> EventText:
+    return EventText(*character, minute, 505, "획득", data)
+
+
+def test_tallies_count_and_digest_each_character_for_itself() -> None:
+    events = [make_event('{"a":1}'), make_event('{"a":1}'), make_event(character=BAKAL)]
+    hashes = [hash_event(505, "획득", "2026-11-15 07:00", b'{"a":1}')] * 2
+    tallies = tally_events(events, canonical=False)
+    assert tallies[CAIN] == Tally(2, digest_hashes(hashes))
+    assert tallies[BAKAL] == Tally(1, digest_hashes([hash_event(505, "획득", "2026-11-15 07:00", b"null")]))
+
+
+def test_another_spelling_is_another_payload_unless_compared_by_value() -> None:
+    spelt, other = [make_event('{"a": 1.0, "b": 2}')], [make_event('{"b":2,"a":1}')]
+    assert tally_events(spelt, canonical=False) != tally_events(other, canonical=False)
+    assert tally_events(spelt, canonical=True) == tally_events(other, canonical=True)
+
+
+def test_no_payload_and_null_are_the_same() -> None:
+    assert tally_events([make_event(None)], canonical=True) == tally_events([make_event("null")], canonical=True)
+
+
+def test_agreement_finds_nothing_and_no_events_need_no_entry() -> None:
+    tally = {CAIN: Tally(2, 5), BAKAL: Tally(0, 0)}
+    assert compare_tallies(DAY, "Parquet", tally, {CAIN: Tally(2, 5)}) == []
+
+
+def test_each_character_that_differs_is_named_with_what_differs() -> None:
+    expected = {CAIN: Tally(2, 5), BAKAL: Tally(3, 7)}
+    found = {CAIN: Tally(2, 6), CharacterKey("anton", "c" * 32): Tally(1, 1)}
+    findings = compare_tallies(DAY, "PostgreSQL", expected, found)
+    assert [str(finding) for finding in findings] == [
+        f"2026-11-15 anton/{'c' * 32}: PostgreSQL has 1 events instead of 0",
+        f"2026-11-15 bakal/{'b' * 32}: PostgreSQL has 0 events instead of 3",
+        f"2026-11-15 cain/{'a' * 32}: PostgreSQL has 2 events with other contents",
+    ]
+
+
+def test_a_finding_about_a_whole_day_says_so() -> None:
+    assert str(Disagreement(DAY, None, "bucket 1", "is gone")) == "2026-11-15 all characters: bucket 1 is gone"
