@@ -79,7 +79,7 @@ class Bar:
 @mpl.rc_context(_STYLE)
 def draw_bars(bars: Sequence[Bar], colours: Colours) -> Figure:
     """Draw labelled horizontal bars, each with its length written at its end; a piece without a rarity is plain."""
-    figure, axes = _start(0.2 + 0.32 * max(1, len(bars)), colours, left=0.34, right=0.86, top=0.98, bottom=0.02)
+    figure, axes = _start(0.2 + 0.32 * max(1, len(bars)), colours, left=0.37, right=0.86, top=0.98, bottom=0.02)
     for row, bar in enumerate(bars):
         start = 0
         for rarity, length in bar.pieces:
@@ -88,7 +88,7 @@ def draw_bars(bars: Sequence[Bar], colours: Colours) -> Figure:
             start += length
         place = (bar.length, row)
         axes.annotate(f"{bar.length:,}", place, (5, 0), textcoords="offset points", va="center", color=colours.ink)
-    axes.set_yticks(range(len(bars)), [show_text(bar.label, 13) for bar in bars])
+    axes.set_yticks(range(len(bars)), [show_text(bar.label, 15) for bar in bars])
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_xlim(0, max([bar.length for bar in bars] + [1]))
     axes.set_xticks([])
@@ -214,6 +214,6 @@ def _number_axis(axes: Axes, colours: Colours) -> None:
 
 def _shorten(value: float, _position: int) -> str:
     for size, letter in ((1_000_000, "M"), (1_000, "k")):
-        if value >= size * 10 or (value >= size and value % size == 0):
+        if value >= size * 10:
             return f"{value / size:g}{letter}"
     return f"{value:,.0f}"

@@ -26,6 +26,7 @@ from neople_timeline.summary import (
     RARITIES,
     Board,
     DropCount,
+    Goal,
     Summary,
 )
 
@@ -150,7 +151,7 @@ def pivot_drops(drops: tuple[DropCount, ...], routes: tuple[int, ...]) -> Pivot:
 def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str, str]:
     figures = {
         "drops": charts.draw_bars(_make_drop_bars(drops, language), charts.PAGE),
-        "board": charts.draw_bars(_make_goal_bars(summary.board), charts.PAGE),
+        "board": charts.draw_bars(_make_goal_bars(summary.board, language), charts.PAGE),
         "attempts": charts.draw_success(summary.attempts, charts.PAGE),
     }
     if any(summary.hours):
@@ -168,5 +169,14 @@ def _make_drop_bars(drops: Pivot, language: Language) -> list[Bar]:
     ]
 
 
-def _make_goal_bars(board: Board) -> list[Bar]:
-    return [Bar(f"{goal.name} {goal.mode}".strip(), (("", goal.characters),)) for goal in board.goals[:12]]
+def _make_goal_bars(board: Board, language: Language) -> list[Bar]:
+    hard = WORDS[language]["hard"]
+    return [
+        Bar(" ".join(filter(None, (goal.name, goal.mode, goal.is_hard and hard))), (("", goal.characters),))
+        for goal in _choose_goals(board)
+    ]
+
+
+def _choose_goals(board: Board) -> list[Goal]:
+    legions = [goal for goal in board.goals if goal.kind == "legion"][:6]
+    return [goal for goal in board.goals if goal.kind != "legion"][:12] + legions
