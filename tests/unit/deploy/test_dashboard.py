@@ -1,0 +1,45 @@
+"""The dashboard file: complete panels, every question a plain SELECT, and a data source that can only read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+GRAFANA = Path(__file__).parents[3] / "deploy" / "grafana"
+DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "neople-timeline.json").read_text())
+
+
+@pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
+def test_a_panel_explains_itself_and_only_reads(panel: dict[str, Any]) -> None:
+    assert len(panel["description"]) > 20
+    assert panel["targets"][0]["rawSql"].startswith("SELECT ")
+    assert ";" not in panel["targets"][0]["rawSql"]
+    assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+
+
+def test_the_figures_that_matter_are_there() -> None:
+    titles = " ".join(panel["title"] for panel in DASHBOARD["panels"])
+    for figure in ("Requests", "share", "owed", "Events", "Lag", "From plan to proof"):
+        assert figure in titles
+
+
+def test_the_data_source_is_the_reader_with_a_password_from_a_file() -> None:
+    source = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "timeline.yaml").read_text())["datasources"][0]
+    assert source["user"] == "timeline_reader"
+    assert source["secureJsonData"] == {"password": "$__file{/run/secrets/reader}"}
