@@ -228,12 +228,10 @@ class _Collector:
             await asyncio.gather(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
             for bucket in list(self._batches):
                 await self._land_batch(bucket)
-            others = await asyncio.to_thread(
-                ledger.count_claimed_by_others, self._doors.ledger, self._worker_id, self._shard
-            )
-            if not others:
+            left = await asyncio.to_thread(ledger.count_left, self._doors.ledger, self._worker_id, self._shard)
+            if not left:
                 break
-            log.info("%s character-days are with another worker: waiting until it lands them or its lease ends", others)
+            log.info("%s character-days are with another worker: waiting until it lands them or its lease ends", left)
             await asyncio.sleep(1)
             self._more = True
         self._report()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from typing import Literal, cast, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import Calendar
@@ -84,7 +84,8 @@ def make_settings(values: Mapping[str, str]) -> Settings:
 
 
 def _read_api_url(text: str) -> str:
-    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
+    parts = _split_url(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigError("NEOPLE_API_URL must be an address such as https://api.neople.co.kr")
     return text.rstrip("/").removesuffix("/df")
 
@@ -106,16 +107,23 @@ def _read_time(text: str) -> time:
 
 
 def _read_lake_url(text: str) -> str:
-    parts = urlsplit(text)
+    parts = _split_url(text.rstrip("/"))
     if not (parts.scheme == "s3" and parts.netloc) and not (parts.scheme == "file" and not parts.netloc and parts.path):
         raise ConfigError("LAKE_URL must be s3://bucket/prefix or file:///folder")
     return text.rstrip("/")
 
 
 def _read_warehouse_url(text: str) -> str:
-    if urlsplit(text).scheme not in {"postgresql", "postgres"}:
+    if _split_url(text).scheme not in {"postgresql", "postgres"}:
         raise ConfigError("WAREHOUSE_URL must look like postgresql://user:password@host:5432/database")
     return text
+
+
+def _split_url(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:  # brackets that enclose no IPv6 address, as in a password that is not percent-encoded
+        return urlsplit("")
 
 
 def _check_choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:

@@ -5,19 +5,24 @@ WAREHOUSE_URL), none from the command line.
 """
 
 import logging
+import socket
 import sys
+import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Final, get_args
 
 import msgspec
+from pyspark import SparkConf  # type: ignore[import-not-found,unused-ignore]
 from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,unused-ignore]
 
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period
+from neople_timeline.errors import ConfigError, RetryLater, TimelineError
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts.periods import days_covered, period_of
-from neople_timeline.marts.spark_run import Manifest, run_prefix
+from neople_timeline.marts.spark_run import FAILED, Manifest, run_prefix
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse.connection import connect
@@ -28,7 +33,18 @@ log = logging.getLogger(__name__)
 Source = Callable[[Table, Sequence[date]], DataFrame]
 """Opens `events` or `characters` of some days."""
 
-SPARK_TYPES: Final = {"integer": "int", "text": "string", "jsonb": "string", "timestamptz": "timestamp"}
+Store = Callable[[Mart, DataFrame], DataFrame]
+"""Keeps a mart's rows and gives them back for the marts that read it."""
+
+WORKER_PATIENCE_SECONDS: Final = 300
+
+SPARK_TYPES: Final = {
+    "integer": "int",
+    "text": "string",
+    "jsonb": "string",
+    "timestamptz": "timestamp",
+    "double precision": "double",
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -38,19 +54,26 @@ def main(arguments: Sequence[str]) -> None:
     lake = open_lake(settings)
     with connect(settings) as connection:
         generation = take_generation(connection)
+    check_masters(SparkConf().get("spark.master", ""))
     session = start_session(settings)
+    await_worker(session)
     attempt = f"{run_prefix(run)}/{uuid.uuid4().hex}"
-    for mart, frame in run_marts(session, open_source(session, lake, settings), days):
+    objects: dict[str, tuple[str, ...]] = {}
+
+    def store(mart: Mart, frame: DataFrame) -> DataFrame:
         frame.write.parquet(address(settings, f"{attempt}/{mart.name}"))
+        objects[mart.name] = list_parquet(lake, f"{attempt}/{mart.name}")
+        return read_objects(session, settings, mart, objects[mart.name])
+
+    run_marts(session, open_source(session, lake, settings), days, store)
     session.stop()
-    objects = {mart.name: list_parquet(lake, f"{attempt}/{mart.name}") for mart in MARTS}
     manifest = Manifest(tuple(days), generation, objects)
     lake.put(f"{run_prefix(run)}/manifest.json", msgspec.json.encode(manifest))
-    log.info("Computed %s marts of %s days for run %s", len(MARTS), len(days), run)
+    log.info("Computed %s marts of %s days for run %s", len(objects), len(days), run)
 
 
-def run_marts(session: SparkSession, source: Source, days: Sequence[date]) -> Iterator[tuple[Mart, DataFrame]]:
-    """Compute the marts for every day, week and month that the days touch."""
+def run_marts(session: SparkSession, source: Source, days: Sequence[date], store: Store) -> None:
+    """Compute and store the marts for every day, week and month that the days touch."""
     for period in get_args(Period):
         covered = days_covered(days, period)
         for table in TABLES:
@@ -61,10 +84,36 @@ def run_marts(session: SparkSession, source: Source, days: Sequence[date]) -> It
             session.sql(view.sql).createOrReplaceTempView(view.name)
         for mart in MARTS:
             if mart.period == period:
-                # Cached, because later marts read it by its name.
-                frame = session.sql(mart.sql).cache()
-                frame.createOrReplaceTempView(mart.name)
-                yield mart, frame
+                store(mart, session.sql(mart.sql)).createOrReplaceTempView(mart.name)
+
+
+def check_masters(masters: str) -> None:
+    """Refuse a standalone cluster of which no master answers; Spark itself would say so after a minute, in 60 lines."""
+    if not masters.startswith("spark://"):
+        return
+    for address in masters.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=10):
+            return
+    raise ConfigError(f"no Spark master answers at {masters}: is the cluster up, and is that its address?")
+
+
+def await_worker(session: SparkSession) -> None:
+    """Wait until a standalone cluster has given the job a worker; without any Spark would wait for ever."""
+    conf = session.sparkContext.getConf()
+    masters = conf.get("spark.master")
+    if not masters.startswith("spark://") or conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return
+    end = time.monotonic() + WORKER_PATIENCE_SECONDS
+    # The driver is listed too.
+    while session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:  # noqa: SLF001 - Python has no such call
+        if time.monotonic() > end:
+            raise RetryLater(
+                f"no worker of {masters} took the job in {WORKER_PATIENCE_SECONDS} s: "
+                "are workers up, with cores and memory to spare?",
+                seconds=WORKER_PATIENCE_SECONDS,
+            )
+        time.sleep(0.5)
 
 
 def start_session(settings: Settings) -> SparkSession:
@@ -105,13 +154,18 @@ def open_source(session: SparkSession, lake: Lake, settings: Settings) -> Source
     """Open the lake's tables object by object, so that nothing but committed objects is read."""
 
     def open_table(table: Table, days: Sequence[date]) -> DataFrame:
-        schema = ", ".join(f"{column.name} {SPARK_TYPES.get(column.sql, column.sql)}" for column in table.columns)
         keys = [key for day in days for key in list_parquet(lake, f"{table.name}/day={day}")]
-        if not keys:
-            return session.createDataFrame([], schema)
-        return session.read.schema(schema).parquet(*(address(settings, key) for key in keys))
+        return read_objects(session, settings, table, keys)
 
     return open_table
+
+
+def read_objects(session: SparkSession, settings: Settings, table: Table, keys: Sequence[str]) -> DataFrame:
+    """Open Parquet objects as a frame with the table's columns; without objects it is empty."""
+    schema = ", ".join(f"{column.name} {SPARK_TYPES.get(column.sql, column.sql)}" for column in table.columns)
+    if not keys:
+        return session.createDataFrame([], schema)
+    return session.read.schema(schema).parquet(*(address(settings, key) for key in keys))
 
 
 def list_parquet(lake: Lake, prefix: str) -> tuple[str, ...]:
@@ -130,4 +184,7 @@ def address(settings: Settings, key: str) -> str:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except TimelineError as error:
+        sys.exit(f"{FAILED}{error}")

@@ -28,6 +28,9 @@ from neople_timeline.settings import Settings
 JOB: Final = Path(__file__).with_name("spark_job.py")
 """The application that spark-submit is given; its arguments are the run and the days."""
 
+FAILED: Final = "neople-timeline: "
+"""How the job begins the line in which it says why it failed."""
+
 NEEDED_SETTINGS: Final = (
     "lake_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_endpoint_url", "aws_region",
     "warehouse_url",
@@ -66,15 +69,15 @@ def submit_run(settings: Settings, run: str, days: Sequence[date]) -> None:
     program = shutil.which("spark-submit")
     if not program:
         raise ConfigError(
-            "MARTS_ENGINE is spark, but there is no spark-submit: `uv sync --group spark` installs it (it needs Java 17 or "
-            "newer), or set MARTS_ENGINE=duckdb"
+            "MARTS_ENGINE is spark, but there is no spark-submit: `uv sync --group spark` installs it (it needs Java 17), "
+            "or set MARTS_ENGINE=duckdb"
         )
     command = [program, str(JOB), *make_arguments(run, days)]
     done = subprocess.run(  # noqa: S603 - no shell, and the arguments are ours
         command, env={**os.environ, **make_environment(settings)}, stderr=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
-        raise DataError(f"the Spark job failed (exit code {done.returncode}); its last words:\n{_tail(done.stderr)}")
+        raise DataError(f"the Spark job failed: {_find_reason(done.stderr)}")
 
 
 def publish_run(lake: Lake, connection: psycopg.Connection, run: str) -> tuple[MartBuilt, ...]:
@@ -96,9 +99,11 @@ def publish_run(lake: Lake, connection: psycopg.Connection, run: str) -> tuple[M
 
 
 def _read_result(lake: Lake, mart: Mart, manifest: Manifest) -> MartResult:
-    tables = [pq.read_table(io.BytesIO(lake.get(key))) for key in manifest.objects[mart.name]]
-    return MartResult(mart, shape_result(mart, pa.concat_tables(tables)))
+    tables = [shape_result(mart, pq.read_table(io.BytesIO(lake.get(key)))) for key in manifest.objects[mart.name]]
+    return MartResult(mart, shape_result(mart, pa.concat_tables([mart.schema.empty_table(), *tables])))
 
 
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-15:])
+def _find_reason(output: str) -> str:
+    lines = output.strip().splitlines()
+    known = [line.removeprefix(FAILED) for line in lines if line.startswith(FAILED)]
+    return known[-1] if known else "\n".join(["", *lines[-15:]])

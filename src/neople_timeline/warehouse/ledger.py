@@ -20,7 +20,7 @@ PLAN_LOCK: Final = 7_105_206_602
 
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket %% %(of)s = %(index)s AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
-_FREE = f"(c.worker_id IS NULL OR c.worker_id NOT IN {_LIVE})"
+_FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {_LIVE}))"
 _DUE = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 
 
@@ -167,7 +167,10 @@ def finish_worker(connection: psycopg.Connection, worker_id: int, usage: Usage) 
 
 
 def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shard, limit: int) -> list[Claim]:
-    """Claim all open, due days of the next few characters of a shard; debts come first."""
+    """Claim all open, due days of the next few characters of a shard; debts come first.
+
+    What the worker has already is never given to it again, even after its lease ran out.
+    """
     rows = connection.execute(
         "WITH chosen AS ("
         "  SELECT server_id, character_id FROM timeline.collection c"
@@ -189,11 +192,11 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
     ]
 
 
-def count_claimed_by_others(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
-    """Count the open character-days of a shard that another live worker holds."""
+def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
+    """Count the open, due character-days of a shard that are not this worker's: free ones, and those with others."""
     row = connection.execute(
-        f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN}"  # noqa: S608
-        f" AND c.worker_id <> %(me)s AND c.worker_id IN {_LIVE}",
+        f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN} AND {_DUE}"  # noqa: S608
+        " AND c.worker_id IS DISTINCT FROM %(me)s",
         {"days": list(shard.days), "of": shard.of, "index": shard.index, "me": worker_id},
     ).fetchone()
     return int(row[0]) if row else 0

@@ -1,0 +1,97 @@
+"""One world for all fault tests: a sandbox API with 60 characters, and a place of its own for every test."""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from place import CHARACTERS, Place, World
+
+from neople_timeline.sandbox import processes, services
+
+
+@pytest.fixture(scope="session")
+def sandbox_world(home: Path) -> World:
+    port, key = processes.choose_port(), secrets.token_hex(16)
+    processes.start(services.sandbox_api(port, key, f"--characters={CHARACTERS}", "--latency=0"), home)
+    return World(f"http://127.0.0.1:{port}", key)
+
+
+@pytest.fixture
+def world(sandbox_world: World) -> Iterator[World]:
+    """The world without faults, limits and latency as at its start."""
+    yield sandbox_world
+    sandbox_world.fail()
+    sandbox_world.switch(
+        rate=1000, latency_seconds=0, latency_jitter_seconds=0, key_error=None, maintenance=False, retry_after=None,
+        key=sandbox_world.key, statuses={}, full_page_goes_on=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: services.Postgres, sandbox_world: World) -> str:
+    """A database with the schema and the world's roster, to copy."""
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        file.write(sandbox_world.read("roster.csv"))
+        file.flush()
+        environment = {**os.environ, "WAREHOUSE_URL": postgres_server.url(name)}
+        command = [sys.executable, "-m", "neople_timeline.cli", "roster", "import", file.name]
+        command[1:3] = ["-c", "from neople_timeline.cli import main; main()"]
+        subprocess.run(command, env=environment, check=True, capture_output=True)  # noqa: S603 - our own program
+    return name
+
+
+@pytest.fixture(scope="session")
+def borrow_place(
+    postgres_server: services.Postgres,
+    template: str,
+    object_store: dict[str, str],
+    sandbox_world: World,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], AbstractContextManager[Place]]:
+    """Make a place that is gone at the end of a `with`."""
+
+    @contextmanager
+    def borrow() -> Iterator[Place]:
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        environment = {
+            "NEOPLE_API_URL": sandbox_world.url,
+            "NEOPLE_API_KEY": sandbox_world.key,
+            "WAREHOUSE_URL": postgres_server.url(name),
+            "LAKE_URL": f"s3://lake/{name}",
+            **object_store,
+        }
+        place = Place(sandbox_world, environment, tmp_path_factory.mktemp(name))
+        sandbox_world.forget_stats()
+        yield place
+        _take_down(place, postgres_server)
+
+    return borrow
+
+
+@pytest.fixture
+def place(borrow_place: Callable[[], AbstractContextManager[Place]], world: World) -> Iterator[Place]:
+    """One place, in a world without faults."""
+    del world  # asked for, so that its faults end with the test
+    with borrow_place() as place:
+        yield place
+
+
+def _take_down(place: Place, server: services.Postgres) -> None:
+    for run in place.runs:
+        if run.process.poll() is None:
+            run.kill()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
+        name = place.environment["WAREHOUSE_URL"].rpartition("/")[2]
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -1,0 +1,173 @@
+"""A place to fail in: an empty lake, a warehouse with the world's roster, and the command line as processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import compare_truth
+import psutil
+import psycopg
+from compare_truth import DayOfCharacter, Event
+
+from neople_timeline.models import CharacterKey
+from neople_timeline.settings import Settings, make_settings
+
+DAY = date(2026, 10, 17)
+"""A Saturday on which 46 of the 60 characters play, 7 of them more than a page."""
+CHARACTERS = 60
+DRIVER = Path(__file__).with_name("crash_at.py")
+COMPLETE, INDEBTED, WRONG, FAILED = range(4)
+
+
+@dataclass(frozen=True)
+class World:
+    """The sandbox API and its levers."""
+
+    url: str
+    key: str
+
+    def read(self, path: str) -> bytes:
+        with urlopen(f"{self.url}/sandbox/{path}", timeout=30) as answer:  # noqa: S310 - loopback
+            return bytes(answer.read())
+
+    def change(self, path: str, value: object, method: str = "PUT") -> None:
+        request = Request(f"{self.url}/sandbox/{path}", json.dumps(value).encode(), method=method)  # noqa: S310
+        urlopen(request, timeout=30).close()  # noqa: S310 - loopback
+
+    def fail(self, *rules: Mapping[str, Any]) -> None:
+        """Let these faults happen from now on, and no others."""
+        self.change("faults", rules)
+
+    def switch(self, **settings: object) -> None:
+        self.change("settings", settings)
+
+    def forget_stats(self) -> None:
+        self.change("stats/reset", {}, "POST")
+
+    def stats(self) -> dict[str, Any]:
+        """Read the figures; `by_character` counts the timeline requests of each character."""
+        return dict(json.loads(self.read("stats?characters")))
+
+    def characters(self) -> list[CharacterKey]:
+        lines = self.read("roster.csv").decode().split()
+        return [CharacterKey(*line.split(",")) for line in lines[1:]]
+
+    def truth(self, *days: date) -> Counter[Event]:
+        return compare_truth.read_truth(self.read, days or (DAY,))
+
+
+@dataclass
+class Run:
+    """The command line as a process of its own, wired to one place; `kill` it, or let it `stop` itself at a fault."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def wait(self, seconds: float = 60) -> int:
+        """Give the exit code; negative for a signal."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running after {seconds} s: {self.text}") from None
+
+    def wait_until_stopped(self, seconds: float = 60) -> None:
+        """Wait until the process stands still at its fault."""
+        deadline = time.monotonic() + seconds
+        while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
+            assert self.process.poll() is None, f"ended before its fault: {self.text}"
+            assert time.monotonic() < deadline, f"never came to its fault: {self.text}"
+            time.sleep(0.02)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text()
+
+
+@dataclass
+class Place:
+    """An empty lake and a warehouse with the world's roster; runs of the command line between them and the world."""
+
+    world: World
+    environment: dict[str, str]
+    folder: Path
+    runs: list[Run] = field(default_factory=list)
+    maildir: Path | None = None
+    light: bool = True
+    """Runs end with the proof, without marts and report."""
+
+    @property
+    def settings(self) -> Settings:
+        return make_settings({name.lower(): value for name, value in self.environment.items()})
+
+    def start(self, *arguments: str, fault: Mapping[str, Any] | None = None, **environment: str) -> Run:
+        """Start `neople-timeline …`, with `fault` as crash_at.py takes it."""
+        output = self.folder / f"run-{len(self.runs)}.txt"
+        known = {**os.environ, **self.environment, "FAULT": json.dumps(fault or {}), **environment}
+        if self.light:
+            known["LIGHT"] = "1"
+        with output.open("wb") as file:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, DRIVER, *arguments], env=known, stdout=file, stderr=subprocess.STDOUT
+            )
+        self.runs.append(Run(process, output))
+        return self.runs[-1]
+
+    def day(self, day: date = DAY, *options: str) -> Run:
+        """Run a day to its end."""
+        run = self.start("day", str(day), *options)
+        run.wait()
+        return run
+
+    def assert_complete(self, *days: date) -> None:
+        """Assert that the days are all there: nothing owed, and every row as the world has it."""
+        days = days or (DAY,)
+        assert self.debts() == {}
+        compare_truth.compare(self.settings, self.world.truth(*days), days)
+
+    def assert_indebted(self, owed: Mapping[DayOfCharacter, str], *days: date) -> None:
+        """Assert that exactly these are owed, each with its reason, and everything else is as the world has it."""
+        days, debts = days or (DAY,), self.debts()
+        assert debts.keys() == owed.keys()
+        wrong = {one: debts[one] for one, reason in owed.items() if reason not in debts[one]}
+        assert not wrong, f"owed for another reason: {wrong}"
+        compare_truth.compare(self.settings, self.world.truth(*days), days, unless=owed)
+
+    def debts(self) -> dict[DayOfCharacter, str]:
+        return compare_truth.list_debts(self.settings)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.environment["WAREHOUSE_URL"], autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    def mails(self) -> list[Path]:
+        """List the mails that were caught."""
+        assert self.maildir
+        return list((self.maildir / "new").iterdir())
+
+    def committed(self) -> set[str]:
+        """Name the characters whose answers are committed, by id."""
+        rows = self.query("SELECT character_id FROM timeline.collection WHERE raw_key IS NOT NULL")
+        return {row[0] for row in rows}
+
+
+def owe(characters: Iterable[CharacterKey], reason: str, days: Sequence[date] = (DAY,)) -> dict[DayOfCharacter, str]:
+    """Say that these characters are owed on these days, for a reason."""
+    return {(day, *character): reason for day in days for character in characters}

@@ -1,0 +1,143 @@
+"""kill -9 at every step of the commit order, then the day once more: nothing lost, doubled, altered or paid twice."""
+
+import io
+import signal
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from place import COMPLETE, Place
+
+from neople_timeline.lake import open_lake
+
+LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
+LOAD, AUDIT = "neople_timeline.warehouse.load", "neople_timeline.warehouse.audit"
+PIPELINE, REPORT = "neople_timeline.pipeline", "neople_timeline.report.publish"
+IN_FLIGHT = 6 + 6 * 5
+"""Characters that a crash may cost: those being asked for, and those gathered or waiting to be landed."""
+
+COLLECTING = {
+    "before the plan": {"at": f"{LEDGER}:plan_days"},
+    "after the plan": {"at": f"{LEDGER}:plan_days", "after": True},
+    "after the first claim": {"at": f"{LEDGER}:claim_characters", "after": True},
+    "in the middle of a chain": {"at": "neople_timeline.neople.client:Client._ask", "after": True, "call": 30},
+    "before the first raw object": {"at": f"{LAKE}.put_new", "match": "raw/"},
+    "after the first raw object": {"at": f"{LAKE}.put_new", "match": "raw/", "after": True},
+    "before the third raw object": {"at": f"{LAKE}.put_new", "match": "raw/", "call": 3},
+    "after the third raw object": {"at": f"{LAKE}.put_new", "match": "raw/", "after": True, "call": 3},
+    "before the third commit": {"at": f"{LEDGER}:commit_landed", "call": 3},
+    "after the third commit": {"at": f"{LEDGER}:commit_landed", "after": True, "call": 3},
+}
+PUBLISHING = {
+    "before the worker's end": {"at": f"{LEDGER}:finish_worker"},
+    "before the first Parquet object": {"at": f"{LAKE}.replace", "match": "events/"},
+    "after the first Parquet object": {"at": f"{LAKE}.replace", "match": "events/", "after": True},
+    "before the first characters": {"at": f"{LAKE}.replace", "match": "characters/"},
+    "after the second characters": {"at": f"{LAKE}.replace", "match": "characters/", "after": True, "call": 2},
+    "before the first part is recorded": {"at": f"{LOAD}:record_part"},
+    "after the first part is recorded": {"at": f"{LOAD}:record_part", "after": True},
+    "before the rows are copied": {"at": f"{LOAD}:replace_part"},
+    "after the events are copied": {"at": f"{LOAD}:_copy", "after": True},
+    "after the characters are copied": {"at": f"{LOAD}:_copy", "after": True, "call": 2},
+    "before the load is committed": {"at": f"{LOAD}:_mark_loaded", "after": True},
+    "after the load is committed": {"at": f"{LOAD}:replace_part", "after": True},
+    "before the marts": {"at": f"{PIPELINE}:build_marts"},
+    "after the fifth mart object": {"at": f"{LAKE}.put", "match": "marts/", "after": True, "call": 5},
+    "before the proof": {"at": f"{AUDIT}:mark_verified"},
+    "after half of the proof": {"at": f"{AUDIT}:mark_verified", "after": True},
+    "after the proof": {"at": f"{AUDIT}:mark_day_verified", "after": True},
+    "before the page": {"at": f"{LAKE}.put", "match": "reports/"},
+    "after the page": {"at": f"{LAKE}.put", "match": "reports/", "after": True},
+    "before the mail": {"at": f"{REPORT}:send_mail"},
+    "after the mail": {"at": f"{REPORT}:send_mail", "after": True},
+    "after the mail is recorded": {"at": f"{REPORT}:record_sent", "after": True},
+}
+
+
+@pytest.mark.parametrize("fault", COLLECTING.values(), ids=COLLECTING)
+def test_a_crash_while_collecting_costs_at_most_what_was_in_flight(place: Place, fault: dict[str, Any]) -> None:
+    everyone = {character.character_id for character in place.world.characters()}
+    assert place.start("day", "2026-10-17", fault=fault).wait() == -signal.SIGKILL
+    committed, asked = place.committed(), place.world.stats()["by_character"].keys()
+    assert len(asked - committed) <= IN_FLIGHT
+    place.world.forget_stats()
+    run = place.day()
+    assert run.wait() == COMPLETE, run.text
+    assert place.world.stats()["by_character"].keys() == everyone - committed
+    place.assert_complete()
+
+
+@pytest.mark.parametrize("fault", PUBLISHING.values(), ids=PUBLISHING)
+def test_a_crash_while_publishing_costs_no_request(
+    mailed_place: Place, fault: dict[str, Any], clean_marts: dict[str, Any]
+) -> None:
+    place = mailed_place
+    assert place.start("day", "2026-10-17", fault=fault).wait() == -signal.SIGKILL
+    place.world.forget_stats()
+    run = place.day()
+    assert run.wait() == COMPLETE, run.text
+    assert place.world.stats()["requests"] == 0
+    place.assert_complete()
+    assert read_marts(place) == clean_marts
+    assert len(place.mails()) <= 1
+
+
+def test_a_day_that_is_complete_asks_nothing_and_changes_nothing(mailed_place: Place) -> None:
+    place = mailed_place
+    assert place.day().wait() == COMPLETE
+    before = read_lake(place)
+    rows = place.query("SELECT xmin, ctid, * FROM timeline.event")
+    place.world.forget_stats()
+    assert place.day().wait() == COMPLETE
+    assert place.world.stats()["requests"] == 0
+    after = read_lake(place)
+    assert {key: data for key, data in after.items() if not key.startswith("reports/")} == {
+        key: data for key, data in before.items() if not key.startswith("reports/")
+    }
+    assert place.query("SELECT xmin, ctid, * FROM timeline.event") == rows
+    assert len(place.mails()) == 1
+    place.assert_complete()
+
+
+def test_an_object_without_a_commit_is_listed_and_never_read(place: Place) -> None:
+    fault = COLLECTING["after the third raw object"]
+    assert place.start("day", "2026-10-17", fault=fault).wait() == -signal.SIGKILL
+    landed = {row[0] for row in place.query("SELECT DISTINCT raw_key FROM timeline.collection")} - {None}
+    orphans = set(open_lake(place.settings).list_keys("raw/")) - landed
+    assert len(orphans) == 1
+    run = place.day()
+    assert "1 orphaned raw objects" in run.text
+    place.assert_complete()
+
+
+@pytest.fixture
+def mailed_place(place: Place, smtp: Any) -> Place:
+    """A place that mails its reports."""
+    place.environment |= {"SMTP_URL": smtp.url, "REPORT_TO": "players@example.org"}
+    place.maildir = smtp.maildir
+    place.light = False
+    return place
+
+
+@pytest.fixture(scope="module")
+def clean_marts(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The marts of a day without a crash."""
+    with request.getfixturevalue("borrow_place")() as place:
+        place.light = False
+        assert place.day().wait() == COMPLETE
+        return read_marts(place)
+
+
+def read_lake(place: Place) -> dict[str, bytes]:
+    lake = open_lake(place.settings)
+    return {key: lake.get(key) for key in lake.list_keys("")}
+
+
+def read_marts(place: Place) -> dict[str, Any]:
+    """Read every mart from the lake and from PostgreSQL, row by row."""
+    objects = {key: data for key, data in read_lake(place).items() if key.startswith("marts/")}
+    rows = {key: sorted(map(repr, pq.read_table(io.BytesIO(data)).to_pylist())) for key, data in objects.items()}
+    tables = place.query(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'timeline' AND table_name LIKE 'mart_%'"
+    )
+    return rows | {name: sorted(map(repr, place.query(f"TABLE timeline.{name}"))) for (name,) in tables}
