@@ -1,4 +1,4 @@
-"""What the benchmarks run against: PostgreSQL, S3 and the sandbox, started for them on free ports and stopped afterwards."""
+"""What the benchmarks run against: PostgreSQL, S3 and the sandbox, started on free ports and stopped afterwards."""
 
 import json
 import os

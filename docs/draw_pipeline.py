@@ -1,6 +1,6 @@
 """Draw docs/images/pipeline.svg: the steps of a day, what they read and what they write.
 
-    python docs/draw_pipeline.py
+python docs/draw_pipeline.py
 """
 
 from html import escape

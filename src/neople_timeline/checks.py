@@ -1,7 +1,7 @@
 """Do the ledger, the raw answers, Parquet and PostgreSQL agree? Pure: counts and digests in, findings out.
 
-Raw answers and Parquet hold the payload byte for byte, so their digests are the ledger's. PostgreSQL's jsonb keeps values
-but not their spelling, so there a digest of the canonical form is compared, taken from Parquet and from PostgreSQL alike.
+Raw answers and Parquet hold the payload byte for byte, so their digests are the ledger's. PostgreSQL's jsonb keeps
+values but not their spelling, so there a digest of the canonical form is compared, of Parquet and of PostgreSQL alike.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """Characters × days → landed raw objects: the collector of one shard.
 
 Fetchers walk the chains of claimed characters; complete chains gather in a batch; a full batch becomes one raw object
-and then one commit in the ledger. Whatever dies in between costs at most the batches in flight: their claims run out, and
-objects that were never committed are never read.
+and then one commit in the ledger. Whatever dies in between costs at most the batches in flight: their claims run out,
+and objects that were never committed are never read.
 """
 
 import asyncio
@@ -116,8 +116,8 @@ async def collect_shard(
 ) -> Collected:
     """Collect everything that the ledger has open and due for a shard, and commit it.
 
-    What fails for one character is recorded and passed over. Maintenance, an outage or a long "slow down" is RetryLater,
-    a refused key StopCollecting; what was complete by then has been committed.
+    What fails for one character is recorded and passed over. Maintenance, an outage, a long pause is RetryLater, a
+    refused key StopCollecting; what was complete by then has been committed.
     """
     worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
     async with _open_client(settings, doors.permits, kind) as (client, renew):
@@ -200,7 +200,7 @@ class _Collector:
         self._worker_id = worker_id
         self._client = client
         self._progress = progress
-        self._claims: asyncio.Queue[Claim] = asyncio.Queue()
+        self._claims: asyncio.Queue[Claim | None] = asyncio.Queue(FETCHERS)
         self._busy = 0
         self._more = True
         self._batches: dict[int, Batch] = {}
@@ -256,25 +256,19 @@ class _Collector:
     async def _claim(self) -> None:
         characters = max(100, CLAIMED_DAYS // len(self._shard.days))
         while self._more and not self._stop:
-            if self._claims.qsize() > FETCHERS:
-                await asyncio.sleep(0.02)
-                continue
             claims = await asyncio.to_thread(
                 ledger.claim_characters, self._doors.ledger, self._worker_id, self._shard, characters
             )
             for claim in claims:
-                self._claims.put_nowait(claim)
+                await self._claims.put(claim)
             self._more = bool(claims)
+        for _ in range(FETCHERS):
+            await self._claims.put(None)
 
     async def _fetch(self) -> None:
-        while not self._stop:
-            try:
-                claim = self._claims.get_nowait()
-            except asyncio.QueueEmpty:
-                if not self._more:
-                    return
-                await asyncio.sleep(0.02)
-                continue
+        while claim := await self._claims.get():
+            if self._stop:
+                continue  # what is claimed and not collected is let go of at the end
             self._busy += 1
             try:
                 await self._collect(claim)
@@ -294,7 +288,8 @@ class _Collector:
             self._failures = 0
             landed = digest_days(chain, claim.days, self._calendar)
             # A batch per bucket, so that refining a bucket reads little else.
-            batch = self._batches.setdefault(claim.bucket, Batch())
+            if (batch := self._batches.get(claim.bucket)) is None:
+                batch = self._batches[claim.bucket] = Batch()
             batch.add(chain, landed, datetime.now(UTC))
             if batch.is_full:
                 await self._land_batch(claim.bucket)
@@ -338,6 +333,6 @@ class _Collector:
         )
 
     def _land(self, key: str, batch: Batch) -> int:
-        """The commit: first the object, then the ledger that points to it."""
+        """Commit: first the object, then the ledger that points to it."""
         self._doors.lake.put_new(key, batch.seal())
         return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed)

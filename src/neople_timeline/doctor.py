@@ -1,16 +1,14 @@
 """Is everything there that a run needs? Each part is tried for real, and what is wrong comes with how to mend it."""
 
-import smtplib
-import ssl
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import unquote, urlsplit
 
 from neople_timeline import pipeline
-from neople_timeline.errors import TimelineError
-from neople_timeline.lake import open_lake
+from neople_timeline.errors import ConfigError, DataError, TimelineError
+from neople_timeline.lake import LAKE_FILE, open_lake
+from neople_timeline.report.mail import read_server, try_server
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
 
@@ -45,7 +43,7 @@ def examine(read: Callable[[], Settings]) -> list[Finding]:
             continue
         try:
             findings.append(Finding(part, ok=True, message=attempt(settings)))
-        except (TimelineError, OSError, smtplib.SMTPException) as error:
+        except (TimelineError, OSError) as error:
             findings.append(Finding(part, ok=False, message=str(error) or type(error).__name__))
     return findings
 
@@ -67,12 +65,19 @@ def _try_warehouse(settings: Settings) -> str:
 
 def _try_lake(settings: Settings) -> str:
     lake = open_lake(settings)
-    lake.claim(settings.calendar)
+    if lake.etag(LAKE_FILE):  # only the first run decides where the days of a new lake start
+        lake.claim(settings.calendar)
     key = f"doctor/{uuid.uuid4()}"
-    lake.put_new(key, b"neople-timeline doctor")
-    lake.get(key)
-    lake.delete([key])
-    return f"{settings.lake_url} can be written, read and deleted from"
+    lake.put_new(key, b"first")
+    try:
+        lake.put_new(key, b"second")
+    except DataError:
+        return f"{settings.lake_url} can be written, read and deleted from, and overwrites nothing unasked"
+    finally:
+        lake.delete([key])
+    raise ConfigError(
+        f"the store of {settings.lake_url} overwrites objects although it is told not to (If-None-Match): choose another"
+    )
 
 
 def _try_api(settings: Settings) -> str:
@@ -83,18 +88,7 @@ def _try_api(settings: Settings) -> str:
 
 
 def _try_mail(settings: Settings) -> str:
-    url = urlsplit(settings.smtp_url)
-    host, port = url.hostname or "localhost", url.port or (465 if url.scheme == "smtps" else 25)
-    context = ssl.create_default_context()
-    connection = (
-        smtplib.SMTP_SSL(host, port, timeout=10, context=context)
-        if url.scheme == "smtps"
-        else smtplib.SMTP(host, port, timeout=10)
-    )
-    with connection as smtp:
-        smtp.ehlo()
-        if url.scheme != "smtps" and smtp.has_extn("starttls"):
-            smtp.starttls(context=context)
-        if url.username:
-            smtp.login(unquote(url.username), unquote(url.password or ""))
-    return f"{host}:{port} accepts mail" + ("" if settings.report_to else "; but REPORT_TO is not set: nobody gets it")
+    server = read_server(settings.smtp_url)
+    try_server(server)
+    accepted = f"{server.host}:{server.port} accepts mail"
+    return accepted if settings.report_to else f"{accepted}; but REPORT_TO is not set: nobody gets it"

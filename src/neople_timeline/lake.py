@@ -8,6 +8,7 @@ characters/day=…/bucket-NN-of-MM.parquet
 marts/<name>/…    reports/day=…/index.html
 """
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterable, Sequence
@@ -80,10 +81,8 @@ class Lake:
         """Give the lake's id, fixing where its days start on first use and refusing another start ever after."""
         start = calendar.starts_at.strftime("%H:%M")
         fresh = json.dumps({"lake_id": str(uuid.uuid4()), "day_starts_at": start}).encode()
-        try:
+        with contextlib.suppress(AlreadyExistsError):
             self._put(LAKE_FILE, fresh, mode="create")
-        except AlreadyExistsError:
-            pass
         lake = json.loads(self.get(LAKE_FILE))
         if lake["day_starts_at"] != start:
             raise ConfigError(

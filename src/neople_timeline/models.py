@@ -76,8 +76,7 @@ class Calendar:
 
     def window(self, first: date, last: date) -> Window:
         """Give the inclusive minutes from the first day's first to the last day's last."""
-        end = self.start_of(last + timedelta(days=1)) - timedelta(minutes=1)
-        return Window(self.start_of(first).strftime(MINUTE_FORMAT), end.strftime(MINUTE_FORMAT))
+        return _make_window(self, first, last)
 
     def day_of(self, minute: str) -> date:
         """Name the day that an API minute belongs to."""
@@ -95,6 +94,12 @@ class Calendar:
     def last_over(self, now: datetime) -> date:
         """Name the newest day that is over at `now`."""
         return self.day_at(now - SETTLING) - timedelta(days=1)
+
+
+@lru_cache(maxsize=10_000)
+def _make_window(calendar: Calendar, first: date, last: date) -> Window:
+    end = calendar.start_of(last + timedelta(days=1)) - timedelta(minutes=1)
+    return Window(calendar.start_of(first).strftime(MINUTE_FORMAT), end.strftime(MINUTE_FORMAT))
 
 
 def days_between(first: date, last: date) -> Iterator[date]:

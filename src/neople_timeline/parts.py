@@ -18,7 +18,7 @@ from neople_timeline.warehouse.load import Part
 
 
 def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
-    """Write the Parquet objects of the parts of a shard whose raw answers, or whose objects, changed since; return these."""
+    """Write the Parquet objects of the parts of a shard whose raw answers or objects changed since; return these."""
     parts = load.list_parts(connection, shard)
     with load.hold_parts(connection, parts):
         stale = [part for part in parts if _is_stale(lake, connection, part)]
@@ -64,8 +64,8 @@ def _write_part(
 ) -> Part:
     if writer.characters != len(entries):
         raise DataError(
-            f"{len(entries) - writer.characters} character-days of {part.day} are not in the raw objects that the ledger "
-            "names: collect the day again with `--again`"
+            f"{len(entries) - writer.characters} character-days of {part.day} are not in the raw objects that the "
+            "ledger names: collect the day again with `--again`"
         )
     etags = {}
     for table, data in writer.finish().items():
@@ -84,6 +84,7 @@ def _write_part(
 
 
 def digest_sources(entries: Sequence[Entry]) -> str:
+    """Digest what a part is made from: its character-days, and where and what their answers are."""
     text = "\n".join(f"{'/'.join(entry.character)} {entry.raw_key} {entry.digest}" for entry in entries)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -16,8 +16,8 @@ import uvloop
 from neople_timeline import collect, parts, verify
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
 from neople_timeline.lake import Lake, open_lake, part_key
-from neople_timeline.marts.build import MartBuilt
-from neople_timeline.marts.build import build_marts as build_with_duckdb
+from neople_timeline.marts.build import build_marts as build
+from neople_timeline.marts.publish import MartBuilt
 from neople_timeline.models import (
     FIRST_DAY_WITH_DATA,
     CharacterKey,
@@ -169,7 +169,7 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
         return
     if not unfinished:
         raise NotOver(
-            f"{last} is not over: the game's day ends, and its last events reach the API, at {over_at:%Y-%m-%d %H:%M} UTC",
+            f"{last} is not over: the game's day ends, its last events in the API, at {over_at:%Y-%m-%d %H:%M} UTC",
             seconds=(over_at - now).total_seconds(),
         )
     if first > settings.calendar.day_at(now):
@@ -246,7 +246,7 @@ def load_shard(settings: Settings, shard: Shard) -> Loaded:
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple[MartBuilt, ...]:
     """Answer the questions of players and analysts for the days, weeks and months that some days touch."""
     with _open(settings) as (lake, connection):
-        return build_with_duckdb(settings, lake, connection, days)
+        return build(settings, lake, connection, days)
 
 
 # verify -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Raw answers → Arrow tables, without any I/O.
 
-Payload fields that people ask about become typed columns; the whole payload stays beside them as it was sent. A field of an
-unexpected type leaves its typed column empty and costs nothing else. Unknown codes and fields are kept.
+Payload fields that people ask about become typed columns; the whole payload stays beside them as it came. A field of
+an unexpected type leaves its typed column empty and costs nothing else. Unknown codes and fields are kept.
 """
 
 import io
@@ -88,7 +88,7 @@ def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
 def find_days(
     data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
 ) -> Iterator[tuple[Entry, list[Row], Answer, datetime]]:
-    """Find in a raw object what the ledger expects from it: rows of each character-day, the character, when it was asked."""
+    """Find in a raw object what the ledger expects from it: a character-day's rows, character, time of asking."""
     for line, answers in read_chains(data):
         for entry in wanted.get((line.server_id, line.character_id), ()):
             window = calendar.window(entry.day, entry.day)
@@ -198,7 +198,7 @@ def _repeat_keys(days: list[CharacterDay]) -> dict[str, Any]:
 
 
 def _number(rows: list[Row]) -> Iterator[int]:
-    """Number the events of each minute from 0."""
+    """Count the events of each minute from 0."""
     minute, ordinal = "", 0
     for row in rows:
         ordinal = ordinal + 1 if row.date == minute else 0

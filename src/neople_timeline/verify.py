@@ -1,4 +1,4 @@
-"""Do the ledger, the raw answers, Parquet and PostgreSQL hold the same events, character-day by character-day?"""
+"""Whether the ledger, the raw answers, Parquet and PostgreSQL hold the same events, character-day by character-day."""
 
 import io
 from collections import defaultdict

@@ -57,7 +57,7 @@ def read_parquet(settings: Settings, table: str, days: Sequence[date]) -> list[d
 def read_postgres(settings: Settings, table: str, days: Sequence[date]) -> list[dict[str, Any]]:
     """Read every row of a table of some days; payloads as text, so that no number is read as a float."""
     data = ", data::text AS data" if table == "event" else ""
-    statement = f"SELECT *{data} FROM timeline.{table} WHERE day = ANY(%s)"  # noqa: S608 - our own names
+    statement = f"SELECT *{data} FROM timeline.{table} WHERE day = ANY(%s)"
     with psycopg.connect(settings.warehouse_url, row_factory=dict_row) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         return connection.execute(statement.encode(), (list(days),)).fetchall()

@@ -46,7 +46,7 @@ def template(postgres_server: services.Postgres, sandbox_world: World) -> str:
         environment = {**os.environ, "WAREHOUSE_URL": postgres_server.url(name)}
         command = [sys.executable, "-m", "neople_timeline.cli", "roster", "import", file.name]
         command[1:3] = ["-c", "from neople_timeline.cli import main; main()"]
-        subprocess.run(command, env=environment, check=True, capture_output=True)  # noqa: S603 - our own program
+        subprocess.run(command, env=environment, check=True, capture_output=True)
     return name
 
 

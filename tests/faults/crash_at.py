@@ -17,7 +17,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-
 from neople_timeline import cli, collect, pipeline
 from neople_timeline.neople import client
 from neople_timeline.warehouse import ledger, permits

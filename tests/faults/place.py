@@ -124,7 +124,7 @@ class Place:
         if self.light:
             known["LIGHT"] = "1"
         with output.open("wb") as file:
-            process = subprocess.Popen(  # noqa: S603 - our own program
+            process = subprocess.Popen(
                 [sys.executable, DRIVER, *arguments], env=known, stdout=file, stderr=subprocess.STDOUT
             )
         self.runs.append(Run(process, output))

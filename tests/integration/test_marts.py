@@ -48,7 +48,7 @@ def digest_lake(lake: Lake) -> dict[str, str]:
 
 def read_rows(connection: psycopg.Connection, mart: Mart) -> list[tuple[object, ...]]:
     columns = ", ".join(column.name for column in mart.columns)
-    return connection.execute(f"SELECT {columns} FROM timeline.{mart.warehouse_name}").fetchall()  # noqa: S608
+    return connection.execute(f"SELECT {columns} FROM timeline.{mart.warehouse_name}").fetchall()
 
 
 def test_lake_and_warehouse_hold_the_same_marts(settings: Settings, lake: Lake) -> None:

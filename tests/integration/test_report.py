@@ -1,16 +1,230 @@
-"""The report of a day that the sandbox API told, through PostgreSQL, the lake and a mail server."""
+"""The report of days that the sandbox API told, through PostgreSQL, the lake and a mail server."""
 
-from datetime import date
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 
+import psycopg
 import pytest
-from conftest import Smtp
+from conftest import SandboxApi, Smtp
 
 from neople_timeline import pipeline
+from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
+from neople_timeline.report.page import render_page
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.summary import read_summary
 
 DAY = date(2026, 10, 17)
+PAGE = f"reports/day={DAY}/index.html"
+
+
+@pytest.fixture
+def collected(settings: Settings, sandbox_api: SandboxApi) -> Settings:
+    """A warehouse and a lake that hold two days of 40 characters, proven."""
+    pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
+    for day in (DAY - timedelta(days=1), DAY):
+        collect_day(settings, day)
+    return settings
+
+
+def collect_day(settings: Settings, day: date) -> None:
+    plan = pipeline.plan_day(settings, day)
+    for shard in plan.shards:
+        pipeline.collect_shard(settings, shard)
+        pipeline.refine_shard(settings, shard)
+        pipeline.load_shard(settings, shard)
+    pipeline.build_marts(settings, plan.days)
+    assert pipeline.verify_days(settings, plan.days).ok
+
+
+def read_mails(smtp: Smtp) -> list[EmailMessage]:
+    mails = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in (smtp.maildir / "new").iterdir()]
+    return [mail for mail in mails if isinstance(mail, EmailMessage)]
+
+
+def query(settings: Settings, statement: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(settings.warehouse_url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def test_the_page_lands_in_the_lake_and_one_mail_leaves_however_often_it_is_asked(
+    collected: Settings, smtp: Smtp
+) -> None:
+    published = [pipeline.publish_report(collected, DAY) for _ in range(3)]
+    assert [one.mailed for one in published] == [True, False, False]
+    assert {(one.url, one.debts) for one in published} == {(f"{collected.lake_url}/{PAGE}", 0)}
+    (mail,) = read_mails(smtp)
+    assert str(DAY) in mail["Subject"]
+    assert mail["To"] == "players@example.org"
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    assert published[0].url in plain.get_content()
+    assert query(collected, "SELECT edition, day, sent_at IS NOT NULL FROM timeline.mail") == [("daily", DAY, True)]
+
+
+def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
+    with connect(collected) as connection:
+        summary = read_summary(connection, DAY, collected.calendar)
+        again = read_summary(connection, DAY, collected.calendar)
+    assert summary == again
+    assert summary.figures is not None
+    assert summary.yesterday is not None
+    assert summary.last_week is None
+    assert [figures.day for figures in summary.trend] == [DAY - timedelta(days=1), DAY]
+    (counts,) = query(
+        collected,
+        "SELECT count(*), count(DISTINCT character_id),"
+        " count(*) FILTER (WHERE item_rarity = '에픽' AND code IN (505, 513, 504, 507, 514, 520, 521)),"
+        f" count(*) FILTER (WHERE code = 209) FROM timeline.event WHERE day = '{DAY}'",
+    )
+    figures = summary.figures
+    assert (figures.events, figures.active, figures.epic, figures.legions) == counts
+    assert sum(summary.hours) == figures.events
+    assert (
+        sum(
+            drop.count
+            for drop in summary.drops
+            if drop.rarity == "에픽" and drop.code in (505, 513, 504, 507, 514, 520, 521)
+        )
+        == figures.epic
+    )
+    best = query(
+        collected,
+        f"SELECT count(*) FROM timeline.event WHERE day = '{DAY}' AND item_rarity IN ('태초', '신화', '에픽')"
+        " AND code IN (505, 513, 504, 507, 514, 520, 521)",
+    )
+    assert len(summary.best_drops) == min(20, int(str(best[0][0])))
+    assert (summary.state.planned, summary.state.owed, summary.state.is_verified) == (40, 0, True)
+    assert summary.state.spending is not None
+    assert summary.state.spending.requests >= 40
+    assert len(summary.board.rows) == 40
+    clears = {
+        goal: sum(row.clears[place] for row in summary.board.rows) for place, goal in enumerate(summary.board.goals)
+    }
+    assert clears == {goal: goal.clears for goal in summary.board.goals}
+
+
+def test_the_page_in_the_lake_is_what_the_summary_renders_to(collected: Settings) -> None:
+    pipeline.publish_report(collected, DAY)
+    with connect(collected) as connection:
+        summary = read_summary(connection, DAY, collected.calendar)
+    assert open_lake(collected).get(PAGE) == render_page(summary, "ko")
+
+
+def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again(
+    collected: Settings, smtp: Smtp
+) -> None:
+    query_owed = f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE day = '{DAY}' AND bucket = 0 RETURNING 1"
+    owed = len(query(collected, query_owed))
+    assert owed
+    assert [pipeline.publish_report(collected, DAY).debts for _ in range(2)] == [owed, owed]
+    query(collected, f"UPDATE timeline.collection SET state = 'verified' WHERE day = '{DAY}' RETURNING 1")
+    assert [pipeline.publish_report(collected, DAY).mailed for _ in range(2)] == [True, False]
+    subjects = sorted(mail["Subject"] for mail in read_mails(smtp))
+    assert len(subjects) == 2
+    assert subjects[0].startswith(f"[미수집 {owed}건]")
+    assert subjects[1].startswith("[수집 완료]")
+
+
+def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reason(
+    settings: Settings, smtp: Smtp
+) -> None:
+    published = pipeline.publish_report(settings, DAY, "NEOPLE_API_KEY is refused\r\nBcc: x@example.org")
+    assert published.mailed
+    (mail,) = read_mails(smtp)
+    assert mail["Subject"] == f"[실패] {DAY} 던파 타임라인"
+    assert mail["Bcc"] is None
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert "NEOPLE_API_KEY is refused" in body.get_content()
+    assert "수치는 아직 계산되지 않았습니다" in open_lake(settings).get(PAGE).decode()
+
+
+def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(settings: Settings, smtp: Smtp) -> None:
+    for quiet in (replace(settings, smtp_url=""), replace(settings, report_to="")):
+        assert not pipeline.publish_report(quiet, DAY).mailed
+    assert read_mails(smtp) == []
+    assert open_lake(settings).read(PAGE) is not None
+
+
+def test_a_refused_login_names_the_server_not_the_password_keeps_the_page_and_the_next_run_mails(
+    settings: Settings, smtp: Smtp
+) -> None:
+    wrong = replace(settings, smtp_url=smtp.url.replace(smtp.url.split(":")[2].split("@")[0], "wrong-secret"))
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+ refuses the login") as refusal:
+        pipeline.publish_report(wrong, DAY)
+    assert "wrong-secret" not in str(refusal.value)
+    assert open_lake(settings).read(PAGE) is not None
+    assert pipeline.publish_report(settings, DAY).mailed
+
+
+def test_a_mail_server_that_is_not_there_is_told_and_the_next_run_mails(settings: Settings) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        away = replace(settings, smtp_url=f"smtp://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(RetryLater, match=r"127\.0\.0\.1:\d+ does not take the mail"):
+            pipeline.publish_report(away, DAY)
+    assert pipeline.publish_report(settings, DAY).mailed
+
+
+@pytest.fixture
+def breaking_server() -> Iterator[str]:
+    """A mail server that takes the mail and goes away before it says so."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        client, _ = server.accept()
+        with client, client.makefile("rwb") as stream:
+            stream.write(b"220 hello\r\n")
+            stream.flush()
+            for line in stream:
+                if line.upper().startswith(b"DATA"):
+                    stream.write(b"354 go on\r\n")
+                    stream.flush()
+                elif line == b".\r\n":
+                    return
+                elif line[:4].upper() in {b"EHLO", b"MAIL", b"RCPT"}:
+                    stream.write(b"250 fine\r\n")
+                    stream.flush()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"smtp://127.0.0.1:{server.getsockname()[1]}"
+    thread.join()
+    server.close()
+
+
+def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minutes(
+    settings: Settings, smtp: Smtp, breaking_server: str
+) -> None:
+    with pytest.raises(RetryLater, match="broke off while it took the mail"):
+        pipeline.publish_report(replace(settings, smtp_url=breaking_server), DAY)
+    assert not pipeline.publish_report(settings, DAY).mailed
+    ((first_id,),) = query(
+        settings, "UPDATE timeline.mail SET claimed_at = now() - interval '11 minutes' RETURNING message_id"
+    )
+    assert pipeline.publish_report(settings, DAY).mailed
+    (mail,) = read_mails(smtp)
+    assert mail["Message-ID"] == first_id
+
+
+def test_eight_runs_at_once_send_one_mail(settings: Settings, smtp: Smtp) -> None:
+    connect(settings).close()
+    mailed: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: mailed.append(pipeline.publish_report(settings, DAY).mailed)) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(mailed) == [False] * 7 + [True]
+    assert len(read_mails(smtp)) == 1

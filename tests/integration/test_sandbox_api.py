@@ -426,9 +426,7 @@ def test_faults_of_the_world_are_in_the_pages_and_in_the_truth(client: Client, f
 
 def start_program(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "neople_timeline.sandbox.api", *arguments]
-    return subprocess.Popen(  # noqa: S603  our own program
-        command, env=os.environ | variables, stdout=-1, stderr=-1, text=True
-    )
+    return subprocess.Popen(command, env=os.environ | variables, stdout=-1, stderr=-1, text=True)
 
 
 def test_the_program_says_where_it_is_and_ends_when_told(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def jars() -> Path:
     if not list(JARS.glob("hadoop-aws-*.jar")):
         pom = ROOT / "deploy" / "spark" / "pom.xml"
         command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={JARS}"]
-        subprocess.run(command, check=True)  # noqa: S603
+        subprocess.run(command, check=True)
     return JARS
 
 
@@ -251,9 +251,7 @@ def submitted(settings: Settings, run: str) -> Iterator[subprocess.Popen[bytes]]
     environment = {**os.environ, **spark_run.make_environment(settings)}
     log = Path(os.environ["SPARK_CONF_DIR"]) / "driver.log"
     with log.open("wb") as stream:
-        driver = subprocess.Popen(  # noqa: S603
-            command, env=environment, stdout=stream, stderr=stream, start_new_session=True
-        )
+        driver = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, start_new_session=True)
         try:
             yield driver
         finally:
@@ -266,9 +264,7 @@ def start_daemon(folder: Path, name: str, *arguments: str) -> subprocess.Popen[b
     command = [program, f"org.apache.spark.deploy.{name}", "--host", "127.0.0.1", *arguments]
     settings = {"SPARK_DAEMON_MEMORY": "300m", "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false"}
     with (folder / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603
-            command, env={**os.environ, **settings}, stdout=log, stderr=log, start_new_session=True
-        )
+        return subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log, start_new_session=True)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -69,7 +69,7 @@ def submit_run(settings: Settings, run: str, days: Sequence[date]) -> None:
     program = shutil.which("spark-submit")
     if not program:
         raise ConfigError(
-            "MARTS_ENGINE is spark, but there is no spark-submit: `uv sync --group spark` installs it (it needs Java 17), "
+            "MARTS_ENGINE is spark, but there is no spark-submit: `uv sync --group spark` installs it (with Java 17), "
             "or set MARTS_ENGINE=duckdb"
         )
     command = [program, str(JOB), *make_arguments(run, days)]

@@ -81,7 +81,7 @@ class Client:
         await self._http.close()
 
     async def search(self, server_id: str, name: str) -> list[FoundCharacter]:
-        """Find the characters of a name on one server or on `all`; where there are none, those whose names contain it."""
+        """Find the characters of a name on one server or on `all`; if there are none, those whose names contain it."""
         found = await self._retry(lambda: self._search(server_id, name, "match"))
         if found or len(name) < 2:  # the API refuses to look for parts that short
             return found

@@ -2,7 +2,7 @@
 
 What the API counts is when requests *arrive*, which the sender does not know: it is some time between sending and the
 answer. So a permit is good for one request, and is free again one second after the answer, less the time that even the
-fastest answer took: the next request will need as long before it is counted and answered. A burst over fresh connections
+fastest answer took: the next request will need as long before it is counted and answered. A burst over new connections
 is slow as a whole and proves nothing, so in the first seconds nothing is taken off.
 
 `Pacer` decides and is given the clock; `Pace` waits.
@@ -90,7 +90,7 @@ class Pace:
     async def permit(self) -> AsyncIterator["Permit"]:
         """Hold a permit while a request is under way."""
         async with self._turn:
-            while not self.pacer.admit(self._clock()):
+            while not self.pacer.admit(self._clock()):  # noqa: ASYNC110 - time is the event
                 await asyncio.sleep(self.pacer.wait_from(self._clock()))
         permit, sent = Permit(), self._clock()
         try:

@@ -1,6 +1,6 @@
 """The API's protocol without any I/O: which request comes next, and what an answer means.
 
-Facts and how sure they are come from the official guide and from recorded answers; where they are unknown, either outcome
+Facts and how sure they are come from the official guide and from recorded answers; where unknown, either outcome
 is accepted. Everything here can be tested without a socket.
 """
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlencode
 
@@ -146,11 +147,7 @@ _bodies = msgspec.json.Decoder(_Body, strict=False)
 
 def timeline_path(character: CharacterKey, window: Window, limit: int = PAGE_LIMIT) -> str:
     """Write the request for the first page of a chain: both dates, inclusive minutes, no filter by code."""
-    query = urlencode(
-        {"limit": limit, "startDate": _compact(window.start), "endDate": _compact(window.end)},
-        quote_via=quote,
-    )
-    return f"{_character_path(character)}/timeline?{query}"
+    return f"{_character_path(character)}/timeline?{_window_query(window, limit)}"
 
 
 def next_path(character: CharacterKey, cursor: str) -> str:
@@ -224,13 +221,13 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     return answer
 
 
-def _check_row(row: Row, window: Window, body: bytes) -> None:
+def _check_minute(minute: str, window: Window, body: bytes) -> None:
     try:
-        parse_minute(row.date)
+        parse_minute(minute)
     except ValueError:
-        raise Unreadable(f"a row has the date {row.date[:40]!r}, not YYYY-MM-DD HH:mm", body=body) from None
-    if not window.start <= row.date <= window.end:
-        raise Unreadable(f"a row of {row.date} is outside the window asked for", body=body)
+        raise Unreadable(f"a row has the date {minute[:40]!r}, not YYYY-MM-DD HH:mm", body=body) from None
+    if not window.start <= minute <= window.end:
+        raise Unreadable(f"a row of {minute} is outside the window asked for", body=body)
 
 
 class Chain:
@@ -277,6 +274,13 @@ class Chain:
             raise Unreadable(f"the API's pages have no end: {LONGEST_CHAIN} so far", body=body)
         self._cursors.add(page.next)
         return next_path(self.character, page.next)
+
+
+@lru_cache(maxsize=1000)
+def _window_query(window: Window, limit: int) -> str:
+    return urlencode(
+        {"limit": limit, "startDate": _compact(window.start), "endDate": _compact(window.end)}, quote_via=quote
+    )
 
 
 def _character_path(character: CharacterKey) -> str:

@@ -207,13 +207,8 @@ def _dress(axes: Axes, colours: Colours) -> None:
 
 
 def _number_axis(axes: Axes, colours: Colours) -> None:
+    top = axes.get_ylim()[1]
+    size, letter = next(((size, letter) for size, letter in ((1e6, "M"), (1e3, "k")) if top >= 10 * size), (1, ""))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(_shorten))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / size:,g}{letter if value else ''}"))
     axes.grid(axis="y", color=colours.faint, linewidth=0.8)
-
-
-def _shorten(value: float, _position: int) -> str:
-    for size, letter in ((1_000_000, "M"), (1_000, "k")):
-        if value >= size * 10:
-            return f"{value / size:g}{letter}"
-    return f"{value:,.0f}"

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -125,11 +125,11 @@ def address_mail(message: EmailMessage, sender: str, recipients: str, message_id
     message["Auto-Submitted"] = "auto-generated"
 
 
-def make_message_id(edition: str, summary: Summary, sender: str, lake: str) -> str:
+def make_message_id(edition: str, day: date, sender: str, lake: str) -> str:
     """Name a mail the same however often it is built, so that mailboxes show a doubly delivered one once."""
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     digest = hashlib.sha256(lake.encode()).hexdigest()[:12]
-    return f"<{edition}.{summary.day}.{digest}@{domain}>"
+    return f"<{edition}.{day}.{digest}@{domain}>"
 
 
 def send_mail(server: MailServer, message: EmailMessage) -> None:
@@ -137,13 +137,8 @@ def send_mail(server: MailServer, message: EmailMessage) -> None:
 
     MailRefusedError means that it certainly did not leave; RetryLater that the outcome is not known.
     """
-    where = f"the mail server {server.host}:{server.port}"
-    try:
-        client = _open(server)
-    except ssl.SSLError as error:
-        raise MailRefusedError(ConfigError(f"{where} cannot be trusted: {error.reason or error}")) from None
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailRefusedError(_explain(where, error)) from None
+    where = _name(server)
+    client = _connect(server)
     try:
         client.send_message(message)
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
@@ -156,6 +151,25 @@ def send_mail(server: MailServer, message: EmailMessage) -> None:
     finally:
         with suppress(OSError, smtplib.SMTPException):
             client.quit()
+
+
+def try_server(server: MailServer) -> None:
+    """Log in to the mail server and hang up; MailRefusedError says why it would take no mail."""
+    _connect(server).close()
+
+
+def _connect(server: MailServer) -> smtplib.SMTP:
+    where = _name(server)
+    try:
+        return _open(server)
+    except ssl.SSLError as error:
+        raise MailRefusedError(ConfigError(f"{where} cannot be trusted: {error.reason or error}")) from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise MailRefusedError(_explain(where, error)) from None
+
+
+def _name(server: MailServer) -> str:
+    return f"the mail server {server.host}:{server.port}"
 
 
 def _open(server: MailServer) -> smtplib.SMTP:

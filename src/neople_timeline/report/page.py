@@ -172,7 +172,7 @@ def _make_drop_bars(drops: Pivot, language: Language) -> list[Bar]:
 def _make_goal_bars(board: Board, language: Language) -> list[Bar]:
     hard = WORDS[language]["hard"]
     return [
-        Bar(" ".join(filter(None, (goal.name, goal.mode, goal.is_hard and hard))), (("", goal.characters),))
+        Bar(" ".join(filter(None, (goal.name, goal.mode, hard if goal.is_hard else None))), (("", goal.characters),))
         for goal in _choose_goals(board)
     ]
 

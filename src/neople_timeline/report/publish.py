@@ -46,7 +46,7 @@ def page_key(day: date) -> str:
 def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary, url: str) -> bool:
     """Send the mail that a day asks for now; False when it was sent before."""
     edition = choose_edition(connection, summary.day, is_complete=summary.is_complete)
-    message_id = make_message_id(edition, summary, settings.report_from, settings.lake_url)
+    message_id = make_message_id(edition, summary.day, settings.report_from, settings.lake_url)
     message = build_mail(summary, edition, settings.report_language, url)
     address_mail(message, settings.report_from, settings.report_to, message_id, datetime.now(UTC))
     return send_once(settings, connection, edition, summary.day, message)

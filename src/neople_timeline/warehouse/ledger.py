@@ -1,7 +1,7 @@
 """The ledger: which character-days there are, who is collecting them, and where their raw answers landed.
 
-A collector registers as a *worker*, whose id is the fencing generation of its claims. It claims character-days, lands their
-answers in the lake, and only then commits them here, in one statement that changes nothing for claims which it has lost
+A collector registers as a *worker*, whose id is the fencing generation of its claims. It claims character-days, lands
+their answers in the lake, and only then commits them here, in one statement that changes nothing for claims lost
 meanwhile. Raw objects that no row points to are orphans and never read.
 """
 
@@ -89,7 +89,8 @@ def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bo
         if again:
             connection.execute(
                 "UPDATE timeline.collection SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL"
-                " WHERE day = ANY(%s) AND state <> 'planned' AND reason IS DISTINCT FROM 'malformed id: correct the roster'",
+                " WHERE day = ANY(%s) AND state <> 'planned'"
+                " AND reason IS DISTINCT FROM 'malformed id: correct the roster'",
                 (list(days),),
             )
     return count_open(connection, days)
@@ -161,7 +162,8 @@ def finish_worker(connection: psycopg.Connection, worker_id: int, usage: Usage) 
     """Let go of a worker's claims."""
     keep_alive(connection, worker_id, usage)
     connection.execute(
-        "UPDATE timeline.worker SET expires_at = clock_timestamp(), finished_at = clock_timestamp() WHERE worker_id = %s",
+        "UPDATE timeline.worker SET expires_at = clock_timestamp(), finished_at = clock_timestamp()"
+        " WHERE worker_id = %s",
         (worker_id,),
     )
 
@@ -195,8 +197,7 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
 def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
     """Count the open, due character-days of a shard that are not this worker's: free ones, and those with others."""
     row = connection.execute(
-        f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN} AND {_DUE}"  # noqa: S608
-        " AND c.worker_id IS DISTINCT FROM %(me)s",
+        f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN} AND {_DUE} AND c.worker_id IS DISTINCT FROM %(me)s",
         {"days": list(shard.days), "of": shard.of, "index": shard.index, "me": worker_id},
     ).fetchone()
     return int(row[0]) if row else 0
@@ -273,7 +274,8 @@ def count_gaps(
 ) -> tuple[int, int, list[tuple[list[date], int]]]:
     """Count the roster, its character-days that are settled, and how many characters lack which days."""
     rows = connection.execute(
-        "WITH gap AS (SELECT r.server_id, r.character_id, array_agg(d::date ORDER BY d) FILTER (WHERE c.day IS NULL) AS days,"
+        "WITH gap AS (SELECT r.server_id, r.character_id,"
+        "  array_agg(d::date ORDER BY d) FILTER (WHERE c.day IS NULL) AS days,"
         "  count(c.day) AS there FROM timeline.roster r"
         " CROSS JOIN generate_series(%(first)s::timestamp, %(last)s::timestamp, '1 day') AS d"
         " LEFT JOIN timeline.collection c ON c.day = d::date AND c.server_id = r.server_id"

@@ -40,7 +40,8 @@ def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """List the parts of a shard, refined or not, by day and bucket."""
     rows = connection.execute(
         "SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),"
-        " coalesce(p.events_etag, ''), coalesce(p.characters_etag, ''), coalesce(p.events, 0), coalesce(p.characters, 0)"
+        " coalesce(p.events_etag, ''), coalesce(p.characters_etag, ''),"
+        " coalesce(p.events, 0), coalesce(p.characters, 0)"
         " FROM timeline.day d CROSS JOIN generate_series(0, 15) AS b(bucket)"
         " LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket"
         " WHERE d.day = ANY(%s) AND b.bucket < d.buckets AND b.bucket %% %s = %s ORDER BY 1, 2",
@@ -120,7 +121,7 @@ def forget_load(connection: psycopg.Connection, part: Part) -> None:
 def _delete_rows(connection: psycopg.Connection, part: Part) -> None:
     for table in (EVENTS, CHARACTERS):
         connection.execute(
-            f"DELETE FROM timeline.{table.warehouse_name} AS t USING timeline.collection AS c"  # noqa: S608
+            f"DELETE FROM timeline.{table.warehouse_name} AS t USING timeline.collection AS c"
             " WHERE t.day = %s AND c.day = %s AND c.bucket = %s"
             " AND c.server_id = t.server_id AND c.character_id = t.character_id",
             (part.day, part.day, part.bucket),

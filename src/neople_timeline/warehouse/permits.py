@@ -1,6 +1,6 @@
 """Permits to ask the API, lent by PostgreSQL to every process on the same key.
 
-The permits of all leases together never exceed the rate. A lease that is not renewed runs out on the process's own clock
+The permits of all leases together never exceed the rate. A lease that is not renewed ends on the process's own clock
 before PostgreSQL lends its permits to others; so when PostgreSQL is away, everyone slows down and stops.
 """
 
@@ -44,7 +44,8 @@ class PermitLease:
         if asked < self._pacer.lent_until:  # the permits held now may be taken while the question is on its way
             in_use = max(in_use, self._pacer.permits)
         row = connection.execute(
-            "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s * interval '1 second')",
+            "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s,"
+            " %s * interval '1 second')",
             (
                 self._key_hash,
                 self._holder,

@@ -59,11 +59,10 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
     matching = "(server_id, character_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
     with connection.transaction():
         connection.execute(
-            "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL AND "  # noqa: S608
-            + matching,
+            "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL AND " + matching,
             keys,
         )
-        return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}", keys).rowcount  # noqa: S608
+        return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}", keys).rowcount
 
 
 def replace_rejects(connection: psycopg.Connection, rejects: Sequence[Reject]) -> None:

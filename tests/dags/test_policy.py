@@ -1,0 +1,98 @@
+"""What every DAG of this project keeps to."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pendulum import instance
+
+DAGS = Path(__file__).parents[2] / "dags"
+HEAVY = ("pyarrow", "duckdb", "matplotlib", "obstore", "pyreqwest", "pgpq", "boto3", "neople_timeline.pipeline")
+
+
+def read_dags() -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
+
+    bag = DagBag(DAGS)
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, Any]:
+    return read_dags()
+
+
+def test_there_are_two_dags(dags: dict[str, Any]) -> None:
+    assert set(dags) == {"timeline_daily", "timeline_backfill"}
+
+
+def test_each_dag_says_what_it_is_and_runs_once_at_a_time(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        assert dag.doc_md
+        assert dag.description or dag.doc_md
+        assert {"neople", "timeline"} <= set(dag.tags)
+        assert (dag.max_active_runs, dag.catchup) == (1, False)
+
+
+def test_each_task_is_retried_bounded_owned_and_described(dags: dict[str, Any]) -> None:
+    for task in (task for dag in dags.values() for task in dag.tasks):
+        arguments = getattr(task, "partial_kwargs", None) or vars(task)
+        assert arguments["retries"] >= 2, task.task_id
+        assert arguments["retry_exponential_backoff"] >= 2, task.task_id
+        assert arguments["execution_timeout"] is not None, task.task_id
+        assert arguments["owner"] == "timeline", task.task_id
+        function = getattr(task, "python_callable", None) or arguments.get("op_kwargs") or task.doc_md
+        assert getattr(function, "__doc__", None) or task.doc_md, task.task_id
+
+
+def test_the_day_goes_from_plan_to_report(dags: dict[str, Any]) -> None:
+    dag = dags["timeline_daily"]
+    story = ["plan", "collect", "refine", "load", "marts", "verify", "report", "complete"]
+    for before, after in zip(story, story[1:], strict=False):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert dag.get_task("report").trigger_rule == "all_done"
+    # The report runs whatever happened, so something else has to make the run fail.
+    assert dag.get_task("complete").upstream_task_ids == {"verify", "report"}
+    assert dag.get_task("complete").trigger_rule == "all_success"
+
+
+def test_only_collect_takes_slots_of_the_collectors_pool(dags: dict[str, Any]) -> None:
+    for task in (task for dag in dags.values() for task in dag.tasks):
+        assert (task.pool == "timeline_collect") == (task.task_id == "collect")
+
+
+def test_a_dag_file_imports_nothing_heavy_and_reads_no_database() -> None:
+    for name in ("timeline_daily", "timeline_backfill"):
+        code = f"import {name}, sys; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(DAGS),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://nowhere/x",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.stdout.split(), done.returncode) == ([], 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "logical_date"),
+    [("06:00", datetime(2026, 11, 14, 21, tzinfo=UTC)), ("00:00", datetime(2026, 11, 14, 15, tzinfo=UTC))],
+)
+def test_the_schedule_covers_the_day_as_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, starts_at: str, logical_date: datetime
+) -> None:
+    from airflow.timetables.interval import CronDataIntervalTimetable  # noqa: PLC0415
+
+    monkeypatch.setenv("DAY_STARTS_AT", starts_at)
+    written = read_dags()["timeline_daily"].timetable
+    timetable = CronDataIntervalTimetable(written.expression, timezone=written.timezone)
+
+    interval = timetable.infer_manual_data_interval(run_after=instance(logical_date + timedelta(days=1, hours=3)))
+
+    assert (interval.start, interval.end) == (logical_date, logical_date + timedelta(days=1))

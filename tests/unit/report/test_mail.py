@@ -1,0 +1,140 @@
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+import pytest
+from report_values import DAY, HOSTILE, make_state, make_summary
+
+from neople_timeline.errors import ConfigError
+from neople_timeline.report.mail import (
+    MailServer,
+    address_mail,
+    build_mail,
+    make_message_id,
+    read_server,
+    write_subject,
+)
+from neople_timeline.summary import Summary
+
+NOW = datetime(2026, 11, 16, 0, 1, tzinfo=UTC)
+LOCATION = "s3://lake/reports/day=2026-11-15/index.html"
+
+
+def send(summary: Summary, edition: str = "daily") -> EmailMessage:
+    """Build a mail and read it as its receiver does."""
+    mail = build_mail(summary, edition, "ko", LOCATION)
+    address_mail(mail, "보고 <report@example.org>", "a@example.org, b@example.org", "<1@example.org>", NOW)
+    received = message_from_bytes(mail.as_bytes(), policy=policy.default)
+    assert isinstance(received, EmailMessage)
+    return received
+
+
+def read_text(mail: EmailMessage, kind: str) -> str:
+    part = mail.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def test_the_mail_is_the_same_bytes_for_the_same_summary(summary: Summary) -> None:
+    first, again = (build_mail(value, "daily", "ko", LOCATION).as_bytes() for value in (summary, make_summary()))
+    assert first == again
+
+
+def test_the_mail_holds_plain_text_html_and_its_charts(summary: Summary) -> None:
+    mail = send(summary)
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "image/png", "image/png",
+    ]  # fmt: skip
+    html = read_text(mail, "html")
+    for part in mail.walk():
+        if part.get_content_type() == "image/png":
+            assert part["Content-Disposition"].startswith("inline")
+            assert f"cid:{part['Content-ID'].strip('<>')}" in html
+            assert part.get_content().startswith(b"\x89PNG")
+    assert "http" not in html.replace("http-equiv", "")
+    assert "<script" not in html
+    assert "<svg" not in html
+
+
+def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
+    text = read_text(send(summary), "plain")
+    for expected in (
+        "2026-11-15 (일)", "태초: 3 (어제 ▲ 1, 지난주 ▲ 1)", "이벤트: 11,204 (어제 ▲ 873", "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
+        "바하이트 4", "기계 혁명 바칼 레이드 (하드): 30", "수집 496/500", "검증 통과", LOCATION,
+    ):  # fmt: skip
+        assert expected in text
+    assert "&" not in text
+    assert "<" not in text
+
+
+def test_the_subject_says_the_day_and_what_is_wrong() -> None:
+    assert write_subject(make_summary(), "daily", "ko") == "2026-11-15 던파 타임라인: 태초 3개, 에픽 122개"
+    assert write_subject(make_summary(owed=7), "daily-incomplete", "ko") == "[미수집 7건] 2026-11-15 던파 타임라인"
+    assert write_subject(make_summary(failure="x"), "daily-incomplete", "ko") == "[실패] 2026-11-15 던파 타임라인"
+    assert write_subject(make_summary(), "daily-complete", "ko").startswith("[수집 완료] 2026-11-15")
+    assert write_subject(make_summary(owed=7), "daily-incomplete", "en") == "[7 owed] 2026-11-15 DNF timeline"
+
+
+def test_a_failed_or_indebted_day_says_why_in_both_parts() -> None:
+    mail = send(make_summary(owed=3, failure="PostgreSQL went away"))
+    for kind in ("plain", "html"):
+        text = read_text(mail, kind)
+        assert "PostgreSQL went away" in text
+        assert "아직 받지 못한 캐릭터가 3건" in text
+        assert "연결이 끊겼습니다" in text
+        assert "빚쟁이2" in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_change_no_header_and_no_markup(name: str) -> None:
+    calm = send(make_summary(name="이름", failure="이름", state=make_state(3, text="이름")))
+    mail = send(make_summary(name=name, failure=name, state=make_state(3, text=name)))
+    assert mail.items() == calm.items()
+    assert read_text(mail, "html").count("<") == read_text(calm, "html").count("<")
+    assert read_text(mail, "plain").count("\n") == read_text(calm, "plain").count("\n")
+    assert not {"\u202e", "\u2066", "\u2069"} & set(read_text(mail, "plain") + read_text(mail, "html"))
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipients"),
+    [
+        ("report@example.org\r\nBcc: x@example.org", "a@example.org"),
+        ("report@example.org", "a@example.org\nBcc: x@example.org"),
+        ("report@example.org", "nobody"),
+        ("", "a@example.org"),
+    ],
+)
+def test_addresses_that_are_none_are_refused(summary: Summary, sender: str, recipients: str) -> None:
+    mail = build_mail(summary, "daily", "ko", LOCATION)
+    with pytest.raises(ConfigError, match="REPORT_FROM and REPORT_TO"):
+        address_mail(mail, sender, recipients, "<1@example.org>", NOW)
+
+
+def test_the_message_id_is_the_same_for_a_day_and_edition_and_another_for_another_lake(summary: Summary) -> None:
+    first = make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
+    assert first == make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
+    assert first.endswith("@example.org>")
+    assert len({first, make_message_id("daily-complete", DAY, "r@example.org", "s3://lake"),
+                make_message_id("daily", DAY, "r@example.org", "s3://other")}) == 3  # fmt: skip
+
+
+def test_smtp_url_is_read_with_its_ports_and_options() -> None:
+    assert read_server("smtp://me:p%40ss@mail.example.org") == MailServer(
+        "mail.example.org", 587, implicit_tls=False, starttls_required=False, user="me", password="p@ss"
+    )
+    assert read_server("smtps://mail.example.org").port == 465
+    assert read_server("smtps://mail.example.org").implicit_tls
+    assert read_server("smtp://mail.example.org:25?starttls=required").starttls_required
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h", "smtp://", "smtp://h:x", "smtps://u:secret@h?verify=off", "smtp://u:secret@h/path", "secret"]
+)
+def test_a_malformed_smtp_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ConfigError, match="SMTP_URL must look like") as refusal:
+        read_server(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_the_password_is_not_in_the_server_s_repr() -> None:
+    assert "secret" not in repr(read_server("smtp://me:secret@mail.example.org"))

@@ -1,0 +1,157 @@
+import re
+from functools import lru_cache
+from html.parser import HTMLParser
+
+import pytest
+from report_values import DAY, HOSTILE, make_state, make_summary
+
+from neople_timeline.report.page import render_page
+from neople_timeline.settings import Language
+from neople_timeline.summary import Summary
+
+LANGUAGES: tuple[Language, ...] = ("ko", "en")
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see: tags with their attributes, and text."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@lru_cache
+def read_named(name: str, language: Language) -> Reader:
+    """Read a page on which everything that strangers can name has this name."""
+    return Reader(render_page(make_summary(name=name, failure=name, state=make_state(3, text=name)), language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_same_summary_gives_the_same_bytes(summary: Summary, language: Language) -> None:
+    assert render_page(summary, language) == render_page(make_summary(), language)
+
+
+def test_the_page_tells_the_day_in_korean_or_english(summary: Summary) -> None:
+    korean, english = (Reader(render_page(summary, language)) for language in LANGUAGES)
+    assert korean.tags[0][0] == "html"
+    assert dict(korean.tags)["html"] == {"lang": "ko"}
+    assert dict(english.tags)["html"] == {"lang": "en"}
+    for text in (
+        "2026-11-15 (일)",
+        "태초 3개가 나온 날입니다.",
+        "첫 새벽이 빚은 대검",
+        "바하이트 4채널",
+        "카인",
+        "11,204",
+        "▲ 873",
+    ):
+        assert text in korean.text
+    for text in (
+        "Sun 2026-11-15",
+        "3 primeval drops",
+        "첫 새벽이 빚은 대검",
+        "바하이트 4 ch",
+        "Cain",
+        "Primeval",
+        "11,204",
+    ):
+        assert text in english.text
+
+
+def test_the_page_asks_for_nothing_outside_itself(summary: Summary) -> None:
+    page = Reader(render_page(summary, "ko"))
+    addresses = [
+        value for _, attributes in page.tags for name, value in attributes.items()
+        if name in {"src", "href", "srcset", "action", "data", "poster", "xlink:href"} and value
+    ]  # fmt: skip
+    assert addresses
+    assert all(address.startswith(("#", "data:,")) for address in addresses)
+    assert not {"script", "iframe", "object", "embed", "form"} & {tag for tag, _ in page.tags}
+    assert not re.search(rb"url\((?!#)|@import|xmlns", render_page(summary, "ko"))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_hostile_names_are_text_everywhere(name: str, language: Language) -> None:
+    plain = Reader(render_page(make_summary(), language))
+    hostile = make_summary(name=name, failure=name, state=make_state(owed=3, text=name))
+    page = Reader(render_page(hostile, language))
+    expected = Reader(
+        render_page(make_summary(name="이름", failure="이름", state=make_state(3, text="이름")), language)
+    )
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in expected.tags]
+    assert {name for _, attributes in page.tags for name in attributes} <= {
+        name for _, attributes in plain.tags + expected.tags for name in attributes
+    }
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x09\x0b-\x1f\x85\u2028]", page.text)
+
+
+def test_a_name_in_a_chart_label_stays_text_even_if_it_looks_like_the_charts_own_marks() -> None:
+    name = '$x$ id="#010100</text><b>'
+    assert name[:14] in Reader(render_page(make_summary(goal=name), "ko")).text
+
+
+def test_every_chart_has_a_description_and_ids_are_unique(summary: Summary) -> None:
+    page = Reader(render_page(summary, "ko"))
+    charts = [attributes for tag, attributes in page.tags if attributes.get("class") == "chart"]
+    assert len(charts) == 5
+    assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
+    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_charts_take_their_colours_from_the_page(summary: Summary) -> None:
+    charts = b"".join(re.findall(rb"<svg.*?</svg>", render_page(summary, "ko"), re.DOTALL))
+    assert b"var(--rarity-0)" in charts
+    assert b"var(--main)" in charts
+    assert not re.search(rb"(?:fill|stroke): #0[12]0[12]", charts)
+
+
+def test_what_is_owed_is_named_with_its_reason() -> None:
+    page = Reader(render_page(make_summary(owed=70), "ko"))
+    assert "아직 받지 못한 캐릭터가 70건 있습니다" in page.text
+    assert "빚쟁이49" in page.text
+    assert "처음 50건 / 전체 70건" in page.text
+    assert "연결이 끊겼습니다" in page.text
+    assert "아직 검증되지 않았습니다" in page.text
+
+
+def test_a_complete_day_says_so_and_names_missing_characters_and_rejected_lines(summary: Summary) -> None:
+    page = Reader(render_page(summary, "ko"))
+    assert "검증 통과" in page.text
+    assert "DNF001 NOT_FOUND_CHARACTER" in page.text
+    assert "=cmd|' /C calc'!A0,xyz" in page.text
+    assert "API 요청 1,240건, 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
+    assert "아직 받지 못한" not in page.text
+
+
+def test_a_day_whose_figures_are_not_computed_shows_its_state_only() -> None:
+    page = Reader(render_page(make_summary(is_computed=False, failure="DuckDB stopped"), "ko"))
+    assert "수치는 아직 계산되지 않았습니다." in page.text
+    assert "DuckDB stopped" in page.text
+    assert "496 / 500" in page.text
+    assert "오늘의 득템" not in page.text
+    assert "레이드 클리어" not in page.text
+
+
+def test_the_first_day_has_nothing_to_compare_with() -> None:
+    page = Reader(render_page(make_summary(is_first=True), "ko"))
+    assert "비교할 날 없음" in page.text
+    assert "최근 14일" not in page.text
+
+
+def test_a_net_loss_through_the_safe_is_a_number_and_no_bar(summary: Summary) -> None:
+    page = Reader(render_page(summary, "ko"))
+    assert "초월의 돌-3-3" in re.sub(r"[\s·]+", "", page.text).replace("초월의돌", "초월의 돌")
+
+
+def test_the_day_is_named_by_its_own_date(summary: Summary) -> None:
+    assert f"<title>{DAY} " in render_page(summary, "ko").decode()
