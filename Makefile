@@ -8,7 +8,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do command -v $$p && break; done)
+# The first that runs and fits: a name on the PATH may be a shim for a version that is not chosen.
+FITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+  "$$p" -c '$(FITS)' >/dev/null 2>&1 && { command -v "$$p"; break; }; done)
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,9 +62,8 @@ clean: stop ## remove the environment, the local stack and all caches
 # Installation --------------------------------------------------------------------------------------------------------
 
 $(BIN)/uv:
-	@[ -n "$(PYTHON)" ] || { echo "No Python found: install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python." >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-	  echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): the project needs Python 3.11 to 3.13. Say PYTHON=/path/to/python." >&2; exit 2; }
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 with its venv module found (Debian: apt install python3-venv);" \
+	  "install one, or say PYTHON=/path/to/python." >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { \
