@@ -76,7 +76,7 @@ def _try_lake(settings: Settings) -> str:
     finally:
         lake.delete([key])
     raise ConfigError(
-        f"the store of {settings.lake_url} overwrites objects although it is told not to (If-None-Match): choose another"
+        f"the store of {settings.lake_url} overwrites objects although told not to (If-None-Match): choose another"
     )
 
 
