@@ -64,7 +64,7 @@ def test_secrets_come_from_files_that_git_ignores() -> None:
 def test_no_environment_variable_holds_a_secret() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            if re.search(r"PASSWORD|SECRET_|FERNET|_KEY|_CONN|BROKER_URL|RESULT_BACKEND", name):
+            if re.search(r"PASSWORD|SECRET_|FERNET|_KEY|ALCHEMY_CONN|BROKER_URL|RESULT_BACKEND", name):
                 assert name.endswith(("_CMD", "_FILE")), name
                 assert "/run/secrets/" in value
     assert not re.search(r"://[^/\s$]+:[^@\s$]+@", (DEPLOY / "compose.yaml").read_text())
