@@ -216,8 +216,8 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
         _check_numbers(body)
     if answer.character_id != character.character_id:
         raise Unreadable("the answer is about another character", body=body)
-    for row in rows:
-        _check_row(row, window, body)
+    for minute in {row.date for row in rows}:
+        _check_minute(minute, window, body)
     return answer
 
 
