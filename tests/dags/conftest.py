@@ -1,19 +1,19 @@
+import atexit
 import os
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 # Airflow reads its surroundings when it is first imported, and would write a configuration into the home folder.
-AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="nt-airflow-"))
-os.environ["AIRFLOW_HOME"] = str(AIRFLOW_HOME)
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="nt-airflow-")
+atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
+os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-DAGS = Path(__file__).parents[2] / "dags"
-
-
-@pytest.fixture(autouse=True)
-def _dags_importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(DAGS)
+# As Airflow does it.
+sys.path.insert(0, str(Path(__file__).parents[2] / "dags"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,9 +21,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             # Airflow and its providers warn of one another's deprecations; nothing of ours.
             item.add_marker(pytest.mark.filterwarnings("default"))
-
-
-def pytest_sessionfinish() -> None:
-    import shutil  # noqa: PLC0415
-
-    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)

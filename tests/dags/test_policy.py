@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_each_task_is_retried_bounded_owned_and_described(dags: dict[str, Any]) 
 def test_the_day_goes_from_plan_to_report(dags: dict[str, Any]) -> None:
     dag = dags["timeline_daily"]
     story = ["plan", "collect", "refine", "load", "marts", "verify", "report", "complete"]
-    for before, after in zip(story, story[1:], strict=False):
+    for before, after in pairwise(story):
         assert after in dag.get_task(before).downstream_task_ids
     assert dag.get_task("report").trigger_rule == "all_done"
     # The report runs whatever happened, so something else has to make the run fail.

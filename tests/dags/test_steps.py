@@ -1,0 +1,201 @@
+"""What the tasks do beside calling the pipeline: name the day, turn errors into Airflow's terms, tell of failures."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+
+import timeline_daily
+import timeline_steps
+from connections import connect_settings, read_api, read_lake, read_mail
+from neople_timeline.errors import ConfigError, DataError, RetryLater, StopCollecting
+from neople_timeline.models import Plan, Shard
+from neople_timeline.sandbox.airflow import describe_connections
+from neople_timeline.settings import Settings
+
+
+class FakeTask:
+    dag_id = "timeline_daily"
+    run_id = "run"
+
+    def __init__(self, states: dict[str, str] | None = None, reasons: list[str | None] | None = None) -> None:
+        self.pushed: dict[str, str] = {}
+        self.states, self.reasons, self.asked = states or {}, reasons or [], [""]
+
+    def xcom_push(self, key: str, value: str) -> None:
+        self.pushed[key] = value
+
+    def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
+        return {self.run_id: self.states}
+
+    def xcom_pull(self, task_ids: list[str], key: str) -> list[str | None]:
+        assert key == "failure"
+        self.asked = task_ids
+        return self.reasons
+
+
+class FakeRun:
+    def __init__(self, start_date: datetime | None = None, run_after: datetime | None = None) -> None:
+        self.start_date, self.run_after = start_date, run_after
+
+
+def give_context(monkeypatch: pytest.MonkeyPatch, started: datetime) -> FakeTask:
+    task = FakeTask()
+    monkeypatch.setattr(timeline_steps, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun(started)})
+    return task
+
+
+@pytest.mark.parametrize(
+    ("params", "logical_date", "day"),
+    [
+        (
+            {"day": None},
+            datetime(2026, 11, 14, 21, tzinfo=UTC),
+            date(2026, 11, 15),
+        ),  # as the schedule has it: 06:00 KST
+        ({"day": None}, datetime(2026, 11, 14, 20, 59, tzinfo=UTC), date(2026, 11, 14)),
+        ({"day": None}, datetime(2026, 11, 15, tzinfo=UTC), date(2026, 11, 15)),  # airflow dags test … 2026-11-15
+        ({"day": "2026-10-01"}, datetime(2026, 11, 15, tzinfo=UTC), date(2026, 10, 1)),
+        ({"day": None}, None, date(2026, 11, 22)),
+    ],
+)
+def test_a_run_is_about_one_day_whenever_it_runs(
+    params: dict[str, str | None], logical_date: datetime | None, day: date
+) -> None:
+    run = FakeRun(run_after=datetime(2026, 11, 23, 12, tzinfo=UTC))
+
+    assert timeline_daily.name_day({"params": params, "logical_date": logical_date, "dag_run": run}) == day  # type: ignore[typeddict-item]
+
+
+def test_a_shard_survives_its_xcom() -> None:
+    shards = (
+        Shard((date(2026, 11, 14), date(2026, 11, 15)), 0, 2),
+        Shard((date(2026, 11, 14), date(2026, 11, 15)), 1, 2),
+    )
+    packed = json.loads(json.dumps(timeline_steps.pack_plan(Plan(shards[0].days, shards, 10, 20))))
+
+    assert tuple(map(timeline_steps.unpack_shard, packed)) == shards
+    assert timeline_steps.list_days(packed) == shards[0].days
+
+
+def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_context(monkeypatch, datetime.now(UTC))
+
+    with pytest.raises(AirflowRescheduleException) as raised, timeline_steps.as_airflow_says():
+        raise RetryLater("maintenance", seconds=600)
+
+    assert timedelta(seconds=595) < raised.value.reschedule_date - datetime.now(UTC) <= timedelta(seconds=600)
+
+
+def test_a_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = give_context(monkeypatch, datetime.now(UTC) - timedelta(hours=11, minutes=55))
+
+    with pytest.raises(AirflowFailException, match="maintenance"), timeline_steps.as_airflow_says():
+        raise RetryLater("maintenance", seconds=600)
+
+    assert "maintenance" in task.pushed["failure"]
+
+
+@pytest.mark.parametrize("error", [ConfigError("no key"), StopCollecting("no key"), DataError("no key")])
+def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    task = give_context(monkeypatch, datetime.now(UTC))
+
+    with pytest.raises(AirflowFailException, match="no key"), timeline_steps.as_airflow_says():
+        raise error
+
+    assert task.pushed == {"failure": "no key"}
+
+
+def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_context(monkeypatch, datetime.now(UTC))
+
+    with pytest.raises(ZeroDivisionError), timeline_steps.as_airflow_says():
+        raise ZeroDivisionError
+
+
+def test_the_report_tells_of_a_failure_by_task_and_reason() -> None:
+    states = {"plan": "success", "collect_0": "failed", "collect_11": "failed", "refine": "upstream_failed"}
+    task = FakeTask(states, ["the key is blocked", None, "the key is blocked"])
+
+    text = timeline_daily.explain_failure({"ti": task})  # type: ignore[typeddict-item]
+
+    assert text == "collect_0, collect_11: the key is blocked"
+    assert task.asked == ["collect"]
+
+
+def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
+    assert timeline_daily.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
+
+
+def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(
+        neople_api_url="http://127.0.0.1:18080",
+        neople_api_key="a key/with:signs@",
+        neople_api_rate=70,
+        lake_url="s3://lake/timeline",
+        aws_access_key_id="id",
+        aws_secret_access_key="secret/+",  # noqa: S106
+        aws_endpoint_url="http://127.0.0.1:18333",
+        warehouse_url="postgres://timeline:pass@127.0.0.1:15432/warehouse",
+        smtp_url="smtp://timeline:pass@127.0.0.1:11025",
+        report_to="players@example.org",
+    )
+    for name, connection in describe_connections(settings).items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+
+    assert connect_settings() == settings
+
+
+def test_settings_without_mail_are_fine_and_without_a_lake_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = describe_connections(
+        Settings(neople_api_key="key", lake_url="s3://lake", aws_access_key_id="id", warehouse_url="postgres://u:p@h/d")
+    )
+    for name in ("neople_api", "neople_lake", "neople_warehouse"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(known[name]))
+    assert connect_settings().smtp_url == ""
+
+    monkeypatch.delenv("AIRFLOW_CONN_NEOPLE_LAKE")
+    with pytest.raises(ConfigError, match="neople_lake"):
+        connect_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "https://api.neople.co.kr"),
+        ({"host": "api.neople.co.kr"}, "https://api.neople.co.kr"),
+        ({"host": "127.0.0.1", "schema": "http", "port": 18080}, "http://127.0.0.1:18080"),
+        ({"host": "https://api.neople.co.kr", "port": 443}, "https://api.neople.co.kr:443"),
+    ],
+)
+def test_the_api_is_found_however_its_connection_is_written(given: dict[str, Any], url: str) -> None:
+    assert read_api(Connection(conn_id="neople_api", password="key", **given))["neople_api_url"] == url  # noqa: S106
+
+
+def test_an_api_without_a_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match="neople_api"):
+        read_api(Connection(conn_id="neople_api", host="api.neople.co.kr"))
+
+
+def test_a_lake_without_its_url_is_refused() -> None:
+    with pytest.raises(ConfigError, match="lake_url"):
+        read_lake(Connection(conn_id="neople_lake", login="id", password="secret"))  # noqa: S106
+
+
+@pytest.mark.parametrize(
+    ("extra", "url"),
+    [
+        ({}, "smtps://me%40home:p%2F@mail"),
+        ({"disable_ssl": True}, "smtp://me%40home:p%2F@mail?starttls=required"),
+        ({"disable_ssl": True, "disable_tls": True}, "smtp://me%40home:p%2F@mail"),
+    ],
+)
+def test_mail_is_encrypted_as_the_connection_says(extra: dict[str, bool], url: str) -> None:
+    written = {"conn_type": "smtp", "host": "mail", "login": "me@home", "password": "p/", "extra": extra}
+    connection = Connection.from_json(json.dumps(written), conn_id="smtp_default")
+
+    assert read_mail(connection)["smtp_url"] == url
