@@ -83,13 +83,17 @@ class Lake:
         fresh = json.dumps({"lake_id": str(uuid.uuid4()), "day_starts_at": start}).encode()
         with contextlib.suppress(AlreadyExistsError):
             self._put(LAKE_FILE, fresh, mode="create")
-        lake = json.loads(self.get(LAKE_FILE))
-        if lake["day_starts_at"] != start:
+        try:
+            lake = json.loads(self.get(LAKE_FILE))
+            lake_id, lake_start = str(lake["lake_id"]), lake["day_starts_at"]
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(f"{self.describe(LAKE_FILE)} is damaged: put it back from a backup") from None
+        if lake_start != start:
             raise ConfigError(
-                f"DAY_STARTS_AT is {start}, but the days of this lake start at {lake['day_starts_at']}: "
+                f"DAY_STARTS_AT is {start}, but the days of this lake start at {lake_start}: "
                 "set it back, or give a new LAKE_URL (and a new warehouse) to days that are cut otherwise"
             )
-        return str(lake["lake_id"])
+        return lake_id
 
     def put_new(self, key: str, data: bytes) -> None:
         """Create an object and never overwrite one.
