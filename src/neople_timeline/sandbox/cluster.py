@@ -1,0 +1,248 @@
+"""`make cluster`: the production topology as processes on this machine, everything on 127.0.0.1.
+
+CeleryExecutor with Redis, metastore and warehouse on PostgreSQL, S3, several workers with slots of their own, and FAB's
+login. Workers write their logs to one folder, because Airflow's log server listens on every interface of a machine.
+"""
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.request import urlopen
+
+import redis
+
+from neople_timeline import pipeline
+from neople_timeline.errors import ConfigError, TimelineError
+from neople_timeline.sandbox import airflow, day_run, screen, services
+from neople_timeline.sandbox.local import MAIL_USER, Local, hide_settings_from_children, open_local
+from neople_timeline.sandbox.processes import LOOPBACK, LocalError, Service, choose_port, find, list_recorded, start, stop
+
+ROOT = Path(".local/cluster")
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+COMPLETE, WRONG, FAILED = 0, 2, 3
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A local stack whose Airflow runs its tasks on workers."""
+
+    local: Local
+    redis_port: int
+    redis_password: str = field(repr=False)
+    workers: int = 2
+    slots: int = 2
+    characters: int = 500
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give what all of Airflow's processes must agree on; passwords stay off command lines."""
+        metastore = self.local.airflow.metastore_url.replace("postgresql://", "postgresql+psycopg://")
+        return self.local.airflow.environment | {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__AUTH_MANAGER": FAB,
+            "AIRFLOW__CORE__PARALLELISM": str(self.workers * self.slots),
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://:{self.redis_password}@{LOOPBACK}:{self.redis_port}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metastore}",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(self.slots),
+            "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "259200",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        }
+
+
+def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, characters: int = 500) -> Cluster:
+    """Open the cluster under `root`, or make a new one."""
+    if not shutil.which("redis-server"):
+        raise ConfigError("redis-server is not installed: apt-get install redis-server (or your system's package)")
+    if not find_spec("airflow.providers.celery") or not find_spec("airflow.providers.fab"):
+        raise ConfigError("the group `cluster` is not installed: uv sync --frozen --inexact --group cluster")
+    own_key = hide_settings_from_children()
+    local = open_local(root, dags, own_key)
+    password = local.home / "redis.password"
+    if not password.exists():
+        airflow.write_private(password, secrets.token_hex(24))
+    port = local.home / "redis.port"
+    if not find("redis", local.home):
+        port.write_text(str(choose_port(16379)))
+    return Cluster(local, int(port.read_text()), password.read_text(), workers, slots, characters)
+
+
+def up(cluster: Cluster) -> None:
+    """Start whatever does not run, migrate, and make the admin, the pool, the Connections and the roster."""
+    local, home = cluster.local, cluster.local.home
+    services.prepare_postgres(home, local.secrets["postgres"])
+    for service in list_stores(cluster):
+        start(service, home)
+    services.create_database(local.postgres, "airflow", "airflow", local.secrets["metastore"])
+    services.create_database(local.postgres, "warehouse", "timeline", local.secrets["warehouse"])
+    _prepare_airflow(cluster)
+    for service in list_airflow(cluster):
+        start(service, home)
+        screen.say(f"  {service.name} is up")
+    api = airflow.RestApi(local.airflow.port, local.airflow.password)
+    day_run.wait_for_dag(api)
+    day_run.ensure_pool(api)
+    if not local.own_key:
+        with urlopen(f"{local.settings.neople_api_url}/sandbox/roster.csv", timeout=60) as answer:  # noqa: S310 - loopback
+            pipeline.import_roster(local.settings, answer.read())
+
+
+def down(home: Path) -> None:
+    """Stop every process that was started under `home`, Airflow's first."""
+    names = list_recorded(home)
+    first = [name for name in names if name.startswith(("airflow", "worker"))]
+    stop(first, home, patience_seconds=15)
+    stop([name for name in names if name not in first], home)
+
+
+def list_stores(cluster: Cluster) -> list[Service]:
+    """Describe what Airflow and the pipeline keep things in, and the API."""
+    local, home = cluster.local, cluster.local.home
+    world = ("--characters", str(cluster.characters), "--seed", "1", "--rate", "1000", "--latency", "30ms")
+    found = [
+        services.postgres(home, local.postgres),
+        describe_redis(cluster),
+        services.object_store(home, local.ports["objects"], local.secrets["s3_id"], local.secrets["s3"]),
+        services.mail_catcher(local.maildir, local.ports["mail"], MAIL_USER, local.secrets["mail"]),
+    ]
+    return found if local.own_key else [*found, services.sandbox_api(local.ports["api"], local.secrets["api"], *world)]
+
+
+def describe_redis(cluster: Cluster) -> Service:
+    """Describe a Redis that keeps nothing on disk, as the worst one would; its password is in a private file."""
+    config = cluster.local.home / "redis.conf"
+    lines = (
+        f"bind {LOOPBACK}", f"port {cluster.redis_port}", f"requirepass {cluster.redis_password}", 'save ""', "appendonly no"
+    )  # fmt: skip
+    airflow.write_private(config, "\n".join(lines) + "\n")
+
+    def answers() -> bool:
+        try:
+            client = redis.Redis(LOOPBACK, cluster.redis_port, password=cluster.redis_password)
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    return Service("redis", ["redis-server", str(config)], answers)
+
+
+def list_airflow(cluster: Cluster) -> list[Service]:
+    """Describe Airflow's processes, the workers last."""
+    home = cluster.local.home
+    parts = [
+        Service(part.name, part.command, part.ready, cluster.environment, patience_seconds=part.patience_seconds)
+        for part in airflow.list_services(cluster.local.airflow, home)
+    ]
+    return [*parts, *(describe_worker(cluster, f"worker-{number}") for number in range(1, cluster.workers + 1))]
+
+
+def describe_worker(cluster: Cluster, name: str) -> Service:
+    """Describe a worker with a name of its own, as if it were a host."""
+    command = [airflow.AIRFLOW, "celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@{name}"]
+    home = cluster.local.home
+    return Service(name, command, lambda: find(name, home) is not None, cluster.environment, patience_seconds=60)
+
+
+def run_day(cluster: Cluster) -> str:
+    """Have the last complete day collected; return the run's end state."""
+    local = cluster.local
+    api = airflow.RestApi(local.airflow.port, local.airflow.password)
+    day = pipeline.last_day(local.settings, day_run.datetime.now(day_run.UTC))
+    run_id = day_run.ensure_run(api, local.settings, day)
+    names = [service.name for service in list_airflow(cluster)]
+    state = screen.show_progress(
+        day_run.follow(api, local.settings, run_id, day, lambda: all(find(name, local.home) for name in names))
+    )
+    screen.show_summary(local, day, day_run.read_figures(local.settings, day))
+    return state
+
+
+def _prepare_airflow(cluster: Cluster) -> None:
+    home = cluster.local.airflow.home
+    home.mkdir(exist_ok=True)
+    connections = home / "connections.json"
+    stamp = home / "prepared"
+    if stamp.exists():
+        return
+    _run(cluster, "db", "migrate")
+    airflow.write_private(connections, airflow.json.dumps(airflow.describe_connections(cluster.local.settings)))
+    try:
+        _run(cluster, "connections", "import", "--overwrite", str(connections))
+    finally:
+        connections.unlink()
+    password = cluster.local.airflow.password
+    name = ("--firstname", "neople", "--lastname", "timeline", "--email", "admin@example.org")
+    # Typed twice on standard input, as a person would: no process list shows it.
+    _run(cluster, "users", "create", "--role", "Admin", "--username", airflow.USER, *name, typed=f"{password}\n" * 2)
+    stamp.touch()
+
+
+def _run(cluster: Cluster, *arguments: str, typed: str = "") -> None:
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        [airflow.AIRFLOW, *arguments],
+        env={**os.environ, **cluster.environment},
+        cwd=cluster.local.home,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # without a terminal, the password is read from standard input
+    )
+    if done.returncode:
+        raise LocalError(f"airflow {' '.join(arguments[:2])} failed:\n{(done.stderr or done.stdout)[-2000:]}")
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.cluster", description=__doc__)
+    parser.add_argument("command", choices=("up", "down"))
+    parser.add_argument("--once", action="store_true", help="end when the day has been run")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=2, help="tasks at once on each worker")
+    parser.add_argument("--characters", type=int, default=500, help="in the sandbox's world")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if given.command == "down":
+        for record in ROOT.resolve().glob("*/stack.json"):
+            down(record.parent)
+        sys.exit(COMPLETE)
+    sys.exit(_stay_up(given))
+
+
+def _stay_up(given: argparse.Namespace) -> int:
+    cluster = None
+    try:
+        cluster = open_cluster(
+            ROOT, Path("dags"), workers=given.workers, slots=given.slots, characters=given.characters
+        )
+        up(cluster)
+        code = COMPLETE if run_day(cluster) == "success" else FAILED
+        while not given.once:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        code = COMPLETE
+    except ConfigError as error:
+        screen.complain(error)
+        code = WRONG
+    except (LocalError, TimelineError) as error:
+        screen.complain(error)
+        code = FAILED
+    finally:
+        if cluster is not None:
+            down(cluster.local.home)
+    return code
+
+
+if __name__ == "__main__":
+    main()
