@@ -216,7 +216,6 @@ def test_a_cluster_that_loses_a_worker_in_mid_job_gives_exact_marts_and_tells_no
     with submitted(settings, "run") as driver:
         wait_until(lambda: list_written(lake))
         spoken = [*read_command_lines(), *cluster.read_pages()]
-        assert [text for text in spoken if "fs.s3a.endpoint" in text]
         os.killpg(cluster.workers[0].pid, signal.SIGKILL)
         assert driver.wait(timeout=400) == 0
     logs = [path for path in cluster.folder.rglob("*") if path.suffix == ".log" or path.name in {"stdout", "stderr"}]

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Final, get_args
 
 import msgspec
-from pyspark import SparkConf  # type: ignore[import-not-found,unused-ignore]
+from pyspark import SparkConf, SparkContext  # type: ignore[import-not-found,unused-ignore]
 from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,unused-ignore]
 
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str]) -> None:
     lake = open_lake(settings)
     with connect(settings) as connection:
         generation = take_generation(connection)
+    # Only then does SparkConf know what spark-submit was told.
+    SparkContext._ensure_initialized()  # noqa: SLF001
     check_masters(SparkConf().get("spark.master", ""))
     session = start_session(settings)
     await_worker(session)

@@ -74,10 +74,15 @@ def submit_run(settings: Settings, run: str, days: Sequence[date]) -> None:
         )
     command = [program, str(JOB), *make_arguments(run, days)]
     done = subprocess.run(  # noqa: S603 - no shell, and the arguments are ours
-        command, env={**os.environ, **make_environment(settings)}, stderr=subprocess.PIPE, text=True, check=False
+        command,
+        env={**os.environ, **make_environment(settings)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise DataError(f"the Spark job failed: {_find_reason(done.stderr)}")
+        raise DataError(f"the Spark job failed: {_find_reason(done.stdout)}")
 
 
 def publish_run(lake: Lake, connection: psycopg.Connection, run: str) -> tuple[MartBuilt, ...]:
