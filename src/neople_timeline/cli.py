@@ -30,6 +30,8 @@ from neople_timeline.warehouse.roster import Member
 T = TypeVar("T")
 
 COMPLETE, INDEBTED, WRONG, FAILED = range(4)
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 LISTED = 20
 """Lines of a list that a terminal shows; the report has them all."""
 PATIENCE_SECONDS = 12 * 3600
@@ -62,8 +64,10 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - a defect must not look like exit code 1, which says "finished with debt"
         err.print_exception()
         _fail("this is a defect of the program; nothing that was complete is lost. Please report it.", FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted; what was complete is committed, the next run goes on from there", FAILED)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            _fail("interrupted; what was complete is committed, the next run goes on from there", FAILED)
+        raise
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -1,0 +1,381 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from neople_timeline import cli, pipeline
+from neople_timeline.checks import Disagreement
+from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
+from neople_timeline.models import CharacterKey, Collected, Plan, Shard, Usage
+from neople_timeline.neople.protocol import FoundCharacter
+from neople_timeline.roster import Reject, Roster
+from neople_timeline.summary import Published
+from neople_timeline.verify import Verification
+from neople_timeline.warehouse.audit import Owed
+from neople_timeline.warehouse.roster import Member
+
+DAY = date(2026, 11, 15)
+CAIN = CharacterKey("cain", "a" * 32)
+COMPLETE, INDEBTED, WRONG, FAILED = range(4)
+PROVEN = Verification((DAY,), 5, 100, (), (), 1, (), ())
+DEBT = Owed(DAY, CAIN, "the connection failed", 2, None)
+PLAN = Plan((DAY,), (Shard((DAY,), 0, 2), Shard((DAY,), 1, 2)), 5, 5)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "NEOPLE_API_KEY": "secret",
+        "LAKE_URL": "file:///nowhere",
+        "WAREHOUSE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "REPORT_TO": "players@example.org",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("neople_timeline.cli.time.sleep", lambda _: None)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, arguments)
+
+
+class Steps:
+    """Stands in for the pipeline, and writes down what was called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **results: Any) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        for name, result in results.items():
+            monkeypatch.setattr(pipeline, name, self._make(name, result))
+
+    def _make(self, name: str, result: Any) -> Callable[..., Any]:
+        def step(_settings: Any, *arguments: Any, **options: Any) -> Any:
+            self.calls.append((name, arguments, options))
+            given = result.pop(0) if isinstance(result, list) and result and name != "search_characters" else result
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        return step
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.calls]
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, **others: Any) -> Steps:
+    results: dict[str, Any] = {
+        "plan_day": PLAN,
+        "plan_backfill": PLAN,
+        "plan_debts": PLAN,
+        "collect_shard": Collected(4, 100, 1, 0, Usage(requests=7, retried=2, seconds=0.5)),
+        "refine_shard": None,
+        "load_shard": None,
+        "build_marts": (),
+        "verify_days": PROVEN,
+        "publish_report": Published("s3://lake/reports/x", mailed=True, debts=0),
+    }
+    return Steps(monkeypatch, **(results | others))
+
+
+# Days ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_goes_through_every_step_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    result = run("day", "2026-11-15")
+    assert result.exit_code == COMPLETE, result.output
+    assert steps.names() == [
+        "plan_day",
+        "collect_shard",
+        *["refine_shard", "load_shard"] * 2,
+        "build_marts",
+        "verify_days",
+        "publish_report",
+    ]
+    assert "5 character-days to collect" in result.output
+    assert "2 wasted: 2 retried" in result.output
+    assert "s3://lake/reports/x, mailed to players@example.org" in result.output
+
+
+def test_the_flags_of_a_day_reach_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    run("day", "2026-11-15", "--again", "--unfinished")
+    assert steps.calls[0] == ("plan_day", (DAY,), {"again": True, "unfinished": True})
+
+
+def test_a_complete_day_asks_the_api_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, plan_day=replace(PLAN, pending=0))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == COMPLETE
+    assert "collect_shard" not in steps.names()
+    assert "everything is there already" in result.output
+
+
+def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, verify_days=replace(PROVEN, owed=(DEBT,) * 30))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == INDEBTED
+    assert f"owed: 2026-11-15 cain/{'a' * 32}: the connection failed" in result.output
+    assert "and 10 more: `neople-timeline owed` lists them all" in result.output
+
+
+def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Disagreement(DAY, CAIN, "PostgreSQL", "has 2 events instead of 3")
+    steps = stand_in(monkeypatch, verify_days=replace(PROVEN, disagreements=(finding,)))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == FAILED
+    assert str(finding) in result.output
+    assert steps.names()[-1] == "publish_report"
+
+
+def test_a_day_that_is_still_running_is_never_called_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    result = run("day", str(tomorrow), "--unfinished")
+    assert result.exit_code == INDEBTED
+    assert "not over yet" in result.output
+
+
+def test_yesterday_is_the_last_day_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, last_day=DAY)
+    assert run("day", "yesterday").exit_code == COMPLETE
+    assert steps.calls[1][1] == (DAY,)
+
+
+@pytest.mark.parametrize("text", ["15.11.2026", "2026-11-31", "today", "2026-13-01", ""])
+def test_what_is_no_day_is_refused(text: str) -> None:
+    result = run("day", text)
+    assert isinstance(result.exception, ConfigError)
+    assert "2026-11-15" in str(result.exception)
+
+
+def test_an_unfinished_day_is_refused_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, plan_day=NotOver("2026-11-15 is not over", seconds=60))
+    result = run("day", "2026-11-15")
+    assert isinstance(result.exception, ConfigError)
+    assert "--unfinished" in str(result.exception)
+
+
+def test_an_empty_roster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, plan_day=Plan((DAY,), (), 0, 0))
+    result = run("day", "2026-11-15")
+    assert isinstance(result.exception, ConfigError)
+    assert "roster" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("day", "2026-11-15"), ("retry",), ("backfill", "2026-11-01", "2026-11-02")])
+@pytest.mark.parametrize("name", ["NEOPLE_API_KEY", "LAKE_URL", "WAREHOUSE_URL"])
+def test_without_a_setting_nothing_starts(command: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    monkeypatch.delenv(name)
+    result = run(*command)
+    assert isinstance(result.exception, ConfigError)
+    assert name in str(result.exception)
+    assert steps.calls == []
+
+
+def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = Collected(5, 1, 0, 0, Usage())
+    steps = stand_in(monkeypatch, collect_shard=[RetryLater("maintenance", seconds=300)] * 3 + [collected])
+    assert run("day", "2026-11-15").exit_code == COMPLETE
+    assert steps.names().count("collect_shard") == 4
+
+
+def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("neople_timeline.cli.time.sleep", slept.append)
+    stand_in(monkeypatch, collect_shard=RetryLater("maintenance", seconds=300))
+    result = run("day", "2026-11-15")
+    assert isinstance(result.exception, RetryLater)
+    assert cli.PATIENCE_SECONDS <= sum(slept) < cli.PATIENCE_SECONDS + 600
+    assert max(slept) <= 300
+
+
+# Several days -------------------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_is_collected_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    assert run("backfill", "2026-11-01", "2026-11-15").exit_code == COMPLETE
+    assert steps.calls[0] == ("plan_backfill", (date(2026, 11, 1), DAY), {"again": False})
+    assert steps.calls[1][2]["kind"] == "backfill"
+
+
+def test_a_dry_run_tells_what_it_would_take_and_plans_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEOPLE_API_RATE", "100")
+    monkeypatch.delenv("NEOPLE_API_KEY")
+    steps = stand_in(monkeypatch, forecast_backfill=pipeline.Forecast(1200, 34, 98_765, 2_400))
+    result = run("backfill", "2026-11-01", "2026-11-15", "--dry-run")
+    assert (result.exit_code, steps.names()) == (COMPLETE, ["forecast_backfill"])
+    for figure in ("1,200", "34", "98,765", "2,400", "24 s"):
+        assert figure in result.output
+
+
+def test_nothing_owed_is_nothing_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, plan_debts=Plan((), (), 0, 0))
+    result = run("retry")
+    assert (result.exit_code, steps.names()) == (COMPLETE, ["plan_debts"])
+    assert "Nothing is owed" in result.output
+
+
+def test_debts_are_retried_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    assert run("retry").exit_code == COMPLETE
+    assert steps.calls[1][2]["kind"] == "retry"
+
+
+def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, list_owed=(DEBT,))
+    result = run("owed", "2026-11-01")
+    assert result.exit_code == INDEBTED
+    assert steps.calls[0][1] == (date(2026, 11, 1), None)
+    assert f"2026-11-15  cain/{'a' * 32}  the connection failed  (tries: 2)" in result.output
+    stand_in(monkeypatch, list_owed=())
+    assert run("owed").exit_code == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("verification", "code"),
+    [
+        (PROVEN, COMPLETE),
+        (replace(PROVEN, orphans=("raw/1",)), COMPLETE),
+        (replace(PROVEN, owed=(DEBT,)), INDEBTED),
+        (replace(PROVEN, uncollected=(DAY,)), INDEBTED),
+        (replace(PROVEN, owed=(DEBT,), disagreements=(Disagreement(DAY, None, "bucket 1", "is gone"),)), FAILED),
+    ],
+)
+def test_verify_tells_by_its_exit_code(verification: Verification, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, verify_days=verification)
+    assert run("verify", "2026-11-14", "2026-11-15").exit_code == code
+    assert steps.calls[0][1] == ([date(2026, 11, 14), DAY],)
+
+
+def test_days_the_wrong_way_round_are_refused() -> None:
+    assert isinstance(run("verify", "2026-11-15", "2026-11-14").exception, ConfigError)
+
+
+# Roster -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_import_tells_what_came_of_each_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "roster.csv"
+    file.write_bytes(b"whatever")
+    roster = Roster((CAIN,) * 3, (Reject(7, "cain,\x1b[31mx", "a character id has 32 digits"),), 2)
+    steps = stand_in(monkeypatch, import_roster=(roster, 1))
+    result = run("roster", "import", str(file))
+    assert result.exit_code == INDEBTED
+    assert steps.calls[0][1] == (b"whatever",)
+    assert "1 characters added, 2 were there already, 2 lines repeated one." in result.output
+    assert "line 7: cain,\ufffd[31mx: a character id has 32 digits" in result.output
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = run("roster", "import", str(tmp_path / "none.csv"))
+    assert isinstance(result.exception, ConfigError)
+    assert "none.csv cannot be read: No such file" in str(result.exception)
+
+
+def hit(name: str, character: CharacterKey = CAIN) -> FoundCharacter:
+    return FoundCharacter(*character, name, 110, "眞 웨펀마스터")
+
+
+def test_the_one_character_of_a_name_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(
+        monkeypatch, search_characters=[hit("빛"), hit("빛나", CharacterKey("cain", "b" * 32))], add_members=1
+    )
+    assert run("roster", "add", "카인", "빛").exit_code == COMPLETE
+    assert steps.calls == [("search_characters", ("cain", "빛"), {}), ("add_members", ([Member(CAIN, "빛")],), {})]
+
+
+@pytest.mark.parametrize(
+    ("hits", "said"),
+    [
+        ([], "There is no character named '빛' on 카인."),
+        ([hit("빛나"), hit("달빛")], "2 characters have names that contain '빛'"),
+        ([hit("빛나")], "1 characters have names that contain '빛'"),
+        ([hit("빛"), hit("빛", CharacterKey("bakal", "c" * 32))], "2 characters are named '빛'"),
+    ],
+)
+def test_without_exactly_one_hit_nobody_is_added(
+    hits: list[FoundCharacter], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = stand_in(monkeypatch, search_characters=hits, add_members=0)
+    result = run("roster", "add", "카인", "빛")
+    assert result.exit_code == INDEBTED
+    assert said in result.output
+    assert steps.calls[-1][1] == ([],)
+
+
+def test_a_choice_shows_what_tells_characters_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, search_characters=[hit("빛"), hit("빛", CharacterKey("bakal", "c" * 32))], add_members=0)
+    output = run("roster", "add", "all", "빛").output
+    assert f"1. 빛: 카인, level 110, 眞 웨펀마스터 (cain,{'a' * 32})" in output
+    assert f"2. 빛: 바칼, level 110, 眞 웨펀마스터 (bakal,{'c' * 32})" in output
+
+
+def test_an_unknown_server_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch)
+    result = run("roster", "add", "카엔", "빛")
+    assert isinstance(result.exception, ConfigError)
+    assert "카인 (cain)" in str(result.exception)
+
+
+def test_the_roster_is_listed_as_remove_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, list_members=(Member(CAIN, "나\x1b[2J"),), remove_members=1)
+    output = run("roster", "list").output
+    assert f"cain,{'a' * 32}  나\ufffd[2J" in output
+    assert run("roster", "remove", output.split()[0]).exit_code == COMPLETE
+    assert steps.calls[-1][1] == ([CAIN],)
+
+
+def test_removing_somebody_who_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, remove_members=0)
+    assert run("roster", "remove", f"카인/{'A' * 32}").exit_code == INDEBTED
+    assert isinstance(run("roster", "remove", "nobody").exception, ConfigError)
+
+
+# Exit codes of the program ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("a setting [red]is[/red] wrong"), WRONG),
+        (StopCollecting("the key [red]is[/red] blocked"), FAILED),
+        (DataError("it [red]is[/red] damaged"), FAILED),
+        (RetryLater("it [red]is[/red] away", seconds=1), FAILED),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(error, monkeypatch) == code
+    assert capsys.readouterr().err == f"neople-timeline: {error}\n"
+
+
+def test_a_defect_is_no_debt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave(ZeroDivisionError(), monkeypatch) == FAILED
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_an_interruption_is_no_debt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave(KeyboardInterrupt(), monkeypatch) == FAILED
+    assert "goes on from there" in capsys.readouterr().err
+
+
+def leave(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    def list_members(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline, "list_members", list_members)
+    monkeypatch.setattr("sys.argv", ["neople-timeline", "roster", "list"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("day",), ("day", "2026-11-15", "--wrong"), ("backfill", "x")])
+def test_wrong_usage_is_told_apart(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == WRONG
