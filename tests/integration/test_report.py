@@ -1,6 +1,5 @@
 """The report of days that the sandbox API told, through PostgreSQL, the lake and a mail server."""
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,11 +7,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from conftest import SandboxApi, Smtp
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
@@ -22,12 +20,15 @@ from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.summary import read_summary
 
+if TYPE_CHECKING:
+    from conftest import SandboxApi, Smtp
+
 DAY = date(2026, 10, 17)
 PAGE = f"reports/day={DAY}/index.html"
 
 
 @pytest.fixture
-def collected(settings: Settings, sandbox_api: SandboxApi) -> Settings:
+def collected(settings: Settings, sandbox_api: "SandboxApi") -> Settings:
     """A warehouse and a lake that hold two days of 40 characters, proven."""
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
     for day in (DAY - timedelta(days=1), DAY):
@@ -45,7 +46,7 @@ def collect_day(settings: Settings, day: date) -> None:
     assert pipeline.verify_days(settings, plan.days).ok
 
 
-def read_mails(smtp: Smtp) -> list[EmailMessage]:
+def read_mails(smtp: "Smtp") -> list[EmailMessage]:
     mails = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in (smtp.maildir / "new").iterdir()]
     return [mail for mail in mails if isinstance(mail, EmailMessage)]
 
@@ -56,7 +57,7 @@ def query(settings: Settings, statement: str) -> list[tuple[object, ...]]:
 
 
 def test_the_page_lands_in_the_lake_and_one_mail_leaves_however_often_it_is_asked(
-    collected: Settings, smtp: Smtp
+    collected: Settings, smtp: "Smtp"
 ) -> None:
     published = [pipeline.publish_report(collected, DAY) for _ in range(3)]
     assert [one.mailed for one in published] == [True, False, False]
@@ -120,7 +121,7 @@ def test_the_page_in_the_lake_is_what_the_summary_renders_to(collected: Settings
 
 
 def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again(
-    collected: Settings, smtp: Smtp
+    collected: Settings, smtp: "Smtp"
 ) -> None:
     query_owed = f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE day = '{DAY}' AND bucket = 0 RETURNING 1"
     owed = len(query(collected, query_owed))
@@ -135,7 +136,7 @@ def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again
 
 
 def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reason(
-    settings: Settings, smtp: Smtp
+    settings: Settings, smtp: "Smtp"
 ) -> None:
     published = pipeline.publish_report(settings, DAY, "NEOPLE_API_KEY is refused\r\nBcc: x@example.org")
     assert published.mailed
@@ -148,7 +149,7 @@ def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reas
     assert "수치는 아직 계산되지 않았습니다" in open_lake(settings).get(PAGE).decode()
 
 
-def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(settings: Settings, smtp: Smtp) -> None:
+def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(settings: Settings, smtp: "Smtp") -> None:
     for quiet in (replace(settings, smtp_url=""), replace(settings, report_to="")):
         assert not pipeline.publish_report(quiet, DAY).mailed
     assert read_mails(smtp) == []
@@ -156,7 +157,7 @@ def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(se
 
 
 def test_a_refused_login_names_the_server_not_the_password_keeps_the_page_and_the_next_run_mails(
-    settings: Settings, smtp: Smtp
+    settings: Settings, smtp: "Smtp"
 ) -> None:
     wrong = replace(settings, smtp_url=smtp.url.replace(smtp.url.split(":")[2].split("@")[0], "wrong-secret"))
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+ refuses the login") as refusal:
@@ -203,7 +204,7 @@ def breaking_server() -> Iterator[str]:
 
 
 def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minutes(
-    settings: Settings, smtp: Smtp, breaking_server: str
+    settings: Settings, smtp: "Smtp", breaking_server: str
 ) -> None:
     with pytest.raises(RetryLater, match="broke off while it took the mail"):
         pipeline.publish_report(replace(settings, smtp_url=breaking_server), DAY)
@@ -216,7 +217,7 @@ def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minu
     assert mail["Message-ID"] == first_id
 
 
-def test_eight_runs_at_once_send_one_mail(settings: Settings, smtp: Smtp) -> None:
+def test_eight_runs_at_once_send_one_mail(settings: Settings, smtp: "Smtp") -> None:
     connect(settings).close()
     mailed: list[bool] = []
     threads = [

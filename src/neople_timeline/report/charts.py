@@ -79,7 +79,7 @@ class Bar:
 @mpl.rc_context(_STYLE)
 def draw_bars(bars: Sequence[Bar], colours: Colours) -> Figure:
     """Draw labelled horizontal bars, each with its length written at its end; a piece without a rarity is plain."""
-    figure, axes = _start(0.2 + 0.32 * max(1, len(bars)), colours, left=0.37, right=0.86, top=0.98, bottom=0.02)
+    figure, axes = _start(0.2 + 0.32 * len(bars), colours, left=0.37, right=0.86, top=0.98, bottom=0.02)
     for row, bar in enumerate(bars):
         start = 0
         for rarity, length in bar.pieces:

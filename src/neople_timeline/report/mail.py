@@ -230,7 +230,7 @@ def _draw_images(summary: Summary) -> Mapping[str, bytes]:
         images["hours"] = charts.to_png(hours)
     if len(summary.trend) > 1:
         images["trend"] = charts.to_png(charts.draw_trend(summary.trend, summary.day, charts.MAIL))
-    if summary.attempts:
+    if any(one.tried for one in summary.attempts):
         images["attempts"] = charts.to_png(charts.draw_success(summary.attempts, charts.MAIL))
     return images
 

@@ -149,11 +149,13 @@ def pivot_drops(drops: tuple[DropCount, ...], routes: tuple[int, ...]) -> Pivot:
 
 
 def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str, str]:
-    figures = {
-        "drops": charts.draw_bars(_make_drop_bars(drops, language), charts.PAGE),
-        "board": charts.draw_bars(_make_goal_bars(summary.board, language), charts.PAGE),
-        "attempts": charts.draw_success(summary.attempts, charts.PAGE),
-    }
+    figures = {}
+    if bars := _make_drop_bars(drops, language):
+        figures["drops"] = charts.draw_bars(bars, charts.PAGE)
+    if bars := _make_goal_bars(summary.board, language):
+        figures["board"] = charts.draw_bars(bars, charts.PAGE)
+    if any(one.tried for one in summary.attempts):
+        figures["attempts"] = charts.draw_success(summary.attempts, charts.PAGE)
     if any(summary.hours):
         figures["hours"] = charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.PAGE)
     if len(summary.trend) > 1:

@@ -23,7 +23,16 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.sandbox import airflow, day_run, screen, services
 from neople_timeline.sandbox.local import MAIL_USER, Local, hide_settings_from_children, open_local
-from neople_timeline.sandbox.processes import LOOPBACK, LocalError, Service, choose_port, find, list_recorded, start, stop
+from neople_timeline.sandbox.processes import (
+    LOOPBACK,
+    LocalError,
+    Service,
+    choose_port,
+    find,
+    list_recorded,
+    start,
+    stop,
+)
 
 ROOT = Path(".local/cluster")
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 
 from neople_timeline.summary import (
@@ -42,8 +43,8 @@ def make_person(name: str = "빛의수호자", number: int = 1) -> Person:
     return Person("cain", f"{number:032x}", name, "네동네모험단", "사일런기사단")
 
 
-def make_figures(day: date, events: int = 11_204, primeval: int = 3) -> DayFigures:
-    return DayFigures(day, events, 431, primeval, 122, 304, 88, 141)
+def make_figures(day: date, events: int = 11_204, primeval: int = 3, epic: int = 122) -> DayFigures:
+    return DayFigures(day, events, 431, primeval, epic, 304, 88, 141)
 
 
 def make_state(owed: int = 0, text: str = "") -> DataState:
@@ -73,7 +74,9 @@ def make_summary(
     goal: str = "기계 혁명",
     is_computed: bool = True,
     is_first: bool = False,
+    is_empty: bool = False,
 ) -> Summary:
+    """Build a day; `is_computed`: its marts are; `is_first`: nothing before it is; `is_empty`: nothing happened."""
     people = [make_person(name, 1), make_person("달그림자", 2), make_person("새벽안개", 3)]
     trend = tuple(make_figures(DAY - timedelta(days=n), 10_000 + 331 * (n % 5), (n * 5) % 3) for n in range(13, 0, -1))
     goals = (
@@ -81,7 +84,7 @@ def make_summary(
         Goal("raid", "아스라한", "", is_hard=False, clears=44, characters=41),
         Goal("legion", "이스핀즈", "", is_hard=False, clears=120, characters=96),
     )
-    return Summary(
+    summary = Summary(
         day=DAY,
         first_minute="2026-11-15 06:00",
         last_minute="2026-11-16 05:59",
@@ -124,4 +127,21 @@ def make_summary(
         newcomers=(Newcomer(people[2], is_created=True),),
         state=state or make_state(owed),
         failure=failure,
+    )
+    return (
+        summary
+        if not is_empty
+        else replace(
+            summary,
+            figures=make_figures(DAY, 0, 0, 0),
+            drops=(),
+            best_drops=(),
+            luckiest=(),
+            unluckiest=(),
+            attempts=(),
+            hours=(0,) * 24,
+            board=Board(DAY, (), (), 0),
+            renames=(),
+            newcomers=(),
+        )
     )

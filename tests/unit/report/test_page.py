@@ -142,6 +142,12 @@ def test_a_day_whose_figures_are_not_computed_shows_its_state_only() -> None:
     assert "레이드 클리어" not in page.text
 
 
+def test_a_day_on_which_nothing_happened_has_no_charts() -> None:
+    page = Reader(render_page(make_summary(is_empty=True, is_first=True), "ko"))
+    assert "조용한 하루였습니다." in page.text
+    assert not [tag for tag, _ in page.tags if tag == "svg"]
+
+
 def test_the_first_day_has_nothing_to_compare_with() -> None:
     page = Reader(render_page(make_summary(is_first=True), "ko"))
     assert "비교할 날 없음" in page.text

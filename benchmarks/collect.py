@@ -1,0 +1,119 @@
+"""Collection measured against its limits and against other ways: `python benchmarks/collect.py [--parts abc] [--million]`.
+
+a  10,000 characters, one day, no limit and no latency: CPU per event and memory, beside two other ways on a sample
+b  1,000 requests a second and 30 ms: how much of the limit 1 and 4 processes use, and how often they break it
+c  memory of a collector for 1,000 and 100,000 characters (and a million) with small answers
+"""
+
+import argparse
+import importlib.util
+import time
+from typing import Any
+
+from ground import Ground, Sandbox, Watch, collect_result, launch, open_ground
+from rich.console import Console
+from rich.table import Table
+
+RATE = 1000
+MANY, SAMPLE, PACED = 10_000, 300, 12_000
+UNLIMITED = ("--rate", "1000000")
+
+
+def main() -> None:
+    """Run the parts that are asked for and print a table for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="abc")
+    parser.add_argument("--characters", type=int, default=MANY, help="of part a")
+    parser.add_argument("--million", action="store_true", help="part c with a million characters too, some 15 minutes")
+    given = parser.parse_args()
+    console = Console(width=120)
+    with open_ground() as ground:
+        if "a" in given.parts:
+            console.print(compare_ways(ground, given.characters))
+        if "b" in given.parts:
+            console.print(measure_pace(ground))
+        if "c" in given.parts:
+            console.print(measure_memory(ground, [1000, 100_000, *([1_000_000] if given.million else [])]))
+
+
+def compare_ways(ground: Ground, characters: int) -> Table:
+    """Collect one day in each way; ratios are to the plain script of the same run."""
+    table = Table(title="a: one day, no limit, no latency", title_justify="left")
+    for column in ("way", "characters", "events", "wall s", "CPU µs/event", "ratio", "PostgreSQL µs/event", "peak MB"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    with ground.sandbox(characters, "--rate=0", "--latency=0") as sandbox:
+        ways = {"plain script (sample)": ("plain.py", SAMPLE, ())}
+        if importlib.util.find_spec("dlt"):
+            ways["dlt rest_api (sample)"] = ("dlt_rest_api.py", SAMPLE, ())
+        ways["neople-timeline"] = ("ours.py", characters, UNLIMITED)
+        baseline = 0.0
+        steps: list[tuple[str, Any]] = []
+        for name, (script, number, options) in ways.items():
+            before = ground.cpu_seconds("postgres")
+            result = run_alone(ground, sandbox, script, number, options)
+            server = ground.cpu_seconds("postgres") - before
+            events = result["events"]
+            wall, cpu = (sum(step[place] for step in result["steps"].values()) for place in (0, 1))
+            micros = cpu / events * 1e6
+            baseline = baseline or micros
+            table.add_row(
+                name, f"{number:,}", f"{events:,}", f"{wall:.1f}", f"{micros:.1f}", f"{micros / baseline:.3f}",
+                f"{server / events * 1e6:.1f}", f"{result['peak_mb']:.0f}",
+            )  # fmt: skip
+            steps = [(step, figures[1] / events * 1e6) for step, figures in result["steps"].items()]
+    table.caption = "of ours: " + ", ".join(f"{name} {micros:.1f}" for name, micros in steps)
+    return table
+
+
+def run_alone(
+    ground: Ground, sandbox: Sandbox, script: str, characters: int, options: tuple[str, ...]
+) -> dict[str, Any]:
+    """Run one contender on a database and a folder of its own."""
+    return collect_result(launch(script, ground.prepare(sandbox, characters), *options))
+
+
+def measure_pace(ground: Ground) -> Table:
+    """Collect at the limit with 1 and 4 processes."""
+    table = Table(title=f"b: {RATE} requests a second, 30 ms", title_justify="left")
+    for column in ("processes", "requests", "seconds", "÷ least", "share while busy", "violations", "most in a second"):
+        table.add_column(column, justify="right")
+    with ground.sandbox(PACED, f"--rate={RATE}", "--latency=30ms") as sandbox:
+        for processes in (1, 4):
+            environment = ground.prepare(sandbox, PACED)
+            collect_result(launch("ours.py", environment, "--setup"))
+            sandbox.reset()
+            begun = time.monotonic()
+            with Watch(sandbox) as watch:
+                running = [
+                    launch("ours.py", environment, "--shard", str(index), str(processes), "--collect-only")
+                    for index in range(processes)
+                ]
+                for process in running:
+                    collect_result(process)
+            seconds, stats = time.monotonic() - begun, sandbox.ask("stats")
+            table.add_row(
+                str(processes), f"{stats['requests']:,}", f"{seconds:.2f}",
+                f"{seconds * RATE / stats['requests']:.3f}", f"{watch.busy_rate() / RATE:.1%}",
+                str(stats["violations"]), str(stats["peak_per_second"]),
+            )  # fmt: skip
+    table.caption = "seconds include the start of Python; least is requests ÷ limit"
+    return table
+
+
+def measure_memory(ground: Ground, sizes: list[int]) -> Table:
+    """Collect ever more characters with small answers."""
+    table = Table(title="c: peak memory of the collector", title_justify="left")
+    for column in ("characters", "events", "seconds", "peak MB"):
+        table.add_column(column, justify="right")
+    for size in sizes:
+        with ground.sandbox(size, "--rate=0", "--latency=0", "--small") as sandbox:
+            environment = ground.prepare(sandbox, size)
+            collect_result(launch("ours.py", environment, "--setup"))
+            result = collect_result(launch("ours.py", environment, *UNLIMITED, "--shard", "0", "1", "--collect-only"))
+        wall = sum(step[0] for step in result["steps"].values())
+        table.add_row(f"{size:,}", f"{result['events']:,}", f"{wall:.1f}", f"{result['peak_mb']:.0f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
