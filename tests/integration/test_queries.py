@@ -19,7 +19,7 @@ from neople_timeline.warehouse.connection import connect
 
 PAGE = Path(__file__).parents[2] / "docs" / "queries.md"
 DAYS = tuple(days_between(date(2026, 11, 12), date(2026, 11, 18)))
-QUERY = re.compile(r"(```sql\n-- (?P<engine>\w+)\n(?P<sql>.*?);\n```\n\n)(?P<result>(?:\|.*\n)+)", re.DOTALL)
+QUERY = re.compile(r"(```sql\n-- (?P<engine>\w+)\n(?P<sql>.*?);\n```\n\n)(?P<result>(?:\|[^\n]*\n)+)", re.DOTALL)
 
 
 def test_every_query_gives_the_result_that_the_page_shows(
