@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -146,7 +147,5 @@ def test_the_mail_is_tried_on_the_server_that_mails_go_to(settings: Settings, mo
     tried: list[MailServer] = []
     monkeypatch.setattr(doctor, "try_server", tried.append)
     assert doctor._try_mail(settings) == "mail.example:25 accepts mail"  # noqa: SLF001
-    login = MailServer(
-        "mail.example", 25, implicit_tls=False, starttls_required=False, user="u", password="secret-mail"
-    )
-    assert tried == [login]
+    login = MailServer("mail.example", 25, implicit_tls=False, starttls_required=False, user="u")
+    assert [replace(server, password="") for server in tried] == [login]
