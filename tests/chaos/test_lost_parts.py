@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def ask(running: Cluster, path: str) -> bytes:
-    with urlopen(f"{running.local.settings.neople_api_url}/sandbox/{path}", timeout=120) as answer:
+    with urlopen(f"{running.local.settings.neople_api_url}/sandbox/{path}", timeout=120) as answer:  # noqa: S310
         data: bytes = answer.read()
     return data
 

@@ -5,6 +5,7 @@ login. Workers write their logs to one folder, because Airflow's log server list
 """
 
 import argparse
+import json
 import os
 import secrets
 import shutil
@@ -13,11 +14,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
-import redis
+import redis  # type: ignore[import-not-found,unused-ignore]  # the group `cluster` brings it
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
@@ -131,10 +133,8 @@ def list_stores(cluster: Cluster) -> list[Service]:
 def describe_redis(cluster: Cluster) -> Service:
     """Describe a Redis that keeps nothing on disk, as the worst one would; its password is in a private file."""
     config = cluster.local.home / "redis.conf"
-    lines = (
-        f"bind {LOOPBACK}", f"port {cluster.redis_port}", f"requirepass {cluster.redis_password}", 'save ""', "appendonly no"
-    )  # fmt: skip
-    airflow.write_private(config, "\n".join(lines) + "\n")
+    where = f"bind {LOOPBACK}\nport {cluster.redis_port}\nrequirepass {cluster.redis_password}\n"
+    airflow.write_private(config, f'{where}save ""\nappendonly no\n')
 
     def answers() -> bool:
         try:
@@ -167,7 +167,7 @@ def run_day(cluster: Cluster) -> str:
     """Have the last complete day collected; return the run's end state."""
     local = cluster.local
     api = airflow.RestApi(local.airflow.port, local.airflow.password)
-    day = pipeline.last_day(local.settings, day_run.datetime.now(day_run.UTC))
+    day = pipeline.last_day(local.settings, datetime.now(UTC))
     run_id = day_run.ensure_run(api, local.settings, day)
     names = [service.name for service in list_airflow(cluster)]
     state = screen.show_progress(
@@ -185,7 +185,7 @@ def _prepare_airflow(cluster: Cluster) -> None:
     if stamp.exists():
         return
     _run(cluster, "db", "migrate")
-    airflow.write_private(connections, airflow.json.dumps(airflow.describe_connections(cluster.local.settings)))
+    airflow.write_private(connections, json.dumps(airflow.describe_connections(cluster.local.settings)))
     try:
         _run(cluster, "connections", "import", "--overwrite", str(connections))
     finally:
