@@ -59,6 +59,8 @@ class Batch:
     landed: list[Landed] = field(default_factory=list)
     chains: int = 0
     size: int = 0
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """A moment before the API was asked for the first chain."""
 
     def __post_init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=3).compressobj()
@@ -241,7 +243,7 @@ class _Collector:
             raise self._stop
 
     async def keep_alive(self) -> None:
-        """Prolong the lease on the claims, land batches that grow too old, and tell the progress."""
+        """Prolong the lease on the claims, and tell the progress."""
         while True:
             await asyncio.to_thread(ledger.keep_alive, self._doors.ledger, self._worker_id, self.usage)
             for _ in range(ledger.HEARTBEAT_SECONDS * 2):
@@ -276,6 +278,7 @@ class _Collector:
                 self._busy -= 1
 
     async def _collect(self, claim: Claim) -> None:
+        asked_at = datetime.now(UTC)
         try:
             chain = await self._client.fetch_chain(claim.character, self._window(claim))
         except (Maintenance, SlowDown, StopCollecting) as error:
@@ -290,6 +293,7 @@ class _Collector:
             # A batch per bucket, so that refining a bucket reads little else.
             if (batch := self._batches.get(claim.bucket)) is None:
                 batch = self._batches[claim.bucket] = Batch()
+            batch.asked_at = min(batch.asked_at, asked_at)
             batch.add(chain, landed, datetime.now(UTC))
             if batch.is_full:
                 await self._land_batch(claim.bucket)
@@ -335,4 +339,4 @@ class _Collector:
     def _land(self, key: str, batch: Batch) -> int:
         """Commit: first the object, then the ledger that points to it."""
         self._doors.lake.put_new(key, batch.seal())
-        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed)
+        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, batch.asked_at)

@@ -4,7 +4,8 @@ import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 import psycopg
 import pyarrow.parquet as pq
@@ -16,64 +17,76 @@ from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_part
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.load import Part
 
+TABLES: Final = ("events", "characters")
+
 
 def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Write the Parquet objects of the parts of a shard whose raw answers or objects changed since; return these."""
-    parts = load.list_parts(connection, shard)
-    with load.hold_parts(connection, parts):
-        stale = [part for part in parts if _is_stale(lake, connection, part)]
-        return _refine(calendar, lake, connection, stale)
+    with load.hold_parts(connection, load.list_parts(connection, shard)):
+        # Listed again: another run may have refined them while this one waited for it.
+        drafts = [_look_at(lake, connection, part) for part in load.list_parts(connection, shard)]
+        return _refine(calendar, lake, connection, [draft for draft in drafts if draft.is_stale])
 
 
-def load_parts(lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
+def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
     waiting = [part for part in load.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
     for part in waiting:
-        events, characters = (_read_part(lake, part, table) for table in ("events", "characters"))
-        if not load.replace_part(connection, part, events, characters):
+        files = [_read_part(lake, part, table) for table in TABLES]
+        if None in files:
+            # Who rewrote it may have died before it could say so: nobody else would refine it anew.
+            refine_parts(calendar, lake, connection, shard)
+            raise RetryLater(f"{part.day} changed since it was refined, and is refined anew: load it again", seconds=1)
+        if not load.replace_part(connection, part, *files):
             raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
     return waiting
 
 
-def _is_stale(lake: Lake, connection: psycopg.Connection, part: Part) -> bool:
-    sources = digest_sources(load.read_entries(connection, part))
-    if part.version and sources == part.sources:
-        keys = {name: part_key(name, part.day, part.bucket, part.buckets) for name in ("events", "characters")}
-        return (lake.etag(keys["events"]), lake.etag(keys["characters"])) != (part.events_etag, part.characters_etag)
-    return bool(part.version or sources != digest_sources([]))
+@dataclass(frozen=True)
+class _Draft:
+    """A part as it was found: its objects first and then its answers, so that no older answers replace newer ones."""
+
+    part: Part
+    etags: dict[str, str | None]
+    entries: list[Entry]
+
+    @property
+    def is_stale(self) -> bool:
+        part, recorded = self.part, {"events": self.part.events_etag, "characters": self.part.characters_etag}
+        if not part.version:
+            return bool(self.entries)
+        return (digest_sources(self.entries), self.etags) != (part.sources, recorded)
 
 
-def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, parts: Sequence[Part]) -> list[Part]:
-    entries = {(part.day, part.bucket): load.read_entries(connection, part) for part in parts}
+def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
+    etags = {table: lake.etag(_key(part, table)) for table in TABLES}
+    return _Draft(part, etags, load.read_entries(connection, part))
+
+
+def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, drafts: Sequence[_Draft]) -> list[Part]:
     wanted: dict[str, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in (entry for found in entries.values() for entry in found):
+    for entry in (entry for draft in drafts for entry in draft.entries):
         wanted[entry.raw_key][entry.character].append(entry)
-    writers = {place: PartWriter() for place in entries}
+    writers = {(draft.part.day, draft.part.bucket): PartWriter() for draft in drafts}
     for raw_key in sorted(wanted):
         cut = cut_days(lake.get(raw_key), wanted[raw_key], calendar)
         for place, days in group_by_part(cut).items():
             writers[place].add(days)
-    return [
-        _write_part(lake, connection, part, writers[part.day, part.bucket], entries[part.day, part.bucket])
-        for part in parts
-    ]
+    return [_write(lake, connection, draft, writers[draft.part.day, draft.part.bucket]) for draft in drafts]
 
 
-def _write_part(
-    lake: Lake, connection: psycopg.Connection, part: Part, writer: PartWriter, entries: list[Entry]
-) -> Part:
-    if writer.characters != len(entries):
+def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: PartWriter) -> Part:
+    part = draft.part
+    if writer.characters != len(draft.entries):
         raise DataError(
-            f"{len(entries) - writer.characters} character-days of {part.day} are not in the raw objects that the "
-            "ledger names: collect the day again with `--again`"
+            f"{len(draft.entries) - writer.characters} character-days of {part.day} are not in the raw objects that "
+            "the ledger names: collect the day again with `--again`"
         )
-    etags = {}
-    for table, data in writer.finish().items():
-        key = part_key(table, part.day, part.bucket, part.buckets)
-        etags[table] = lake.replace(key, data, etag=lake.etag(key))
+    files = writer.finish()
+    etags = {table: lake.replace(_key(part, table), files[table], etag=draft.etags[table]) for table in TABLES}
     written = replace(
         part,
-        sources=digest_sources(entries),
+        sources=digest_sources(draft.entries),
         events_etag=etags["events"],
         characters_etag=etags["characters"],
         events=writer.events,
@@ -89,9 +102,13 @@ def digest_sources(entries: Sequence[Entry]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_part(lake: Lake, part: Part, table: str) -> pq.ParquetFile:
-    key = part_key(table, part.day, part.bucket, part.buckets)
-    found = lake.read(key)
+def _key(part: Part, table: str) -> str:
+    return part_key(table, part.day, part.bucket, part.buckets)
+
+
+def _read_part(lake: Lake, part: Part, table: str) -> pq.ParquetFile | None:
+    """Open a part's object, or give None if it is not the one that was recorded."""
+    found = lake.read(_key(part, table))
     if found is None or found.etag != getattr(part, f"{table}_etag"):
-        raise RetryLater(f"{lake.describe(key)} changed since it was refined: it will be refined anew", seconds=5)
+        return None
     return pq.ParquetFile(io.BytesIO(found.data))

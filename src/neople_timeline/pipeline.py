@@ -232,7 +232,7 @@ def refine_shard(settings: Settings, shard: Shard) -> Refined:
 def load_shard(settings: Settings, shard: Shard) -> Loaded:
     """Put every part of a shard that PostgreSQL does not have yet in the place of what it has."""
     with _open(settings) as (lake, connection):
-        loaded = parts.load_parts(lake, connection, shard)
+        loaded = parts.load_parts(settings.calendar, lake, connection, shard)
     return Loaded(
         days=tuple(sorted({part.day for part in loaded})),
         events=sum(part.events for part in loaded),

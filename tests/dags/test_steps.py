@@ -138,7 +138,7 @@ def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch:
         neople_api_rate=70,
         lake_url="s3://lake/timeline",
         aws_access_key_id="id",
-        aws_secret_access_key="secret/+",  # noqa: S106
+        aws_secret_access_key="secret/+",
         aws_endpoint_url="http://127.0.0.1:18333",
         warehouse_url="postgres://timeline:pass@127.0.0.1:15432/warehouse",
         smtp_url="smtp://timeline:pass@127.0.0.1:11025",
@@ -173,7 +173,7 @@ def test_settings_without_mail_are_fine_and_without_a_lake_are_not(monkeypatch: 
     ],
 )
 def test_the_api_is_found_however_its_connection_is_written(given: dict[str, Any], url: str) -> None:
-    assert read_api(Connection(conn_id="neople_api", password="key", **given))["neople_api_url"] == url  # noqa: S106
+    assert read_api(Connection(conn_id="neople_api", password="key", **given))["neople_api_url"] == url
 
 
 def test_an_api_without_a_key_is_refused() -> None:
@@ -183,7 +183,7 @@ def test_an_api_without_a_key_is_refused() -> None:
 
 def test_a_lake_without_its_url_is_refused() -> None:
     with pytest.raises(ConfigError, match="lake_url"):
-        read_lake(Connection(conn_id="neople_lake", login="id", password="secret"))  # noqa: S106
+        read_lake(Connection(conn_id="neople_lake", login="id", password="secret"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ def world(
     object_store: dict[str, str],
     smtp_server: "Smtp",  # noqa: F821 - of the conftest above, which cannot be imported
 ) -> Iterator[World]:
-    """Airflow with a metastore and Connections of its own, on real parts, and a sandbox API that can be made to fail."""
+    """Airflow with a metastore and Connections of its own, real parts, and a sandbox API that can be made to fail."""
     home = tmp_path_factory.mktemp("airflow")
     yield open_world(home, postgres_server, object_store, smtp_server.url, smtp_server.maildir)
     processes.stop(processes.list_recorded(home), home)

@@ -1,5 +1,6 @@
 """A day through Airflow, twice: the truth arrives, the second run changes nothing, and no secret is left anywhere."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from datetime import date
@@ -45,7 +46,7 @@ def take_stock(world: World) -> dict[str, Any]:
         "events": sorted(world.query("SELECT xmin::text, md5(e::text) FROM timeline.event e")),
         "characters": sorted(world.query("SELECT xmin::text, md5(c::text) FROM timeline.character c")),
         "marts": {mart: sorted(world.query(f"SELECT md5(m::text) FROM timeline.{mart} m")) for mart in marts},
-        "requests": world.control("stats"),
+        "requests": json.loads(world.control("stats"))["requests"],
         "mails": world.list_mails(),
     }
 
@@ -85,7 +86,7 @@ def test_a_second_run_changes_no_object_and_no_row(first: dict[str, Any], second
 
 
 def test_a_second_run_asks_the_api_nothing(first: dict[str, Any], second: dict[str, Any]) -> None:
-    assert second["requests"] == first["requests"]
+    assert second["requests"] == first["requests"] >= CHARACTERS
 
 
 def test_the_day_is_mailed_once(first: dict[str, Any], second: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ class World:
 
     def read_lake(self, day: date) -> Counter[Event]:
         keys = [key for key in self.list_objects() if key.startswith(f"events/day={day}/")]
-        tables = [pq.read_table(self.store.get(key).bytes()) for key in keys]  # type: ignore[arg-type]
+        tables = [pq.read_table(pa.BufferReader(self.store.get(key).bytes().to_bytes())) for key in keys]
         columns = ["server_id", "character_id", "occurred_minute", "code", "name", "data"]
         rows = (row.values() for table in tables for row in table.select(columns).to_pylist())
         return Counter(Event(*head, _sort_keys(json.loads(data))) for *head, data in rows)

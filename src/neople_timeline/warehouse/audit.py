@@ -46,17 +46,29 @@ def count_strays(connection: psycopg.Connection, day: date) -> int:
 
 
 def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[CharacterKey]) -> None:
-    """Note that a part's character-days are proven, but for those that failed."""
+    """Note that a part's character-days are proven, but for those that failed; nothing if it changed meanwhile."""
     connection.execute(
-        "UPDATE timeline.collection SET state = 'verified' WHERE day = %s AND bucket = %s AND state = 'loaded'"
-        " AND (server_id, character_id) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
-        (part.day, part.bucket, [key.server_id for key in failed], [key.character_id for key in failed]),
+        "UPDATE timeline.collection AS c SET state = 'verified' FROM timeline.part AS p"
+        " WHERE c.day = %s AND c.bucket = %s AND c.state = 'loaded'"
+        " AND p.day = c.day AND p.bucket = c.bucket AND p.version = %s AND p.loaded_version = p.version"
+        " AND (c.server_id, c.character_id) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        (
+            part.day,
+            part.bucket,
+            part.version,
+            [key.server_id for key in failed],
+            [key.character_id for key in failed],
+        ),
     )
 
 
 def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
-    """Note when a whole day was proven."""
-    connection.execute("UPDATE timeline.day SET verified_at = clock_timestamp() WHERE day = %s", (day,))
+    """Note when a whole day was proven; nothing if more has landed meanwhile."""
+    connection.execute(
+        "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
+        " (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state IN ('landed', 'loaded'))",
+        (day,),
+    )
 
 
 def list_owed(connection: psycopg.Connection, first: date | None = None, last: date | None = None) -> list[Owed]:

@@ -7,7 +7,7 @@ meanwhile. Raw objects that no row points to are orphans and never read.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import psycopg
@@ -16,7 +16,9 @@ from neople_timeline.models import CharacterKey, Shard, Usage, split_windows
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
-PLAN_LOCK: Final = 7_105_206_602
+PLAN_LOCK: Final = 7_105_206_603
+CLAIM_LOCK: Final = 7_105_206_604
+"""Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket %% %(of)s = %(index)s AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
@@ -96,8 +98,8 @@ def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bo
     return count_open(connection, days)
 
 
-def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: object) -> None:
-    """Collect again what was landed before the day was over."""
+def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
+    """Collect again what was asked for before the day was over, however late it landed."""
     connection.execute(
         "UPDATE timeline.collection SET state = 'planned'"
         " WHERE day = %s AND landed_at < %s AND state IN ('landed', 'loaded', 'verified')",
@@ -173,7 +175,7 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
 
     What the worker has already is never given to it again, even after its lease ran out.
     """
-    rows = connection.execute(
+    statement = (
         "WITH chosen AS ("
         "  SELECT server_id, character_id FROM timeline.collection c"
         f"  WHERE {_OPEN} AND {_DUE} AND {_FREE}"
@@ -181,9 +183,16 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
         " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1 FROM chosen"
         "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
         f"  AND {_OPEN} AND {_DUE} AND {_FREE}"
-        " RETURNING c.server_id, c.character_id, c.day, c.bucket",
-        {"days": list(shard.days), "of": shard.of, "index": shard.index, "limit": limit, "me": worker_id},
+        " RETURNING c.server_id, c.character_id, c.day, c.bucket"
     )
+    values = {"days": list(shard.days), "of": shard.of, "index": shard.index, "limit": limit, "me": worker_id}
+    # Statements of their own: other threads use this connection too, and must not get into a transaction.
+    connection.execute("SELECT pg_advisory_lock(%s)", (CLAIM_LOCK,))
+    try:
+        rows = connection.execute(statement, values).fetchall()
+    finally:
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (CLAIM_LOCK,))
     claimed: dict[CharacterKey, dict[date, int]] = {}
     for server_id, character_id, day, bucket in rows:
         claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket
@@ -203,12 +212,17 @@ def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> 
     return int(row[0]) if row else 0
 
 
-def commit_landed(connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed]) -> int:
-    """Point the ledger to a raw object; return how many of the character-days were still this worker's to commit."""
+def commit_landed(
+    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed], asked_at: datetime
+) -> int:
+    """Point the ledger to a raw object; return how many of the character-days were still this worker's to commit.
+
+    `asked_at` is before the API was asked for the first of them: what happened later need not be in the answers.
+    """
     cursor = connection.execute(
         "WITH landed AS ("
         "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
-        "   landed_at = clock_timestamp(), worker_id = NULL, reason = NULL, next_try_at = NULL"
+        "   landed_at = %s, worker_id = NULL, reason = NULL, next_try_at = NULL"
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
         "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
@@ -218,6 +232,7 @@ def commit_landed(connection: psycopg.Connection, worker_id: int, raw_key: str, 
         " SELECT count(*) FROM landed",
         (
             raw_key,
+            asked_at,
             [one.day for one in landed],
             [one.character.server_id for one in landed],
             [one.character.character_id for one in landed],

@@ -93,16 +93,19 @@ def record_part(connection: psycopg.Connection, part: Part) -> None:
 def replace_part(
     connection: psycopg.Connection, part: Part, events: pq.ParquetFile, characters: pq.ParquetFile
 ) -> bool:
-    """Put a part's rows in the place of what PostgreSQL has of it, in one transaction.
+    """Put a part's rows in the place of what PostgreSQL has of it, in one transaction, unless another run just did.
 
     Returns False, having changed nothing, if the part has been refined anew meanwhile.
     """
     with connection.transaction():
         current = connection.execute(
-            "SELECT version FROM timeline.part WHERE day = %s AND bucket = %s FOR UPDATE", (part.day, part.bucket)
+            "SELECT version, loaded_version FROM timeline.part WHERE day = %s AND bucket = %s FOR UPDATE",
+            (part.day, part.bucket),
         ).fetchone()
-        if current != (part.version,):
+        if current is None or current[0] != part.version:
             return False
+        if current[1] == part.version:
+            return True
         _delete_rows(connection, part)
         _copy(connection, EVENTS, events)
         _copy(connection, CHARACTERS, characters)

@@ -59,7 +59,8 @@ def test_the_mail_holds_plain_text_html_and_its_charts(summary: Summary) -> None
 def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
     text = read_text(send(summary), "plain")
     for expected in (
-        "2026-11-15 (일)", "태초: 3 (어제 ▲ 1, 지난주 ▲ 1)", "이벤트: 11,204 (어제 ▲ 873", "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
+        "2026-11-15 (일)", "태초: 3 (어제 ▲ 1, 지난주 ▲ 1)", "이벤트: 11,204 (어제 ▲ 873",
+        "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
         "바하이트 4", "기계 혁명 바칼 레이드 (하드): 30", "수집 496/500", "검증 통과", LOCATION,
     ):  # fmt: skip
         assert expected in text
@@ -110,7 +111,7 @@ def test_addresses_that_are_none_are_refused(summary: Summary, sender: str, reci
         address_mail(mail, sender, recipients, "<1@example.org>", NOW)
 
 
-def test_the_message_id_is_the_same_for_a_day_and_edition_and_another_for_another_lake(summary: Summary) -> None:
+def test_the_message_id_is_the_same_for_a_day_and_edition_and_another_for_another_lake() -> None:
     first = make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
     assert first == make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
     assert first.endswith("@example.org>")
