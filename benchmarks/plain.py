@@ -20,7 +20,8 @@ FIELDS = ("serverId", "characterId", "code", "name", "date", "data")
 
 def main() -> None:
     """Run it for every character of the roster file."""
-    roster = list(csv.DictReader(Path(os.environ["BENCH_ROSTER"]).open()))
+    with Path(os.environ["BENCH_ROSTER"]).open() as file:
+        roster = list(csv.DictReader(file))
     home = Path(os.environ["BENCH_HOME"])
     home.mkdir()
     meter = Meter()

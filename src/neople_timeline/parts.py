@@ -32,12 +32,12 @@ def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, s
     """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
     waiting = [part for part in load.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
     for part in waiting:
-        files = [_read_part(lake, part, table) for table in TABLES]
-        if None in files:
+        events, characters = (_read_part(lake, part, table) for table in TABLES)
+        if events is None or characters is None:
             # Who rewrote it may have died before it could say so: nobody else would refine it anew.
             refine_parts(calendar, lake, connection, shard)
             raise RetryLater(f"{part.day} changed since it was refined, and is refined anew: load it again", seconds=1)
-        if not load.replace_part(connection, part, *files):
+        if not load.replace_part(connection, part, events, characters):
             raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
     return waiting
 

@@ -102,6 +102,18 @@ def test_the_rate_was_kept_and_the_key_was_in_no_url(world: World, second: dict[
     assert b'"keys_in_query":0' in world.control("stats")
 
 
+def test_a_day_that_fails_leaves_a_failed_run_and_a_mail_with_the_reason(world: World, second: dict[str, Any]) -> None:
+    world.control("settings", {"key_error": "API004"})
+
+    state = world.run_day(date(2026, 11, 16))
+
+    assert state == "failed"
+    new = [mail for mail in world.list_mails() if mail not in second["mails"]]
+    assert len(new) == 1
+    text = message_from_string(new[0]).get_payload()[0].get_payload(decode=True).decode()  # type: ignore[union-attr]
+    assert "API004" in text
+
+
 def test_no_secret_is_left_anywhere(world: World, second: dict[str, Any], home: Path) -> None:
     assert second
     secrets = {
@@ -132,15 +144,3 @@ def list_remains(world: World, home: Path) -> Iterator[tuple[str, bytes]]:
         done = subprocess.run([str(POSTGRES_BIN / "pg_dump"), url], capture_output=True, check=True)
         assert len(done.stdout) > 10_000
         yield "a database", done.stdout
-
-
-def test_a_day_that_fails_leaves_a_failed_run_and_a_mail_with_the_reason(world: World, second: dict[str, Any]) -> None:
-    world.control("settings", {"key_error": "API004"})
-
-    state = world.run_day(date(2026, 11, 16))
-
-    assert state == "failed"
-    new = [mail for mail in world.list_mails() if mail not in second["mails"]]
-    assert len(new) == 1
-    text = message_from_string(new[0]).get_payload()[0].get_payload(decode=True).decode()  # type: ignore[union-attr]
-    assert "API004" in text

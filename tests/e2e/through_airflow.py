@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.store import S3Store
 

@@ -119,8 +119,9 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
 def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again(
     collected: Settings, smtp: "Smtp"
 ) -> None:
-    query_owed = f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE day = '{DAY}' AND bucket = 0 RETURNING 1"
-    owed = len(query(collected, query_owed))
+    where = f"day = '{DAY}' AND bucket = 0"
+    owe = f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE {where} RETURNING 1"
+    owed = len(query(collected, owe))
     assert owed
     assert [pipeline.publish_report(collected, DAY).debts for _ in range(2)] == [owed, owed]
     query(collected, f"UPDATE timeline.collection SET state = 'verified' WHERE day = '{DAY}' RETURNING 1")

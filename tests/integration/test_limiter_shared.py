@@ -1,0 +1,317 @@
+"""One limit for all processes on a key, lent by a real PostgreSQL."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from neople_timeline.neople.limiter import Pacer
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse import permits
+from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.permits import PermitLease
+
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
+    with connect(Settings(warehouse_url=postgres_url)) as connection:
+        yield connection
+
+
+@dataclass
+class Process:
+    """An honest process: it sends up to what it was granted, and tells what it still uses."""
+
+    connection: psycopg.Connection
+    key: str
+    rate: int = 100
+    weight: int = 1
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    granted: int = 0
+    cooling: int = 0
+
+    @property
+    def in_use(self) -> int:
+        """At worst, every permit that it has had in the last second."""
+        return max(self.granted, self.cooling)
+
+    def renew(self, wanted: int = 1000, lease: str = "10 s") -> float:
+        """Ask for permits; return how long everybody has to wait."""
+        before = self.in_use
+        row = self.connection.execute(
+            "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s::interval)",
+            (self.key, self.name, self.rate, self.weight, wanted, before, lease),
+        ).fetchone()
+        assert row
+        self.granted, self.cooling = row[0], before
+        return float(row[1])
+
+    def cool_down(self) -> None:
+        self.cooling = 0
+
+    def leave(self) -> None:
+        self.connection.execute(
+            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp()"
+            " WHERE key_hash = %s AND holder = %s",
+            (self.in_use, self.key, self.name),
+        )
+        self.granted = 0
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 4), st.sampled_from(["renew", "cool", "leave"]), st.integers(1, 200), st.sampled_from([16, 4, 1])
+    ),
+    max_size=40,
+)
+
+
+@FEW
+@given(rate=st.integers(1, 120), steps=STEPS)
+def test_whoever_comes_and_goes_the_permits_together_never_exceed_the_rate(
+    connection: psycopg.Connection, rate: int, steps: list[tuple[int, str, int, int]]
+) -> None:
+    key = uuid.uuid4().hex
+    processes = [Process(connection, key, rate) for _ in range(5)]
+    for number, action, wanted, weight in steps:
+        process = processes[number]
+        process.weight = weight
+        if action == "renew":
+            process.renew(wanted)
+        elif action == "cool":
+            process.cool_down()
+        else:
+            process.leave()
+        assert sum(one.in_use for one in processes) <= rate
+
+
+def settle(processes: list[Process], wanted: int = 1000) -> list[int]:
+    """Let all renew, second by second, until nothing moves any more; return what each holds."""
+    for _ in range(6):
+        for process in processes:
+            process.cool_down()
+            process.renew(wanted)
+        assert sum(one.in_use for one in processes) <= processes[0].rate
+    return [process.granted for process in processes]
+
+
+@FEW
+@given(weights=st.lists(st.sampled_from([16, 4, 1]), min_size=1, max_size=8))
+def test_nobody_starves_and_nothing_lies_idle(connection: psycopg.Connection, weights: list[int]) -> None:
+    key = uuid.uuid4().hex
+    granted = settle([Process(connection, key, 1000, weight) for weight in weights])
+    assert sum(granted) == 1000
+    assert min(granted) > 0
+    for one, weight in zip(granted, weights, strict=True):
+        assert abs(one - 1000 * weight / sum(weights)) <= len(weights)
+
+
+def test_daily_work_goes_before_retries_before_backfills(connection: psycopg.Connection) -> None:
+    processes = [Process(connection, "k", 1000, permits.WEIGHTS[kind]) for kind in ("daily", "retry", "backfill")]
+    daily, retry, backfill = settle(processes)
+    assert daily > 3 * retry > 9 * backfill > 0
+
+
+def test_what_one_does_not_want_goes_to_the_others(connection: psycopg.Connection) -> None:
+    busy, idle = Process(connection, "k", 1000, 1), Process(connection, "k", 1000, 16)
+    for _ in range(4):
+        for process, wanted in ((busy, 1000), (idle, 3)):
+            process.cool_down()
+            process.renew(wanted)
+    assert (busy.granted, idle.granted) == (997, 3)
+
+
+def test_one_alone_has_it_all_at_once(connection: psycopg.Connection) -> None:
+    process = Process(connection, "k", 1000, 1)
+    process.renew()
+    assert process.granted == 1000
+
+
+def test_keys_know_nothing_of_each_other(connection: psycopg.Connection) -> None:
+    first, second = Process(connection, "k1", 1000), Process(connection, "k2", 1000)
+    first.renew()
+    second.renew()
+    assert (first.granted, second.granted) == (1000, 1000)
+
+
+def test_the_lowest_rate_of_all_holds_for_all(connection: psycopg.Connection) -> None:
+    first, second = Process(connection, "k", 1000), Process(connection, "k", 10)
+    for _ in range(4):
+        for process in (first, second):
+            process.cool_down()
+            process.renew()
+    assert first.granted + second.granted == 10
+
+
+def test_the_permits_of_a_process_that_died_come_back_after_its_lease_and_not_before(
+    connection: psycopg.Connection,
+) -> None:
+    dead, alive = Process(connection, "k", 100), Process(connection, "k", 100)
+    dead.renew(lease="0.2 s")
+    alive.renew()
+    assert (dead.granted, alive.granted) == (100, 0)
+    time.sleep(1.0)
+    alive.renew()
+    assert alive.granted == 0  # the dead one's last requests may still be on their way
+    time.sleep(1.5)
+    alive.renew()
+    assert alive.granted == 100
+
+
+def test_who_leaves_makes_room_at_once_for_what_it_does_not_use(connection: psycopg.Connection) -> None:
+    leaving, staying = Process(connection, "k", 100), Process(connection, "k", 100)
+    leaving.renew()
+    leaving.granted = 0
+    leaving.cooling = 30
+    leaving.leave()
+    staying.renew()
+    assert staying.granted == 70
+
+
+def read_share(connection: psycopg.Connection, key: str = "k") -> float:
+    row = connection.execute(
+        "SELECT timeline.share_left(b) FROM timeline.rate_budget b WHERE key_hash = %s", (key,)
+    ).fetchone()
+    assert row
+    return float(row[0])
+
+
+def slow_down(connection: psycopg.Connection, seconds: float, key: str = "k") -> None:
+    connection.execute("SELECT timeline.slow_down(%s, %s)", (key, seconds))
+
+
+def test_everybody_on_the_key_waits_and_starts_again_with_half(connection: psycopg.Connection) -> None:
+    refused, other = Process(connection, "k", 1000), Process(connection, "k", 1000)
+    refused.renew()
+    for _ in range(30):  # all refusals of one second are one
+        slow_down(connection, 5)
+    assert 4.5 < other.renew() <= 5
+    assert 4.5 < refused.renew() <= 5
+    assert 0.5 <= read_share(connection) < 0.52
+    assert 250 <= refused.granted < 260
+
+
+def test_refusals_that_go_on_slow_down_further_and_the_rate_grows_back(connection: psycopg.Connection) -> None:
+    process = Process(connection, "k", 1000)
+    process.renew()
+    for _ in range(12):
+        slow_down(connection, 1)
+        connection.execute(
+            "UPDATE timeline.rate_budget SET slowed_at = slowed_at - interval '2 seconds',"
+            " paused_until = paused_until - interval '2 seconds'"
+        )
+    assert 0.005 <= read_share(connection) < 0.05
+    process.renew()
+    assert process.granted >= 5
+    connection.execute("UPDATE timeline.rate_budget SET slowed_at = slowed_at - interval '1 minute'")
+    assert 0.5 < read_share(connection) < 0.6
+    connection.execute("UPDATE timeline.rate_budget SET slowed_at = slowed_at - interval '1 minute'")
+    assert read_share(connection) == 1
+
+
+def test_a_longer_wait_holds_although_a_shorter_one_follows(connection: psycopg.Connection) -> None:
+    process = Process(connection, "k", 1000)
+    process.renew()
+    slow_down(connection, 600)
+    slow_down(connection, 1)
+    assert 590 < process.renew() <= 600
+
+
+def test_a_longer_wait_is_taken_within_the_same_second(connection: psycopg.Connection) -> None:
+    process = Process(connection, "k", 1000)
+    process.renew()
+    slow_down(connection, 1)
+    slow_down(connection, 600)
+    assert 590 < process.renew() <= 600
+
+
+# The lease of a real process ----------------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_lease(kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
+    pacer, clock = Pacer(), Clock()
+    return PermitLease(Settings(neople_api_key="k", neople_api_rate=50), kind, pacer, clock), pacer, clock
+
+
+def test_a_lease_hands_its_permits_to_the_pacer_until_shortly_before_it_ends(connection: psycopg.Connection) -> None:
+    lease, pacer, clock = make_lease()
+    lease.renew(connection, 1000)
+    assert pacer.permits == 50
+    assert pacer.admit(clock.now)
+    assert not pacer.admit(clock.now + permits.LEASE_SECONDS - permits.MARGIN_SECONDS)
+
+
+def test_a_lease_that_cannot_be_renewed_runs_out(postgres_url: str) -> None:
+    lease, pacer, clock = make_lease()
+    connection = connect(Settings(warehouse_url=postgres_url))
+    lease.renew(connection, 1000)
+    connection.execute("SELECT 1")
+    with psycopg.connect(postgres_url, autocommit=True) as killer:
+        killer.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.OperationalError):
+        lease.renew(connection, 1000)
+    clock.now += permits.LEASE_SECONDS
+    assert not pacer.admit(clock.now)
+
+
+def test_two_processes_share_and_the_second_waits_for_the_first_to_let_go(connection: psycopg.Connection) -> None:
+    first, first_pacer, first_clock = make_lease()
+    second, second_pacer, _ = make_lease()
+    first.renew(connection, 1000)
+    assert all(first_pacer.admit(first_clock.now) for _ in range(50))
+    second.renew(connection, 1000)
+    first.renew(connection, 1000)
+    second.renew(connection, 1000)
+    assert (first_pacer.permits, second_pacer.permits) == (25, 0)
+    for _ in range(50):
+        first_pacer.answered(first_clock.now, first_clock.now, whole=True)
+    first_clock.now += 1.1
+    first.renew(connection, 1000)
+    second.renew(connection, 1000)
+    assert (first_pacer.permits, second_pacer.permits) == (25, 25)
+
+
+def test_a_lease_given_back_keeps_counted_what_cools_down(connection: psycopg.Connection) -> None:
+    first, first_pacer, clock = make_lease()
+    second, second_pacer, _ = make_lease()
+    first.renew(connection, 1000)
+    assert all(first_pacer.admit(clock.now) for _ in range(20))
+    first.give_back(connection)
+    assert not first_pacer.admit(clock.now)
+    second.renew(connection, 1000)
+    assert second_pacer.permits == 30
+
+
+def test_a_wait_that_one_process_was_told_holds_for_all(connection: psycopg.Connection) -> None:
+    told, told_pacer, clock = make_lease()
+    other, other_pacer, other_clock = make_lease("backfill")
+    told.renew(connection, 10)
+    told.slow_down(connection, 30)
+    other.renew(connection, 10)
+    for pacer, now in ((told_pacer, clock.now), (other_pacer, other_clock.now)):
+        assert not pacer.admit(now + 1)
+        assert pacer.paused_until > now + 29
+
+
+def test_the_key_itself_is_stored_nowhere(connection: psycopg.Connection) -> None:
+    lease = PermitLease(Settings(neople_api_key="the-secret-key"), "daily", Pacer())
+    lease.renew(connection, 1)
+    rows = connection.execute(
+        "SELECT b::text || l::text FROM timeline.rate_budget b JOIN timeline.rate_lease l USING (key_hash)"
+    ).fetchall()
+    assert len(rows) == 1
+    assert "secret" not in rows[0][0]
