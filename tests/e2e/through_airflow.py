@@ -102,7 +102,7 @@ class World:
         tables = [pq.read_table(pa.BufferReader(self.store.get(key).bytes().to_bytes())) for key in keys]
         columns = ["server_id", "character_id", "occurred_minute", "code", "name", "data"]
         rows = (row.values() for table in tables for row in table.select(columns).to_pylist())
-        return Counter(Event(*head, _sort_keys(json.loads(data))) for *head, data in rows)
+        return Counter(Event(*head, _sort_keys(json.loads(data or "null"))) for *head, data in rows)
 
     def read_warehouse(self, day: date) -> Counter[Event]:
         rows = self.query(

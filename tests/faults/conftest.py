@@ -45,7 +45,7 @@ def template(postgres_server: services.Postgres, sandbox_world: World) -> str:
         file.flush()
         environment = {**os.environ, "WAREHOUSE_URL": postgres_server.url(name)}
         command = [sys.executable, "-m", "neople_timeline.cli", "roster", "import", file.name]
-        command[1:3] = ["-c", "from neople_timeline.cli import main; main()"]
+        command[1:3] = ["-c", "from neople_timeline.cli.main import main; main()"]
         subprocess.run(command, env=environment, check=True, capture_output=True)
     return name
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from neople_timeline import cli, pipeline
+from neople_timeline import pipeline
 from neople_timeline.checks import Disagreement
+from neople_timeline.cli.main import app, main
+from neople_timeline.cli.screen import PATIENCE_SECONDS
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import CharacterKey, Collected, Plan, Shard, Usage
 from neople_timeline.neople.protocol import FoundCharacter
@@ -35,11 +37,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "REPORT_TO": "players@example.org",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("neople_timeline.cli.time.sleep", lambda _: None)
+    monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", lambda _: None)
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.app, arguments)
+    return CliRunner().invoke(app, arguments)
 
 
 class Steps:
@@ -185,11 +187,11 @@ def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatc
 
 def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("neople_timeline.cli.time.sleep", slept.append)
+    monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", slept.append)
     stand_in(monkeypatch, collect_shard=RetryLater("maintenance", seconds=300))
     result = run("day", "2026-11-15")
     assert isinstance(result.exception, RetryLater)
-    assert cli.PATIENCE_SECONDS <= sum(slept) < cli.PATIENCE_SECONDS + 600
+    assert PATIENCE_SECONDS <= sum(slept) < PATIENCE_SECONDS + 600
     assert max(slept) <= 300
 
 
@@ -372,7 +374,7 @@ def leave(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int | str | 
     monkeypatch.setattr(pipeline, "list_members", list_members)
     monkeypatch.setattr("sys.argv", ["neople-timeline", "roster", "list"])
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        main()
     return caught.value.code
 
 

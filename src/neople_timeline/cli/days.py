@@ -1,0 +1,161 @@
+"""Collect, prove and publish days."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from neople_timeline import pipeline
+from neople_timeline.cli.screen import (
+    COMPLETE,
+    INDEBTED,
+    err,
+    out,
+    patiently,
+    read_day,
+    say_forecast,
+    say_plan,
+    say_usage,
+    say_verification,
+)
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import Collected, Plan, Shard, Usage, days_between
+from neople_timeline.settings import Settings, read_settings
+
+app = typer.Typer()
+
+Again = Annotated[bool, typer.Option("--again", help="Collect anew what is there already, and replace it whole.")]
+
+
+@app.command()
+def day(
+    day: Annotated[str, typer.Argument(metavar="DATE", help="2026-11-15, or `yesterday`: the last game day.")],
+    again: Again = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Collect a day that is not over; it is collected again once it is.")
+    ] = False,
+) -> None:
+    """Collect, prove and report one day."""
+    settings = read_settings()
+    settings.require("neople_api_key", "lake_url", "warehouse_url")
+    wanted = read_day(day)
+    plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished))
+    say_plan(plan, wanted)
+    code = _run(settings, plan, "daily")
+    published = pipeline.publish_report(settings, wanted)
+    out.print(
+        f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False
+    )
+    if settings.calendar.over_at(wanted) > datetime.now(UTC):
+        out.print(f"{wanted} is not over yet: this is what there is so far, not the complete day.")
+        code = code or INDEBTED
+    raise typer.Exit(code)
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Argument(metavar="FROM")],
+    last: Annotated[str, typer.Argument(metavar="TO")],
+    again: Again = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take.")] = False,
+) -> None:
+    """Collect the days from FROM to TO that are not there."""
+    settings = read_settings()
+    settings.require("lake_url", "warehouse_url")
+    from_day, to_day = read_day(first), read_day(last)
+    if dry_run:
+        say_forecast(settings, pipeline.forecast_backfill(settings, from_day, to_day))
+        return
+    settings.require("neople_api_key")
+    plan = patiently(lambda: pipeline.plan_backfill(settings, from_day, to_day, again=again))
+    say_plan(plan, from_day)
+    raise typer.Exit(_run(settings, plan, "backfill"))
+
+
+@app.command()
+def retry() -> None:
+    """Ask again now for everything that is owed."""
+    settings = read_settings()
+    settings.require("neople_api_key", "lake_url", "warehouse_url")
+    plan = pipeline.plan_debts(settings)
+    if not plan.days:
+        out.print("Nothing is owed.")
+        return
+    say_plan(plan, plan.days[0])
+    raise typer.Exit(_run(settings, plan, "retry"))
+
+
+@app.command()
+def owed(
+    first: Annotated[str | None, typer.Argument(metavar="[FROM]")] = None,
+    last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
+) -> None:
+    """List what is owed, by character-day and reason."""
+    debts = pipeline.list_owed(read_settings(), read_day(first) if first else None, read_day(last) if last else None)
+    for debt in debts:
+        out.print(f"{debt.day}  {'/'.join(debt.character)}  {debt.reason}  (tries: {debt.attempts})", markup=False)
+    out.print(f"{len(debts):,} character-days are owed." if debts else "Nothing is owed.")
+    raise typer.Exit(INDEBTED if debts else COMPLETE)
+
+
+@app.command()
+def verify(
+    first: Annotated[str, typer.Argument(metavar="FROM")],
+    last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
+) -> None:
+    """Prove days: ledger, raw, Parquet and PostgreSQL agree."""
+    from_day = read_day(first)
+    days = list(days_between(from_day, read_day(last) if last else from_day))
+    if not days:
+        raise ConfigError(f"the first day {first} is after the last day {last}")
+    raise typer.Exit(say_verification(pipeline.verify_days(read_settings(), days)))
+
+
+@app.command()
+def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
+    """Write a day's report anew; mail it once."""
+    settings = read_settings()
+    published = pipeline.publish_report(settings, read_day(day))
+    out.print(
+        f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False
+    )
+    raise typer.Exit(INDEBTED if published.debts else COMPLETE)
+
+
+def _run(settings: Settings, plan: Plan, kind: str) -> int:
+    """Take a plan through all steps and return the exit code."""
+    used = _collect(settings, plan, kind)
+    for shard in plan.shards:
+        patiently(partial(pipeline.refine_shard, settings, shard))
+        patiently(partial(pipeline.load_shard, settings, shard))
+    patiently(partial(pipeline.build_marts, settings, plan.days))
+    say_usage(used, settings.neople_api_rate)
+    return say_verification(pipeline.verify_days(settings, plan.days))
+
+
+def _collect(settings: Settings, plan: Plan, kind: str) -> Usage:
+    """Collect all shards at once: one process is enough for the whole limit."""
+    if not plan.pending:
+        return Usage()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, TextColumn("{task.fields[rate]}"), console=err) as bar:
+        task = bar.add_task("Collecting", total=plan.pending, rate="")
+        used, base = Usage(), 0
+
+        def show(now: Collected) -> None:
+            rate = now.usage.requests / max(now.usage.seconds, 0.001)
+            done = base + now.landed + now.missing + now.owed
+            bar.update(task, completed=done, rate=f"{now.events:,} events, {rate:,.0f} requests/s")
+
+        def collect() -> Collected:
+            return pipeline.collect_shard(settings, Shard(plan.days, 0, 1), kind=kind, progress=show)
+
+        return used + patiently(collect, say=lambda text: bar.console.print(text, markup=False)).usage

@@ -1,0 +1,73 @@
+"""The command line: the same steps as the DAGs', for a person at a terminal.
+
+Exit codes: 0 done and complete, 1 finished with debt (listed), 2 wrong usage or settings, 3 failed.
+"""
+
+import sys
+from typing import NoReturn
+
+import typer
+from rich.markup import escape
+
+from neople_timeline import doctor as checks
+from neople_timeline.cli import days, roster
+from neople_timeline.cli.screen import COMPLETE, FAILED, WRONG, err, out
+from neople_timeline.errors import ConfigError, TimelineError
+from neople_timeline.settings import read_settings
+
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
+app = typer.Typer(
+    help="Collect the timelines of your Dungeon & Fighter characters: every event, once, proven.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sandbox_app = typer.Typer(help="An imitation of the API, and all the rest on one machine.", no_args_is_help=True)
+app.add_typer(days.app)
+app.add_typer(roster.app, name="roster")
+app.add_typer(sandbox_app, name="sandbox")
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is said in one line, with what to do."""
+    try:
+        app()
+    except ConfigError as error:
+        _fail(str(error), WRONG)
+    except TimelineError as error:
+        _fail(str(error), FAILED)
+    except Exception:  # noqa: BLE001 - a defect must not look like exit code 1, which says "finished with debt"
+        err.print_exception()
+        _fail("this is a defect of the program; nothing that was complete is lost. Please report it.", FAILED)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            _fail("interrupted; what was complete is committed, the next run goes on from there", FAILED)
+        raise
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    err.print(f"neople-timeline: {message}", markup=False)
+    sys.exit(code)
+
+
+@app.command()
+def doctor() -> None:
+    """Check every part, and say how to mend it."""
+    findings = checks.examine(read_settings)
+    for finding in findings:
+        mark = {True: "[green]ok  [/green]", False: "[red]FAIL[/red]", None: "[yellow]–   [/yellow]"}[finding.ok]
+        out.print(f"{mark} {finding.part:<10} {escape(finding.message)}")
+    raise typer.Exit(WRONG if any(finding.ok is False for finding in findings) else COMPLETE)
+
+
+@sandbox_app.command(
+    "api", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def sandbox_api(context: typer.Context) -> None:
+    """Imitate the Neople Open API on this machine (`sandbox api --help`)."""
+    from neople_timeline.sandbox import api  # noqa: PLC0415 - installed with the group `local` only
+
+    api.serve(api.read_options(context.args))

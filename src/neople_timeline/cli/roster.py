@@ -1,0 +1,115 @@
+"""Say whose timelines to collect."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neople_timeline import pipeline
+from neople_timeline.cli.screen import COMPLETE, INDEBTED, LISTED, make_plain, out
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import SERVERS, CharacterKey
+from neople_timeline.neople.protocol import FoundCharacter
+from neople_timeline.roster import find_server
+from neople_timeline.settings import read_settings
+from neople_timeline.warehouse.roster import Member
+
+app = typer.Typer(help="Say whose timelines to collect.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_roster(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Header: serverId,characterId")],
+) -> None:
+    """Add the characters of a CSV file to the roster."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    roster, added = pipeline.import_roster(read_settings(), data)
+    there = len(roster.characters) - added
+    out.print(f"{added:,} characters added, {there:,} were there already, {roster.repeated:,} lines repeated one.")
+    for reject in roster.rejects[:LISTED]:
+        out.print(f"  line {reject.line_number}: {make_plain(reject.line)}: {reject.reason}", markup=False)
+    if roster.rejects:
+        out.print(f"{len(roster.rejects):,} lines could not be used: correct them and import the file again.")
+    raise typer.Exit(INDEBTED if roster.rejects else COMPLETE)
+
+
+@app.command("add")
+def add_characters(
+    server: Annotated[str, typer.Argument(help="카인 or cain; `all` looks on every server.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME…")],
+) -> None:
+    """Look characters up by name and add them to the roster."""
+    settings = read_settings()
+    settings.require("neople_api_key", "warehouse_url")
+    server_id = "all" if server == "all" else find_server(server)
+    if server_id is None:
+        known = ", ".join(f"{korean} ({identity})" for identity, korean in SERVERS.items())
+        raise ConfigError(f"there is no server {server!r}; there are: {known}")
+    chosen: list[Member] = []
+    for name in names:
+        found = pipeline.search_characters(settings, server_id, name)
+        picked = _choose(name, server, found)
+        chosen += [Member(CharacterKey(one.server_id, one.character_id), one.character_name) for one in picked]
+    added = pipeline.add_members(settings, chosen)
+    out.print(f"{added:,} characters added, {len(chosen) - added:,} were there already.")
+    raise typer.Exit(COMPLETE if len(chosen) >= len(names) else INDEBTED)
+
+
+@app.command("list")
+def list_roster() -> None:
+    """List the roster."""
+    members = pipeline.list_members(read_settings())
+    for member in members:
+        out.print(f"{','.join(member.character)}  {make_plain(member.name or '')}".rstrip(), markup=False)
+    out.print(
+        f"{len(members):,} characters." if members else "The roster is empty: `neople-timeline roster add` or `import`."
+    )
+
+
+@app.command("remove")
+def remove_characters(
+    characters: Annotated[
+        list[str], typer.Argument(metavar="SERVER,CHARACTERID…", help="As `roster list` shows them.")
+    ],
+) -> None:
+    """Take characters off the roster; what was collected of them stays."""
+    keys = [_read_key(text) for text in characters]
+    removed = pipeline.remove_members(read_settings(), keys)
+    out.print(f"{removed:,} characters removed; what was collected of them stays.")
+    raise typer.Exit(COMPLETE if removed == len(set(keys)) else INDEBTED)
+
+
+def _read_key(text: str) -> CharacterKey:
+    server, _, character = text.replace("/", ",").partition(",")
+    if not character:
+        raise ConfigError(f"{text!r} names no character: write SERVER,CHARACTERID as `roster list` shows it")
+    return CharacterKey(find_server(server) or server, character.strip().lower())
+
+
+def _choose(name: str, server: str, found: Sequence[FoundCharacter]) -> Sequence[FoundCharacter]:
+    exact = [one for one in found if one.character_name == name]
+    if len(exact) == 1:
+        return exact
+    shown = exact or found
+    if not shown:
+        out.print(f"There is no character named {make_plain(name)!r} on {server}.", markup=False)
+        return []
+    how = "are named" if exact else "have names that contain"
+    out.print(f"{len(shown)} characters {how} {make_plain(name)!r}:", markup=False)
+    for number, one in enumerate(shown, 1):
+        korean = SERVERS.get(one.server_id, one.server_id)
+        out.print(
+            f"  {number}. {make_plain(one.character_name)}: {korean}, level {one.level}, {one.job_grow_name}"
+            f" ({one.server_id},{one.character_id})",
+            markup=False,
+        )
+    if not sys.stdin.isatty():
+        out.print("None of them was added: name the server, or put the right one into a file for `roster import`.")
+        return []
+    number = typer.prompt("Which one (0 for none)", type=int, default=0)
+    return shown[number - 1 : number] if 0 < number <= len(shown) else []

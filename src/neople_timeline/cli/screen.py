@@ -1,0 +1,112 @@
+"""What every command says on the terminal and how: hostile names stay text, waiting is told."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from neople_timeline import pipeline
+from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.models import Plan, Usage
+from neople_timeline.settings import Settings, read_settings
+from neople_timeline.verify import Verification
+
+T = TypeVar("T")
+
+COMPLETE, INDEBTED, WRONG, FAILED = range(4)
+"""The exit codes: done, finished with debt, wrong usage or settings, failed."""
+LISTED = 20
+"""Lines of a list that a terminal shows; the report has them all."""
+PATIENCE_SECONDS = 12 * 3600
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def read_day(text: str) -> date:
+    """Read a day from the command line; one that makes no sense is a ConfigError."""
+    if text == "yesterday":
+        return pipeline.last_day(read_settings(), datetime.now(UTC))
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a day: write it as 2026-11-15 (or `yesterday`)") from None
+
+
+def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print) -> T:
+    """Repeat a step that asks to be repeated later, for hours if need be."""
+    waited, pause = 0.0, 5.0
+    while True:
+        try:
+            return step()
+        except NotOver as error:
+            raise ConfigError(f"{error}. `day DATE --unfinished` collects what there is until now.") from None
+        except RetryLater as error:
+            if waited >= PATIENCE_SECONDS:
+                raise
+            seconds = min(pause, max(error.seconds, 1.0))
+            say(f"{error}; trying again in {seconds:.0f} s")
+            time.sleep(seconds)
+            waited, pause = waited + seconds, min(pause * 2, 600.0)
+
+
+def say_plan(plan: Plan, first: date) -> None:
+    """Tell what a plan will take; one without characters is a ConfigError."""
+    earlier = len([one for one in plan.days if one < first])
+    debts = f" (and debts of {earlier} earlier days)" if earlier else ""
+    if not plan.characters:
+        raise ConfigError("the roster is empty: fill it with `neople-timeline roster import FILE.csv` or `roster add`")
+    work = f"{plan.pending:,} character-days to collect" if plan.pending else "everything is there already"
+    out.print(f"{plan.characters:,} characters, {len(plan.days)} day(s){debts}: {work}.")
+
+
+def say_usage(used: Usage, rate: int) -> None:
+    """Tell what the requests were used for, and the time they would have taken at best."""
+    if used.requests:
+        least = used.requests / rate
+        out.print(
+            f"{used.requests:,} requests in {used.seconds:.1f} s (at the limit of {rate:,}/s at least {least:.1f} s),"
+            f" {used.wasted:,} wasted: {used.retried:,} retried, {used.repeated:,} pages repeated,"
+            f" {used.throttled:,} refused."
+        )
+
+
+def say_verification(result: Verification) -> int:
+    """Tell what verifying found, and name the exit code that says the same."""
+    for finding in result.disagreements[:LISTED]:
+        out.print(f"  {finding}", markup=False)
+    for debt in result.owed[:LISTED]:
+        out.print(f"  owed: {debt.day} {'/'.join(debt.character)}: {debt.reason}", markup=False)
+    if len(result.owed) > LISTED:
+        out.print(f"  … and {len(result.owed) - LISTED:,} more: `neople-timeline owed` lists them all")
+    out.print(
+        f"Verified {result.checked:,} character-days with {result.events:,} events:"
+        f" {len(result.disagreements):,} disagree, {len(result.owed):,} are owed, {result.missing:,} have no character"
+        f" any more, {len(result.orphans):,} orphaned raw objects."
+    )
+    if result.uncollected:
+        out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
+    if not result.ok:
+        return FAILED
+    return INDEBTED if result.owed or result.uncollected else COMPLETE
+
+
+def say_forecast(settings: Settings, forecast: pipeline.Forecast) -> None:
+    """Tell what a backfill would take."""
+    table = Table("", "", show_header=False, box=None)
+    table.add_row("characters", f"{forecast.characters:,}")
+    table.add_row("character-days there already", f"{forecast.there:,}")
+    table.add_row("character-days to collect", f"{forecast.pending:,}")
+    table.add_row("requests, at least", f"{forecast.requests:,}")
+    table.add_row(
+        f"time at {settings.neople_api_rate:,} requests/s", f"{forecast.requests / settings.neople_api_rate:,.0f} s"
+    )
+    out.print(table)
+
+
+def make_plain(text: str) -> str:
+    """Strip what could steer a terminal from text written by strangers."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
