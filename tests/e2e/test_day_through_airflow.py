@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from email import message_from_string
@@ -67,8 +68,18 @@ def test_lake_and_warehouse_hold_the_truth(world: World, first: dict[str, Any]) 
     assert len({event.character_id for event in truth}) > CHARACTERS / 2
     assert world.read_lake(DAY) == truth
     assert world.read_warehouse(DAY) == truth
-    assert first["marts"]
-    assert all(first["marts"].values())
+
+
+def test_the_marts_count_what_the_truth_has(world: World, first: dict[str, Any]) -> None:
+    assert first
+    truth = world.read_truth(DAY)
+    codes = Counter((event.code, event.name) for event in truth.elements())
+    hours = Counter(int(event.minute[11:13]) for event in truth.elements())
+
+    by_code = world.query("SELECT code, name, sum(events) FROM timeline.mart_codes_by_day GROUP BY 1, 2")
+    by_hour = world.query("SELECT hour, sum(events) FROM timeline.mart_activity_by_hour GROUP BY 1")
+    assert {(code, name): events for code, name, events in by_code} == codes
+    assert dict(by_hour) == hours
 
 
 def test_every_character_day_is_accounted_for(world: World, first: dict[str, Any]) -> None:
