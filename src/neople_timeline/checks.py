@@ -79,6 +79,18 @@ def compare_tallies(
     return [Disagreement(day, character, where, _say(wanted, has)) for character, wanted, has in differing]
 
 
+def compare_characters(
+    day: date, where: str, expected: Mapping[CharacterKey, object], found: Mapping[CharacterKey, object]
+) -> list[Disagreement]:
+    """Name every character whose own row is lacking, is one too many, or says something else than expected."""
+    findings = {
+        character: "has no row of the character" if character not in found else "has another row of the character"
+        for character in sorted(expected.keys() | found.keys())
+        if expected.get(character) != found.get(character)
+    }
+    return [Disagreement(day, character, where, finding) for character, finding in findings.items()]
+
+
 def canonicalize(data: bytes) -> bytes:
     """Spell a JSON value in the one way in which equal values are spelt equally: sorted keys, exact plain numbers."""
     return _encoder.encode(_decoder.decode(data))

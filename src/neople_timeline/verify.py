@@ -5,17 +5,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neople_timeline.checks import Disagreement, EventText, Tallies, Tally, compare_tallies, tally_events
+from neople_timeline.checks import (
+    Disagreement,
+    EventText,
+    Tallies,
+    Tally,
+    compare_characters,
+    compare_tallies,
+    tally_events,
+)
 from neople_timeline.errors import DataError
 from neople_timeline.lake import Lake, part_key, raw_prefix
-from neople_timeline.models import Calendar, Shard
+from neople_timeline.models import Calendar, CharacterKey, Shard
 from neople_timeline.parts import digest_sources
 from neople_timeline.refine import Entry, find_days
+from neople_timeline.tables import CHARACTERS
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.load import Part
@@ -83,15 +93,20 @@ def _verify_part(calendar: Calendar, lake: Lake, connection: psycopg.Connection,
         raw = _tally_raw(calendar, lake, entries)
         parquet = tally_events(_read_parquet(lake, part), canonical=False)
         canonical = tally_events(_read_parquet(lake, part), canonical=True)
+        characters = _read_characters(lake, part)
     except DataError as error:
         return [Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")]
     stored = tally_events(audit.stream_events(connection, part), canonical=True)
-    in_warehouse = compare_tallies(part.day, "PostgreSQL", canonical, stored)
+    in_warehouse = [
+        *compare_tallies(part.day, "PostgreSQL", canonical, stored),
+        *compare_characters(part.day, "PostgreSQL", characters, audit.read_characters(connection, part)),
+    ]
     if in_warehouse:
         load.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
         *compare_tallies(part.day, "raw answers", expected, raw),
         *compare_tallies(part.day, "Parquet", expected, parquet),
+        *compare_characters(part.day, "Parquet", expected, {key: Tally(*row[-2:]) for key, row in characters.items()}),
         *in_warehouse,
     ]
     audit.mark_verified(connection, part, [finding.character for finding in findings if finding.character])
@@ -121,11 +136,19 @@ def _read_raw(
 
 
 def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:
-    key = part_key("events", part.day, part.bucket, part.buckets)
+    yield from map(EventText._make, _read_rows(lake, part, "events", EventText._fields))
+
+
+def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, tuple[Any, ...]]:
+    rows = _read_rows(lake, part, "characters", CHARACTERS.schema.names)
+    return {CharacterKey(row[1], row[2]): row for row in rows}
+
+
+def _read_rows(lake: Lake, part: Part, table: str, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    key = part_key(table, part.day, part.bucket, part.buckets)
     try:
         file = pq.ParquetFile(io.BytesIO(lake.get(key)))
-        for batch in file.iter_batches(20_000, columns=list(EventText._fields)):
-            columns = (batch.column(name).to_pylist() for name in EventText._fields)
-            yield from map(EventText._make, zip(*columns, strict=True))
+        for batch in file.iter_batches(20_000, columns=list(names)):
+            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None

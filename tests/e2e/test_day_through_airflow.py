@@ -62,6 +62,7 @@ def list_data_objects(world: World) -> dict[str, tuple[str | None, str]]:
 
 
 def test_lake_and_warehouse_hold_the_truth(world: World, first: dict[str, Any]) -> None:
+    assert first
     truth = world.read_truth(DAY)
 
     assert truth.total() > 500

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from neople_timeline.checks import Disagreement, EventText, Tally, canonicalize, compare_tallies, tally_events
+from neople_timeline.checks import (
+    Disagreement,
+    EventText,
+    Tally,
+    canonicalize,
+    compare_characters,
+    compare_tallies,
+    tally_events,
+)
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.models import CharacterKey
 
@@ -135,3 +143,15 @@ def test_each_character_that_differs_is_named_with_what_differs() -> None:
 
 def test_a_finding_about_a_whole_day_says_so() -> None:
     assert str(Disagreement(DAY, None, "bucket 1", "is gone")) == "2026-11-15 all characters: bucket 1 is gone"
+
+
+def test_a_row_of_a_character_that_is_lacking_changed_or_too_many_is_named() -> None:
+    expected = {CAIN: ("name", 0), BAKAL: ("other", 2)}
+    assert compare_characters(DAY, "PostgreSQL", expected, dict(expected)) == []
+    stray = CharacterKey("anton", "c" * 32)
+    findings = compare_characters(DAY, "PostgreSQL", expected, {BAKAL: ("renamed", 2), stray: ("name", 0)})
+    assert [(finding.character, finding.finding) for finding in findings] == [
+        (stray, "has another row of the character"),
+        (BAKAL, "has another row of the character"),
+        (CAIN, "has no row of the character"),
+    ]

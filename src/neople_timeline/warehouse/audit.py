@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import psycopg
 
 from neople_timeline.checks import EventText
 from neople_timeline.models import CharacterKey
+from neople_timeline.tables import CHARACTERS
 from neople_timeline.warehouse.load import Part
 
 
@@ -33,6 +35,17 @@ def stream_events(connection: psycopg.Connection, part: Part) -> Iterator[EventT
             (part.day, part.day, part.bucket),
         )
         yield from map(EventText._make, cursor)
+
+
+def read_characters(connection: psycopg.Connection, part: Part) -> dict[CharacterKey, tuple[Any, ...]]:
+    """Read a part's rows of characters, with the columns of `tables.CHARACTERS`."""
+    names = ", ".join(f"h.{column.name}" for column in CHARACTERS.columns)
+    rows = connection.execute(
+        f"SELECT {names} FROM timeline.character h JOIN timeline.collection c USING (day, server_id, character_id)"
+        " WHERE day = %s AND c.bucket = %s".encode(),
+        (part.day, part.bucket),
+    )
+    return {CharacterKey(row[1], row[2]): row for row in rows}
 
 
 def count_strays(connection: psycopg.Connection, day: date) -> int:
