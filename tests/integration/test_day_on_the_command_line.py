@@ -174,7 +174,7 @@ TAMPER = (
     "UPDATE timeline.event SET name = name || '!' WHERE ctid = (SELECT min(ctid) FROM timeline.event)",
     "DELETE FROM timeline.event WHERE ctid = (SELECT min(ctid) FROM timeline.event)",
     "INSERT INTO timeline.event SELECT e.*"
-    + " FROM timeline.event o, jsonb_populate_record(o, '{\"ordinal\": 99}') e ORDER BY o.ctid LIMIT 1",
+    " FROM timeline.event o, jsonb_populate_record(o, '{\"ordinal\": 99}') e ORDER BY o.ctid LIMIT 1",
     "UPDATE timeline.character SET character_name = '???'",
     "DELETE FROM timeline.character WHERE events = 0",
 )
