@@ -170,11 +170,11 @@ def test_what_cannot_be_had_is_owed_and_paid_by_the_next_run(terminal: Terminal)
     assert read_rows(terminal, DAY) == read_truth(terminal, DAY)
 
 
+DOUBLE = "jsonb_populate_record(o, '{\"ordinal\": 99}')"
 TAMPER = (
     "UPDATE timeline.event SET name = name || '!' WHERE ctid = (SELECT min(ctid) FROM timeline.event)",
     "DELETE FROM timeline.event WHERE ctid = (SELECT min(ctid) FROM timeline.event)",
-    "INSERT INTO timeline.event SELECT e.*"
-    " FROM timeline.event o, jsonb_populate_record(o, '{\"ordinal\": 99}') e ORDER BY o.ctid LIMIT 1",
+    f"INSERT INTO timeline.event SELECT e.* FROM timeline.event o, {DOUBLE} e ORDER BY o.ctid LIMIT 1",
     "UPDATE timeline.character SET character_name = '???'",
     "DELETE FROM timeline.character WHERE events = 0",
 )
