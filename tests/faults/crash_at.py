@@ -17,7 +17,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from neople_timeline import cli, collect, pipeline
+from neople_timeline import collect, pipeline
+from neople_timeline.cli import screen
+from neople_timeline.cli.main import main
 from neople_timeline.neople import client
 from neople_timeline.warehouse import ledger, permits
 
@@ -35,7 +37,7 @@ def shorten_waits() -> None:
         (collect, "BATCH_CHAINS", 5),
         (client, "REQUEST_SECONDS", 2),
         (client, "random", SimpleNamespace(uniform=lambda _low, _high: 0.02)),
-        (cli, "time", SimpleNamespace(sleep=lambda seconds: real_sleep(min(seconds, 0.3)))),
+        (screen, "time", SimpleNamespace(sleep=lambda seconds: real_sleep(min(seconds, 0.3)))),
     ):
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name} any more")
@@ -104,4 +106,4 @@ if __name__ == "__main__":
         end_with_the_proof()
     if fault := json.loads(os.environ.get("FAULT", "{}")):
         arm(**fault)
-    cli.main()
+    main()

@@ -93,12 +93,20 @@ WHERE day BETWEEN %(first)s AND %(last)s AND kind IN ('reinforce', 'amplify') AN
 GROUP BY 1, 2 ORDER BY 1, 2
 """
 
+# An adventure's new name is told by each of its characters.
 RENAMES: Final = """
-SELECT c.server_id, c.character_id, p.character_name, p.adventure_name, p.guild_name,
-  CASE c.kind WHEN 'renamed' THEN 102 ELSE 105 END, coalesce(c.before_name, ''), coalesce(c.after_name, '')
-FROM timeline.mart_changes_by_day c LEFT JOIN timeline.character p USING (day, server_id, character_id)
-WHERE c.day BETWEEN %(first)s AND %(last)s AND c.kind IN ('renamed', 'adventure renamed')
-ORDER BY 6, c.occurred_minute, 1, 2, c.ordinal LIMIT %(limit)s
+SELECT * FROM (
+  SELECT DISTINCT ON (code, server_id, before_name, after_name, CASE code WHEN 102 THEN character_id END)
+    server_id, character_id, p.character_name, p.adventure_name, p.guild_name, code, before_name, after_name
+  FROM (
+    SELECT day, server_id, character_id, occurred_minute, ordinal,
+      CASE kind WHEN 'renamed' THEN 102 ELSE 105 END AS code,
+      coalesce(before_name, '') AS before_name, coalesce(after_name, '') AS after_name
+    FROM timeline.mart_changes_by_day
+    WHERE day BETWEEN %(first)s AND %(last)s AND kind IN ('renamed', 'adventure renamed')
+  ) c LEFT JOIN timeline.character p USING (day, server_id, character_id)
+  ORDER BY 6, 1, 7, 8, CASE code WHEN 102 THEN character_id END, occurred_minute, 2, ordinal
+) renames ORDER BY 6, 1, 2, 7, 8 LIMIT %(limit)s
 """
 
 # Nobody is new on the very first day.
