@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.05
 _children: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain about children that outlive the function that started them."""
+_launching = threading.Lock()
+_closed = threading.Event()
 
 
 class LocalError(Exception):
@@ -48,12 +51,19 @@ def start(service: Service, home: Path) -> bool:
     """
     running = find(service.name, home)
     if running is None:
-        running = _launch(service, home)
+        with _launching:
+            running = _launch(service, home)
         started = True
     else:
         started = False
     _wait_until_ready(service, running, home)
     return started
+
+
+def refuse_starts() -> None:
+    """Start nothing more in this process, and wait for nothing: whoever stops everything calls this first."""
+    with _launching:
+        _closed.set()
 
 
 def find(name: str, home: Path) -> psutil.Process | None:
@@ -134,6 +144,8 @@ def choose_port(preferred: int = 0) -> int:
 
 
 def _launch(service: Service, home: Path) -> psutil.Process:
+    if _closed.is_set():
+        raise LocalError(f"{service.name} is not started any more: everything is being stopped")
     log = _log(service.name, home)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -157,6 +169,8 @@ def _wait_until_ready(service: Service, process: psutil.Process, home: Path) -> 
     while not service.ready():
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             raise LocalError(f"{service.name} ended at once. {_quote_log(service.name, home)}")
+        if _closed.is_set():
+            raise LocalError(f"{service.name} is not waited for any more: everything is being stopped")
         if time.monotonic() > deadline:
             waited = f"{service.patience_seconds:.0f} s"
             raise LocalError(f"{service.name} does not answer after {waited}. {_quote_log(service.name, home)}")

@@ -18,7 +18,17 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.sandbox import airflow, day_run, screen, services
 from neople_timeline.sandbox.local import MAIL_USER, PORTS, Local, hide_settings_from_children, open_local, read_record
-from neople_timeline.sandbox.processes import LocalError, Service, find, forget, list_recorded, remember, start, stop
+from neople_timeline.sandbox.processes import (
+    LocalError,
+    Service,
+    find,
+    forget,
+    list_recorded,
+    refuse_starts,
+    remember,
+    start,
+    stop,
+)
 
 SUPERVISOR = "supervisor"
 WORLD = ("--characters", "500", "--seed", "1", "--rate", "1000", "--latency", "30ms")
@@ -31,6 +41,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
     Return 0 for a complete day, 1 for one with debts; raise for a wrong setting or a failure. What another `up` that
     still runs has started is used and left to it.
     """
+    members = _read_roster(roster)
     own_key = hide_settings_from_children()
     began = time.monotonic()
     with _lock(root):
@@ -40,12 +51,13 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
             remember(SUPERVISOR, local.home)
     try:
         with _lock(root):
-            _start_parts(local, roster)
+            _start_parts(local, members)
         api = airflow.RestApi(local.airflow.port, local.airflow.password)
         code = _run_last_day(local, api, began)
         if is_ours and not once:
             _stay(local)
     finally:
+        refuse_starts()
         if is_ours:
             _stop_home(local.home)
     if not is_ours:
@@ -76,7 +88,16 @@ def status(root: Path) -> int:
     return COMPLETE
 
 
-def _start_parts(local: Local, roster: Path | None) -> None:
+def _read_roster(file: Path | None) -> bytes | None:
+    if file is None:
+        return None
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the roster {file} cannot be read: {error.strerror}") from None
+
+
+def _start_parts(local: Local, roster: bytes | None) -> None:
     for name, port in local.ports.items():
         if port != PORTS[name]:
             screen.say(f"[yellow]Port {PORTS[name]} is taken by another program: {name} listens on {port}.[/]")
@@ -114,9 +135,9 @@ def _start_postgres(local: Local) -> None:
     services.create_database(local.postgres, "warehouse", "timeline", local.secrets["warehouse"])
 
 
-def _fill_roster(local: Local, roster: Path | None) -> None:
+def _fill_roster(local: Local, roster: bytes | None) -> None:
     if roster is not None:
-        data = roster.read_bytes()
+        data = roster
     elif not local.own_key:
         with urlopen(f"{local.settings.neople_api_url}/sandbox/roster.csv", timeout=30) as answer:  # noqa: S310 - loopback
             data = answer.read()
