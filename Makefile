@@ -19,7 +19,7 @@ STAMP = $(VENV)/installed-$(shell cksum uv.lock pyproject.toml | cksum | cut -d 
 TEST_STAMP = $(STAMP)-dev
 SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
 
-.PHONY: help install install-dev run stop status test check fix clean
+.PHONY: help install install-dev run stop status test check bench fix clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -50,6 +50,10 @@ check: $(TEST_STAMP) ## format, lint, types, import directions, generated docume
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
+
+bench: $(TEST_STAMP) ## measure collecting: CPU per event, share of the limit, memory (FULL=1: a million characters too)
+	@$(SYNC) --quiet --inexact --no-default-groups --group airflow --group local --group dev --group bench
+	@$(BIN)/python benchmarks/collect.py $(if $(FULL),--million)
 
 fix: $(TEST_STAMP) ## format, and mend what ruff can mend
 	@$(BIN)/ruff format

@@ -1,4 +1,4 @@
-"""Collection against its limits and beside other ways: `python benchmarks/collect.py [--parts abc] [--million]`.
+"""Collection against its limits and beside other ways: `make bench [FULL=1]`.
 
 a  10,000 characters, one day, no limit and no latency: CPU per event and memory, beside two other ways on a sample
 b  1,000 requests a second and 30 ms: how much of the limit 1 and 4 processes use, and how often they break it
@@ -6,7 +6,6 @@ c  memory of a collector for 1,000 and 100,000 characters (and a million) with s
 """
 
 import argparse
-import importlib.util
 import time
 from typing import Any
 
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 RATE = 1000
-MANY, SAMPLE, PACED = 10_000, 300, 12_000
+MANY, SAMPLE, PACED = 10_000, 500, 12_000
 UNLIMITED = ("--rate", "1000000")
 
 
@@ -42,12 +41,13 @@ def compare_ways(ground: Ground, characters: int) -> Table:
     for column in ("way", "characters", "events", "wall s", "CPU µs/event", "ratio", "PostgreSQL µs/event", "peak MB"):
         table.add_column(column, justify="left" if column == "way" else "right")
     with ground.sandbox(characters, "--rate=0", "--latency=0") as sandbox:
-        ways = {"plain script (sample)": ("plain.py", SAMPLE, ())}
-        if importlib.util.find_spec("dlt"):
-            ways["dlt rest_api (sample)"] = ("dlt_rest_api.py", SAMPLE, ())
-        ways["neople-timeline"] = ("ours.py", characters, UNLIMITED)
+        ways: dict[str, tuple[str, int, tuple[str, ...]]] = {
+            "plain script (sample)": ("plain.py", SAMPLE, ()),
+            "dlt rest_api (sample)": ("dlt_rest_api.py", SAMPLE, ()),
+            "neople-timeline": ("ours.py", characters, UNLIMITED),
+        }
         baseline = 0.0
-        steps: list[tuple[str, Any]] = []
+        steps: list[str] = []
         for name, (script, number, options) in ways.items():
             before = ground.cpu_seconds("postgres")
             result = run_alone(ground, sandbox, script, number, options)
@@ -60,8 +60,11 @@ def compare_ways(ground: Ground, characters: int) -> Table:
                 name, f"{number:,}", f"{events:,}", f"{wall:.1f}", f"{micros:.1f}", f"{micros / baseline:.3f}",
                 f"{server / events * 1e6:.1f}", f"{result['peak_mb']:.0f}",
             )  # fmt: skip
-            steps = [(step, figures[1] / events * 1e6) for step, figures in result["steps"].items()]
-    table.caption = "of ours: " + ", ".join(f"{name} {micros:.1f}" for name, micros in steps)
+            steps = [
+                f"{step} {figures[1] / events * 1e6:.1f} µs, {result['peaks'][step]:.0f} MB"
+                for step, figures in result["steps"].items()
+            ]
+    table.caption = "of ours: " + "; ".join(steps)
     return table
 
 

@@ -17,7 +17,7 @@ from neople_timeline.refine import Entry
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 
 PART_LOCK: Final = 710_520
-BATCH_ROWS: Final = 50_000
+BATCH_ROWS: Final = 5_000
 
 
 @dataclass(frozen=True)
