@@ -2,6 +2,7 @@
 #   make run                      the whole day on this machine, until Ctrl-C
 #   make run ONCE=1               the same, ends by itself with the run's exit code
 #   NEOPLE_API_KEY=… make run ROSTER=file.csv      with your own key and characters
+#   make cluster                  the same on CeleryExecutor with Redis and two workers (ONCE=1, ROSTER=file.csv)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -17,9 +18,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP = $(VENV)/installed-$(shell cksum uv.lock pyproject.toml | cksum | cut -d ' ' -f 1)
 TEST_STAMP = $(STAMP)-dev
+CLUSTER_STAMP = $(STAMP)-cluster
 SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
 
-.PHONY: help install install-dev run stop status test check bench fix clean
+.PHONY: help install install-dev run cluster stop status test chaos check bench fix clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -31,7 +33,10 @@ install: $(STAMP) ## make .venv with everything that `make run` needs
 run: $(STAMP) ## start every part here and collect the last complete day (ONCE=1, ROSTER=file.csv)
 	@$(BIN)/python -m neople_timeline.sandbox.stack up $(if $(ONCE),--once) $(if $(ROSTER),--roster '$(ROSTER)')
 
-stop: ## stop what `make run` left running
+cluster: $(CLUSTER_STAMP) ## the same on CeleryExecutor, Redis and two workers on hosts of their own (needs redis-server)
+	@$(BIN)/python -m neople_timeline.sandbox.cluster $(if $(ONCE),--once) $(if $(ROSTER),--roster '$(ROSTER)')
+
+stop: ## stop what `make run` or `make cluster` left running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m neople_timeline.sandbox.stack down; fi
 
 status: $(STAMP) ## say what runs, and where
@@ -43,6 +48,9 @@ install-dev: $(TEST_STAMP) ## the same with the tools for tests and checks
 
 test: $(TEST_STAMP) ## unit, integration with real parts, DAGs, and a day from end to end
 	@$(BIN)/pytest
+
+chaos: $(TEST_STAMP) $(CLUSTER_STAMP) ## a day of 20,000 characters while its parts are lost one after the other (CHAOS=short: 2,000)
+	@CHAOS=$${CHAOS:-long} $(BIN)/pytest tests/chaos
 
 check: $(TEST_STAMP) ## format, lint, types, import directions, generated documents
 	@$(BIN)/ruff format --check
@@ -80,3 +88,7 @@ $(STAMP): $(BIN)/uv uv.lock pyproject.toml
 $(TEST_STAMP): $(BIN)/uv uv.lock pyproject.toml
 	@$(SYNC) --inexact --no-default-groups --group airflow --group local --group dev || { echo "The packages could not be downloaded: see above." >&2; exit 2; }
 	@rm -f $(VENV)/installed-*; touch $(STAMP) $@
+
+$(CLUSTER_STAMP): $(STAMP)
+	@$(SYNC) --inexact --no-default-groups --group airflow --group local --group cluster || { echo "The packages could not be downloaded: see above." >&2; exit 2; }
+	@touch $@

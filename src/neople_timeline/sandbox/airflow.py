@@ -61,7 +61,7 @@ class Airflow:
             "scheduler": {
                 "scheduler_idle_sleep_time": "0.2",
                 "task_instance_heartbeat_timeout": "30",
-                "task_instance_heartbeat_detection_interval": "5",
+                "task_instance_heartbeat_timeout_detection_interval": "5",
             },
             "dag_processor": {"refresh_interval": "10", "parsing_processes": "1"},
             "logging": {

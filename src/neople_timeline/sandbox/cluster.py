@@ -1,7 +1,8 @@
 """`make cluster`: the production topology as processes on this machine, everything on 127.0.0.1.
 
-CeleryExecutor with Redis, metastore and warehouse on PostgreSQL, S3, several workers with slots of their own, and FAB's
-login. Workers write their logs to one folder, because Airflow's log server listens on every interface of a machine.
+CeleryExecutor with Redis, metastore and warehouse on PostgreSQL, S3, and FAB's login. Each worker is a host of its own
+where the machine allows namespaces (`sandbox.host`), else a process like the others. Parts that end are started again,
+as Compose and Kubernetes do. Workers write their logs to one folder: Airflow's log server listens on every interface.
 """
 
 import argparse
@@ -12,18 +13,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from ipaddress import IPv4Network
 from pathlib import Path
-from urllib.request import urlopen
 
 import redis  # type: ignore[import-not-found,unused-ignore]  # the group `cluster` brings it
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
-from neople_timeline.sandbox import airflow, day_run, screen, services
+from neople_timeline.sandbox import airflow, day_run, host, screen, services, stack
 from neople_timeline.sandbox.local import MAIL_USER, Local, hide_settings_from_children, open_local
 from neople_timeline.sandbox.processes import (
     LOOPBACK,
@@ -31,9 +32,9 @@ from neople_timeline.sandbox.processes import (
     Service,
     choose_port,
     find,
-    list_recorded,
+    refuse_starts,
+    remember,
     start,
-    stop,
 )
 
 ROOT = Path(".local/cluster")
@@ -51,6 +52,8 @@ class Cluster:
     workers: int = 2
     slots: int = 2
     characters: int = 500
+    has_hosts: bool = False
+    """Whether workers are hosts of their own; these reach the sandbox, but not the real API."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -86,10 +89,11 @@ def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, ch
     port = local.home / "redis.port"
     if not find("redis", local.home):
         port.write_text(str(choose_port(16379)))
-    return Cluster(local, int(port.read_text()), password.read_text(), workers, slots, characters)
+    has_hosts = not own_key and host.can_make_hosts()
+    return Cluster(local, int(port.read_text()), password.read_text(), workers, slots, characters, has_hosts)
 
 
-def up(cluster: Cluster) -> None:
+def up(cluster: Cluster, roster: bytes | None = None) -> None:
     """Start whatever does not run, migrate, and make the admin, the pool, the Connections and the roster."""
     local, home = cluster.local, cluster.local.home
     services.prepare_postgres(home, local.secrets["postgres"])
@@ -98,29 +102,33 @@ def up(cluster: Cluster) -> None:
     services.create_database(local.postgres, "airflow", "airflow", local.secrets["metastore"])
     services.create_database(local.postgres, "warehouse", "timeline", local.secrets["warehouse"])
     _prepare_airflow(cluster)
+    stack.fill_roster(local, roster)
     for service in list_airflow(cluster):
         start(service, home)
         screen.say(f"  {service.name} is up")
     api = airflow.RestApi(local.airflow.port, local.airflow.password)
     day_run.wait_for_dag(api)
-    day_run.ensure_pool(api)
-    if not local.own_key:
-        with urlopen(f"{local.settings.neople_api_url}/sandbox/roster.csv", timeout=60) as answer:  # noqa: S310 - loopback
-            pipeline.import_roster(local.settings, answer.read())
+    day_run.ensure_pool(api, cluster.workers * cluster.slots)
 
 
-def down(home: Path) -> None:
-    """Stop every process that was started under `home`, Airflow's first."""
-    names = list_recorded(home)
-    first = [name for name in names if name.startswith(("airflow", "worker"))]
-    stop(first, home, patience_seconds=15)
-    stop([name for name in names if name not in first], home)
+def keep_up(cluster: Cluster, until: threading.Event) -> None:
+    """Start again whatever ended, about once a second, until told to stop."""
+    everything = [*list_stores(cluster), *list_airflow(cluster)]
+    while not until.wait(1):
+        for service in everything:
+            if find(service.name, cluster.local.home) is None and not until.is_set():
+                screen.say(f"  {service.name} ended: starting it again")
+                try:
+                    start(service, cluster.local.home)
+                except LocalError as error:
+                    screen.complain(error)
 
 
 def list_stores(cluster: Cluster) -> list[Service]:
     """Describe what Airflow and the pipeline keep things in, and the API."""
     local, home = cluster.local, cluster.local.home
-    world = ("--characters", str(cluster.characters), "--seed", "1", "--rate", "1000", "--latency", "30ms")
+    rate = str(local.settings.neople_api_rate)
+    world = ("--characters", str(cluster.characters), "--seed", "1", "--rate", rate, "--latency", "30ms")
     found = [
         services.postgres(home, local.postgres),
         describe_redis(cluster),
@@ -153,14 +161,30 @@ def list_airflow(cluster: Cluster) -> list[Service]:
         Service(part.name, part.command, part.ready, cluster.environment, patience_seconds=part.patience_seconds)
         for part in airflow.list_services(cluster.local.airflow, home)
     ]
-    return [*parts, *(describe_worker(cluster, f"worker-{number}") for number in range(1, cluster.workers + 1))]
+    return [*parts, *(describe_worker(cluster, number) for number in range(1, cluster.workers + 1))]
 
 
-def describe_worker(cluster: Cluster, name: str) -> Service:
-    """Describe a worker with a name of its own, as if it were a host."""
-    command = [airflow.AIRFLOW, "celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@{name}"]
-    home = cluster.local.home
-    return Service(name, command, lambda: find(name, home) is not None, cluster.environment, patience_seconds=60)
+def describe_worker(cluster: Cluster, number: int) -> Service:
+    """Describe a worker, on a host of its own where there are such."""
+    host_name, name, home = f"worker-{number}", f"airflow-worker-{number}", cluster.local.home
+    command = [
+        airflow.AIRFLOW,
+        "celery",
+        "worker",
+        "--skip-serve-logs",
+        "--celery-hostname",
+        f"{host_name}@{host_name}",
+    ]
+    if cluster.has_hosts:
+        # A range that is nobody's on the Internet (benchmarks in laboratories), cut by port so that stacks do not meet.
+        network = IPv4Network(f"198.18.{cluster.redis_port % 256}.{4 * number}/30")
+        command = host.describe(host_name, name_cable(cluster, number), network, command)
+    return Service(name, command, lambda: find(name, home) is not None, cluster.environment)
+
+
+def name_cable(cluster: Cluster, number: int) -> str:
+    """Name the network interface through which a worker's host is reached."""
+    return f"nt-{cluster.redis_port}-{number}"
 
 
 def run_day(cluster: Cluster) -> str:
@@ -169,10 +193,7 @@ def run_day(cluster: Cluster) -> str:
     api = airflow.RestApi(local.airflow.port, local.airflow.password)
     day = pipeline.last_day(local.settings, datetime.now(UTC))
     run_id = day_run.ensure_run(api, local.settings, day)
-    names = [service.name for service in list_airflow(cluster)]
-    state = screen.show_progress(
-        day_run.follow(api, local.settings, run_id, day, lambda: all(find(name, local.home) for name in names))
-    )
+    state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, lambda: True))
     screen.show_summary(local, day, day_run.read_figures(local.settings, day))
     return state
 
@@ -215,41 +236,48 @@ def _run(cluster: Cluster, *arguments: str, typed: str = "") -> None:
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.cluster", description=__doc__)
-    parser.add_argument("command", choices=("up", "down"))
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
+    parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--slots", type=int, default=2, help="tasks at once on each worker")
     parser.add_argument("--characters", type=int, default=500, help="in the sandbox's world")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if given.command == "down":
-        for record in ROOT.resolve().glob("*/stack.json"):
-            down(record.parent)
-        sys.exit(COMPLETE)
-    sys.exit(_stay_up(given))
-
-
-def _stay_up(given: argparse.Namespace) -> int:
-    cluster = None
     try:
-        cluster = open_cluster(
-            ROOT, Path("dags"), workers=given.workers, slots=given.slots, characters=given.characters
-        )
-        up(cluster)
-        code = COMPLETE if run_day(cluster) == "success" else FAILED
-        while not given.once:
-            time.sleep(1)
+        code = _stay_up(given)
     except KeyboardInterrupt:
-        code = COMPLETE
+        code = FAILED if given.once else COMPLETE
     except ConfigError as error:
         screen.complain(error)
         code = WRONG
-    except (LocalError, TimelineError) as error:
+    except (LocalError, TimelineError, OSError) as error:
         screen.complain(error)
         code = FAILED
+    sys.exit(code)
+
+
+def _stay_up(given: argparse.Namespace) -> int:
+    roster = stack.read_roster(given.roster)
+    cluster = open_cluster(ROOT, Path("dags"), workers=given.workers, slots=given.slots, characters=given.characters)
+    home = cluster.local.home
+    if find(stack.SUPERVISOR, home):
+        raise ConfigError("the cluster is up already: `make stop` ends it")
+    remember(stack.SUPERVISOR, home)
+    over = threading.Event()
+    keeper = threading.Thread(target=keep_up, args=(cluster, over))
+    try:
+        up(cluster, roster)
+        keeper.start()
+        code = COMPLETE if run_day(cluster) == "success" else FAILED
+        if not given.once:
+            screen.say("\nEverything stays up until Ctrl-C.")
+            keeper.join()
     finally:
-        if cluster is not None:
-            down(cluster.local.home)
+        over.set()
+        refuse_starts()
+        if keeper.is_alive():
+            keeper.join()
+        stack.stop_home(home)
     return code
 
 

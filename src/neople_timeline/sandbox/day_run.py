@@ -56,9 +56,9 @@ def wait_for_dag(api: RestApi, patience_seconds: float = 120) -> None:
         time.sleep(0.2)
 
 
-def ensure_pool(api: RestApi) -> None:
+def ensure_pool(api: RestApi, slots: int = POOL_SLOTS) -> None:
     """Make the pool of the collectors unless it is there."""
-    pool = {"name": POOL, "slots": POOL_SLOTS, "description": "Collectors at once, over all DAGs"}
+    pool = {"name": POOL, "slots": slots, "description": "Collectors at once, over all DAGs"}
     api.call("POST", "/api/v2/pools", pool, accept=409)
 
 

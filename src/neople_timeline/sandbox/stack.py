@@ -41,7 +41,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
     Return 0 for a complete day, 1 for one with debts; raise for a wrong setting or a failure. What another `up` that
     still runs has started is used and left to it.
     """
-    members = _read_roster(roster)
+    members = read_roster(roster)
     own_key = hide_settings_from_children()
     began = time.monotonic()
     with _lock(root):
@@ -59,7 +59,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
     finally:
         refuse_starts()
         if is_ours:
-            _stop_home(local.home)
+            stop_home(local.home)
     if not is_ours:
         screen.say("The stack was up before and stays up; `make stop` ends it.")
     return code
@@ -67,34 +67,40 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
 
 def down(root: Path) -> int:
     """Stop everything that was started under `root`, by whomever."""
-    for path in sorted(root.glob("*/stack.json")):
+    for path in _list_homes(root):
         supervisor = find(SUPERVISOR, path.parent)
         if supervisor is not None:
             supervisor.send_signal(signal.SIGTERM)
             psutil.wait_procs([supervisor], timeout=30)
-        _stop_home(path.parent)
+        stop_home(path.parent)
     return COMPLETE
 
 
 def status(root: Path) -> int:
     """Say what runs, and where."""
-    for path in sorted(root.glob("*/stack.json")):
+    for path in _list_homes(root):
         ports = read_record(path.parent)["ports"]
         for name in list_recorded(path.parent):
             process = find(name, path.parent)
             where = f"127.0.0.1:{ports[name]}" if name in ports else ""
             state = f"pid {process.pid}" if process else "not running"
-            screen.say(f"{path.parent.name:8} {name:18} {state:12} {where}")
+            screen.say(f"{path.parent.relative_to(root)!s:16} {name:18} {state:12} {where}")
     return COMPLETE
 
 
-def _read_roster(file: Path | None) -> bytes | None:
+def read_roster(file: Path | None) -> bytes | None:
+    """Read a roster file, if one is given; ConfigError if it cannot be read."""
     if file is None:
         return None
     try:
         return file.read_bytes()
     except OSError as error:
         raise ConfigError(f"the roster {file} cannot be read: {error.strerror}") from None
+
+
+def _list_homes(root: Path) -> list[Path]:
+    """List the records of `make run` and of `make cluster`."""
+    return sorted([*root.glob("*/stack.json"), *root.glob("cluster/*/stack.json")])
 
 
 def _start_parts(local: Local, roster: bytes | None) -> None:
@@ -107,7 +113,7 @@ def _start_parts(local: Local, roster: bytes | None) -> None:
         _start_postgres(local)
         metastore = pool.submit(_time, "Airflow's metastore", lambda: airflow.prepare(local.airflow))
         _finish(side)
-        members = pool.submit(_time, "the roster", lambda: _fill_roster(local, roster))
+        members = pool.submit(_time, "the roster", lambda: fill_roster(local, roster))
         _finish([metastore])
         parts = [pool.submit(_start, service, local) for service in airflow.list_services(local.airflow, local.home)]
         connect = pool.submit(_time, "Connections", lambda: airflow.import_connections(local.airflow, local.settings))
@@ -135,7 +141,8 @@ def _start_postgres(local: Local) -> None:
     services.create_database(local.postgres, "warehouse", "timeline", local.secrets["warehouse"])
 
 
-def _fill_roster(local: Local, roster: bytes | None) -> None:
+def fill_roster(local: Local, roster: bytes | None) -> None:
+    """Import a roster file, or the sandbox's whole world; ConfigError if there is neither and the roster is empty."""
     if roster is not None:
         data = roster
     elif not local.own_key:
@@ -181,7 +188,8 @@ def _stay(local: Local) -> None:
     raise LocalError(f"a process of Airflow ended by itself: see {local.home}/logs")
 
 
-def _stop_home(home: Path) -> None:
+def stop_home(home: Path) -> None:
+    """Stop everything that was started under `home`, Airflow's processes first; Ctrl-C no longer interrupts."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     names = [name for name in list_recorded(home) if name != SUPERVISOR]

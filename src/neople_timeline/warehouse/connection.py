@@ -20,8 +20,12 @@ def connect(settings: Settings) -> psycopg.Connection:
     A refused login or an unknown database is a ConfigError, a server that does not answer is RetryLater.
     """
     connection = _open(settings)
-    if read_version(connection) != newest_version():
-        upgrade(settings)
+    try:
+        if read_version(connection) != newest_version():
+            upgrade(settings)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

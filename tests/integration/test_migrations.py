@@ -1,0 +1,118 @@
+"""The warehouse's schema, forwards and backwards under data: what a version does not own, it leaves as it was."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+
+from neople_timeline import pipeline
+from neople_timeline.catalogue import MARTS
+from neople_timeline.errors import ConfigError
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_version, read_version, upgrade
+
+VERSIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+MART_TABLES = [mart.warehouse_name for mart in MARTS]
+
+
+def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(settings.warehouse_url) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def describe_schema(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    """Columns with types, keys, indexes, functions and comments of everything in the schema."""
+    questions = {
+        "columns": "SELECT table_name, column_name, data_type, is_nullable, column_default, generation_expression"
+        " FROM information_schema.columns WHERE table_schema = 'timeline'",
+        "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'timeline'::regnamespace",
+        "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'timeline'",
+        "functions": "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'timeline'::regnamespace",
+        "comments": "SELECT relname, objsubid, description FROM pg_description JOIN pg_class ON pg_class.oid = objoid"
+        " WHERE relnamespace = 'timeline'::regnamespace",
+        "sequences": "SELECT sequencename FROM pg_sequences WHERE schemaname = 'timeline'",
+    }
+    return {name: sorted(query(settings, question), key=repr) for name, question in questions.items()}
+
+
+def read_tables(settings: Settings, names: list[str]) -> dict[str, list[tuple[Any, ...]]]:
+    return {name: sorted(query(settings, f"SELECT * FROM timeline.{name}"), key=repr) for name in names}
+
+
+def collect_day(settings: Settings) -> date:
+    with urlopen(f"{settings.neople_api_url}/sandbox/roster.csv", timeout=30) as answer:  # noqa: S310 - loopback
+        pipeline.import_roster(settings, answer.read())
+    day = pipeline.last_day(settings, datetime.now(UTC))
+    for shard in pipeline.plan_day(settings, day).shards:
+        pipeline.collect_shard(settings, shard)
+        pipeline.refine_shard(settings, shard)
+        pipeline.load_shard(settings, shard)
+    pipeline.build_marts(settings, [day])
+    assert pipeline.verify_days(settings, [day]).ok
+    return day
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_version_undone_and_done_again_is_the_same_schema(settings: Settings, version: str) -> None:
+    upgrade(settings, version)
+    once = describe_schema(settings)
+    before = str(int(version) - 1).zfill(4) if version != VERSIONS[0] else "base"
+
+    upgrade(settings, before)
+    assert describe_schema(settings) != once
+    upgrade(settings, version)
+
+    assert describe_schema(settings) == once
+
+
+def test_going_back_and_forth_keeps_what_was_collected(settings: Settings) -> None:
+    day = collect_day(settings)
+    owned = [name for (name,) in query(settings, "SELECT tablename FROM pg_tables WHERE schemaname = 'timeline'")]
+    kept = sorted(set(owned) - {*MART_TABLES, "published_mart", "alembic_version"})
+    rows, marts = read_tables(settings, kept), read_tables(settings, MART_TABLES)
+    assert len(rows["event"]) > 100
+    assert any(marts.values())
+
+    upgrade(settings, "0001")
+    with psycopg.connect(settings.warehouse_url) as connection:
+        assert read_version(connection) == "0001"
+    assert not query(settings, "SELECT 1 FROM pg_tables WHERE schemaname = 'timeline' AND tablename LIKE 'mart%'")
+    assert read_tables(settings, kept) == rows
+
+    connect(settings).close()  # as any command of the new program does
+    assert read_tables(settings, kept) == rows
+    pipeline.build_marts(settings, [day])
+    assert read_tables(settings, MART_TABLES) == marts
+    assert pipeline.verify_days(settings, [day]).ok
+
+
+def test_all_the_way_back_leaves_nothing_behind(settings: Settings) -> None:
+    collect_day(settings)
+
+    upgrade(settings, "base")
+
+    left = query(settings, "SELECT relname FROM pg_class WHERE relnamespace = 'timeline'::regnamespace")
+    assert {name for (name,) in left} <= {"alembic_version", "alembic_version_pkc"}
+    assert describe_schema(settings)["functions"] == []
+
+
+def test_many_first_users_make_one_schema(settings: Settings) -> None:
+    def open_and_read(_: int) -> str:
+        with connect(settings) as connection:
+            return read_version(connection)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(open_and_read, range(6))) == {newest_version()}
+
+
+def test_an_old_program_refuses_a_newer_schema(settings: Settings) -> None:
+    connect(settings).close()
+    with psycopg.connect(settings.warehouse_url) as connection:
+        connection.execute("UPDATE timeline.alembic_version SET version_num = '9999'")
+
+    with pytest.raises(ConfigError, match=r"newer than this program"):
+        connect(settings)
