@@ -19,12 +19,14 @@ BIN := $(VENV)/bin
 STAMP = $(VENV)/installed-$(shell cksum uv.lock pyproject.toml | cksum | cut -d ' ' -f 1)
 TEST_STAMP = $(STAMP)-dev
 CLUSTER_STAMP = $(STAMP)-cluster
+SPARK_STAMP = $(STAMP)-spark
+SPARK_JARS := .local/spark-jars
 SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
 
-.PHONY: help install install-dev run cluster stop status test chaos check bench fix clean
+.PHONY: help install install-dev install-spark run cluster stop status test chaos check bench bench-marts fix clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 # Use it --------------------------------------------------------------------------------------------------------------
 
@@ -46,6 +48,8 @@ status: $(STAMP) ## say what runs, and where
 
 install-dev: $(TEST_STAMP) ## the same with the tools for tests and checks
 
+install-spark: $(SPARK_STAMP) $(SPARK_JARS)/complete ## Spark for the marts, and 13 MB of jars for s3a:// (wants Java 17 and Maven)
+
 test: $(TEST_STAMP) ## unit, integration with real parts, DAGs, and a day from end to end
 	@$(BIN)/pytest
 
@@ -57,11 +61,14 @@ check: $(TEST_STAMP) ## format, lint, types, import directions, generated docume
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
+	@$(BIN)/python -m neople_timeline.dictionary --check
 
 bench: $(TEST_STAMP) ## measure collecting: CPU per event, share of the limit, memory (FULL=1: a million characters too)
 	@$(SYNC) --quiet --inexact --no-default-groups --group airflow --group local --group dev --group bench
 	@$(BIN)/python benchmarks/collect.py $(if $(FULL),--million)
+
+bench-marts: $(TEST_STAMP) ## all marts over 1 and 10 million events: DuckDB, and Spark where it is installed
+	@$(BIN)/python benchmarks/marts.py
 
 fix: $(TEST_STAMP) ## format, and mend what ruff can mend
 	@$(BIN)/ruff format
@@ -91,4 +98,14 @@ $(TEST_STAMP): $(BIN)/uv uv.lock pyproject.toml
 
 $(CLUSTER_STAMP): $(STAMP)
 	@$(SYNC) --inexact --no-default-groups --group airflow --group local --group cluster || { echo "The packages could not be downloaded: see above." >&2; exit 2; }
+	@touch $@
+
+$(SPARK_STAMP): $(TEST_STAMP)
+	@$(SYNC) --inexact --no-default-groups --group airflow --group local --group dev --group spark || { echo "The packages could not be downloaded: see above." >&2; exit 2; }
+	@touch $@
+
+$(SPARK_JARS)/complete: deploy/spark/pom.xml
+	@command -v mvn >/dev/null || { echo "The jars are fetched by Maven (Debian: apt install default-jre-headless maven)." >&2; exit 2; }
+	@rm -rf $(SPARK_JARS)
+	@mvn --quiet --batch-mode -Dstyle.color=never --file $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(SPARK_JARS))
 	@touch $@

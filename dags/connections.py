@@ -3,6 +3,7 @@
 neople_api        host (with scheme and port), password = the API key, extra `rate`
 neople_lake       type aws: login and password, or what the AWS hook finds; extra `lake_url`, endpoint_url, region_name
 neople_warehouse  type postgres
+spark_default     type spark, where MARTS_ENGINE is spark: host spark://master and port 7077 (or yarn, or k8s://…)
 smtp_default      type smtp, optional; extra `report_to`, and from_email, disable_ssl, disable_tls as Airflow has them
 """
 
@@ -19,6 +20,7 @@ API = "neople_api"
 LAKE = "neople_lake"
 WAREHOUSE = "neople_warehouse"
 MAIL = "smtp_default"
+SPARK = "spark_default"
 
 
 def connect_settings() -> Settings:
@@ -37,6 +39,12 @@ def connect_settings() -> Settings:
         if values.get(name):
             mask_secret(values[name])
     return make_settings({name: value for name, value in values.items() if value})
+
+
+def require_spark() -> None:
+    """Refuse to submit without a complete Spark Connection: the provider would quietly choose YARN."""
+    if not _find(SPARK).host:
+        raise ConfigError(f"the Connection {SPARK} has no host: put spark://the-master there, and its port")
 
 
 def read_api(connection: Connection) -> dict[str, str]:

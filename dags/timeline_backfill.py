@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import Param, chain, dag, get_current_context, task
 
 from connections import connect_settings
-from timeline_steps import RETRIES, as_airflow_says, collect, load, marts, pack_plan, refine, verify
+from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, load, pack_plan, refine, verify
 
 
 @task(multiple_outputs=False)
@@ -38,7 +38,7 @@ def timeline_backfill() -> None:
     collected = collect.partial(kind="backfill").expand(shard=shards)
     refined = refine.expand(shard=shards)
     loaded = load.expand(shard=shards)
-    chain(collected, refined, loaded, marts(shards), verify(shards))
+    chain(collected, refined, loaded, *answer_questions(shards), verify(shards))
 
 
 timeline_backfill()

@@ -10,7 +10,7 @@ from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, 
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_settings
-from timeline_steps import RETRIES, as_airflow_says, collect, load, marts, pack_plan, refine, verify
+from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, load, pack_plan, refine, verify
 
 CALENDAR = read_settings().calendar
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def timeline_daily() -> None:
     reported = report()
     # The report runs after a failure too; this one makes the run fail then.
     complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
-    chain(collected, refined, loaded, marts(shards), verified, reported, complete)
+    chain(collected, refined, loaded, *answer_questions(shards), verified, reported, complete)
     chain(verified, complete)
 
 

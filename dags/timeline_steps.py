@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from connections import connect_settings
 from neople_timeline.errors import ConfigError, DataError, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
+from neople_timeline.settings import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ POOL = "timeline_collect"
 
 LONGEST_WAIT = timedelta(hours=12)
 """How long a run waits for the API, the stores or the end of the day before it fails and says so."""
+
+LONGEST_SPARK_JOB = timedelta(hours=2)
+"""When a Spark job is given up and tried again; one that got no workers says so by itself after five minutes."""
 
 RETRIES = {
     "retries": 3,
@@ -108,6 +112,25 @@ def load(shard: PlainShard) -> dict[str, int]:
     return {"events": done.events, "characters": done.characters}
 
 
+def answer_questions(shards: Any) -> tuple[Any, ...]:
+    """Make the tasks that compute the marts, in order: one where DuckDB does it, two around a Spark cluster."""
+    if read_settings().marts_engine != "spark":
+        return (marts(shards),)
+    try:
+        from spark_marts import SubmitMarts  # noqa: PLC0415 - an optional part
+    except ImportError as error:
+        raise ConfigError(
+            f"MARTS_ENGINE is spark, but the dependency group `spark` is not installed: {error}"
+        ) from None
+    submitted = SubmitMarts(
+        task_id="submit_marts",
+        shards=shards,
+        execution_timeout=LONGEST_SPARK_JOB,
+        doc_md="Compute the marts on the Spark cluster into the lake, where nobody reads them yet.",
+    )
+    return submitted, publish_marts()
+
+
 @task(multiple_outputs=False)
 def marts(shards: list[PlainShard]) -> dict[str, int]:
     """Answer the questions of players and analysts for the days of the plan: lake and PostgreSQL, rows by mart."""
@@ -115,6 +138,21 @@ def marts(shards: list[PlainShard]) -> dict[str, int]:
         from neople_timeline.pipeline import build_marts  # noqa: PLC0415
 
         return {mart.name: mart.rows for mart in build_marts(connect_settings(), list_days(shards))}
+
+
+@task(task_id="marts", multiple_outputs=False)
+def publish_marts() -> dict[str, int]:
+    """Publish what the Spark job of this run computed: lake and PostgreSQL, rows by mart."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import publish_marts  # noqa: PLC0415
+
+        published = publish_marts(connect_settings(), name_spark_run(get_current_context()))
+    return {mart.name: mart.rows for mart in published}
+
+
+def name_spark_run(context: Context) -> str:
+    """Name the Spark job's run: the same for every try of a DAG run."""
+    return f"{context['ti'].dag_id} {context['ti'].run_id}"
 
 
 @task(multiple_outputs=False, outlets=[LAKE_EVENTS, WAREHOUSE_EVENTS])

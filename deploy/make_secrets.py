@@ -77,6 +77,7 @@ def describe_connections(key: str, store_id: str, store_secret: str, warehouse: 
             "login": "timeline",
             "password": warehouse,
         },
+        "spark_default": {"conn_type": "spark", "host": "spark://spark-master", "port": 7077},
         "smtp_default": {
             "conn_type": "smtp",
             "host": "mail",

@@ -17,6 +17,9 @@ import pytest
 
 from neople_timeline.sandbox import processes, services
 from neople_timeline.settings import Settings, make_settings
+from optional_spark import pytest_collection_modifyitems, pytest_terminal_summary
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")

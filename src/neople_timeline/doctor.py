@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, TimelineError
 from neople_timeline.lake import LAKE_FILE, open_lake
+from neople_timeline.marts import spark_run
 from neople_timeline.report.mail import read_server, try_server
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
@@ -34,6 +35,8 @@ def examine(read: Callable[[], Settings]) -> list[Finding]:
         "api": (_try_api, settings.neople_api_key and settings.warehouse_url, "NEOPLE_API_KEY (and WAREHOUSE_URL)"),
         "mail": (_try_mail, settings.smtp_url, "SMTP_URL"),
     }
+    if settings.marts_engine == "spark":
+        parts["spark"] = (_try_spark, settings.lake_url and settings.warehouse_url, "LAKE_URL and WAREHOUSE_URL")
     findings = [Finding("settings", ok=True, message=_describe(settings))]
     for part, (attempt, given, names) in parts.items():
         if not given:
@@ -85,6 +88,20 @@ def _try_api(settings: Settings) -> str:
     pipeline.search_characters(settings, "all", "neople-timeline")
     took = (datetime.now(UTC) - started).total_seconds()
     return f"{settings.neople_api_url} answers and accepts the key ({took * 1000:.0f} ms)"
+
+
+def _try_spark(settings: Settings) -> str:
+    java = spark_run.read_java_version()
+    if java < spark_run.OLDEST_JAVA:
+        found = f"Java {java}" if java else "no Java"
+        raise ConfigError(f"there is {found}: {spark_run.GET_JAVA}")
+    started = datetime.now(UTC)
+    spark_run.submit_run(settings, f"doctor-{uuid.uuid4()}", ())
+    took = (datetime.now(UTC) - started).total_seconds()
+    return (
+        f"Java {java}; a job on the master of spark-defaults.conf read an object of the lake ({took:.0f} s)."
+        " Under Airflow the Connection spark_default names the master"
+    )
 
 
 def _try_mail(settings: Settings) -> str:

@@ -18,6 +18,7 @@ from neople_timeline.errors import ConfigError, NotOver, RetryLater
 from neople_timeline.lake import Lake, open_lake, part_key
 from neople_timeline.marts.build import build_marts as build
 from neople_timeline.marts.publish import MartBuilt
+from neople_timeline.marts.spark_run import publish_run
 from neople_timeline.models import (
     FIRST_DAY_WITH_DATA,
     CharacterKey,
@@ -247,6 +248,12 @@ def build_marts(settings: Settings, days: Sequence[date]) -> tuple[MartBuilt, ..
     """Answer the questions of players and analysts for the days, weeks and months that some days touch."""
     with _open(settings) as (lake, connection):
         return build(settings, lake, connection, days)
+
+
+def publish_marts(settings: Settings, run: str) -> tuple[MartBuilt, ...]:
+    """Publish the marts that a Spark job, submitted by somebody else, has computed for a run."""
+    with _open(settings) as (lake, connection):
+        return publish_run(lake, connection, run)
 
 
 # verify -------------------------------------------------------------------------------------------------------------

@@ -149,3 +149,18 @@ def test_the_mail_is_tried_on_the_server_that_mails_go_to(settings: Settings, mo
     assert doctor._try_mail(settings) == "mail.example:25 accepts mail"  # noqa: SLF001
     login = MailServer("mail.example", 25, implicit_tls=False, starttls_required=False, user="u")
     assert [replace(server, password="") for server in tried] == [login]
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize(("said", "found"), [("", "no Java"), ('openjdk version "11.0.2"', "Java 11")])
+def test_spark_without_a_fitting_java_is_found(
+    said: str, found: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "java"
+    java.write_text(f"#!/bin/sh\necho '{said}' >&2\n")
+    java.chmod(0o700)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}")
+    finding = find(examine(lambda: replace(settings, marts_engine="spark")), "spark")
+    assert not finding.ok
+    assert f"there is {found}: Spark needs Java 17" in finding.message

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from tempfile import TemporaryDirectory
 from typing import Final, get_args
 
 import duckdb
@@ -28,7 +29,7 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
 
 def _run_period(source: Source, days: Sequence[date], period: Period, marts: Sequence[Mart]) -> Iterator[MartResult]:
     covered = days_covered(days, period)
-    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as connection:
+    with TemporaryDirectory(prefix="neople-marts-") as spill, _connect(spill) as connection:
         connection.execute("SET preserve_insertion_order = false")
         connection.register("events", source("events", covered))
         connection.register("characters", source("characters", covered))
@@ -39,3 +40,8 @@ def _run_period(source: Source, days: Sequence[date], period: Period, marts: Seq
             table = shape_result(mart, connection.execute(mart.sql).to_arrow_table())
             connection.register(mart.name, table)
             yield MartResult(mart, table)
+
+
+def _connect(spill: str) -> duckdb.DuckDBPyConnection:
+    # DuckDB's own choice for what does not fit into memory would be a folder `.tmp` wherever we are started.
+    return duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})

@@ -5,12 +5,10 @@ WAREHOUSE_URL), none from the command line.
 """
 
 import logging
-import socket
 import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import date
 from typing import Final, get_args
 
@@ -19,10 +17,10 @@ from pyspark import SparkConf, SparkContext  # type: ignore[import-not-found,unu
 from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,unused-ignore]
 
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period
-from neople_timeline.errors import ConfigError, RetryLater, TimelineError
+from neople_timeline.errors import RetryLater, TimelineError
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts.periods import days_covered, period_of
-from neople_timeline.marts.spark_run import FAILED, Manifest, run_prefix
+from neople_timeline.marts.spark_run import FAILED, Manifest, check_masters, run_prefix
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse.connection import connect
@@ -48,15 +46,23 @@ SPARK_TYPES: Final = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Compute the marts for a run and its days, and name the complete result in the run's manifest."""
+    """Compute the marts for a run and its days, or, without days, only try whether Spark reaches worker and lake."""
     run, days = arguments[0], [date.fromisoformat(text) for text in arguments[1:]]
     settings = read_settings()
-    lake = open_lake(settings)
-    with connect(settings) as connection:
-        generation = take_generation(connection)
     # Only then does SparkConf know what spark-submit was told.
     SparkContext._ensure_initialized()  # noqa: SLF001
     check_masters(SparkConf().get("spark.master", ""))
+    lake = open_lake(settings)
+    if days:
+        compute_run(settings, lake, run, days)
+    else:
+        try_lake(settings, lake, run)
+
+
+def compute_run(settings: Settings, lake: Lake, run: str, days: Sequence[date]) -> None:
+    """Compute the marts of the days, and at the very end name the complete result in the run's manifest."""
+    with connect(settings) as connection:
+        generation = take_generation(connection)
     session = start_session(settings)
     await_worker(session)
     attempt = f"{run_prefix(run)}/{uuid.uuid4().hex}"
@@ -74,14 +80,26 @@ def main(arguments: Sequence[str]) -> None:
     log.info("Computed %s marts of %s days for run %s", len(objects), len(days), run)
 
 
+def try_lake(settings: Settings, lake: Lake, run: str) -> None:
+    """Let a worker read one small object that is put into the lake for that, and deleted again."""
+    session = start_session(settings)
+    await_worker(session)
+    key = f"{run_prefix(run)}/try.txt"
+    lake.put(key, b"hello")
+    try:
+        session.read.text(address(settings, key)).collect()
+    finally:
+        lake.delete([key])
+        session.stop()
+
+
 def run_marts(session: SparkSession, source: Source, days: Sequence[date], store: Store) -> None:
     """Compute and store the marts for every day, week and month that the days touch."""
     for period in get_args(Period):
         covered = days_covered(days, period)
         for table in TABLES:
             source(table, covered).createOrReplaceTempView(table.name)
-        rows = [(day, period_of(day, period)) for day in covered]
-        session.createDataFrame(rows, "day date, period date").createOrReplaceTempView("days")
+        tabulate_days(session, covered, period).createOrReplaceTempView("days")
         for view in VIEWS:
             session.sql(view.sql).createOrReplaceTempView(view.name)
         for mart in MARTS:
@@ -89,21 +107,16 @@ def run_marts(session: SparkSession, source: Source, days: Sequence[date], store
                 store(mart, session.sql(mart.sql)).createOrReplaceTempView(mart.name)
 
 
-def check_masters(masters: str) -> None:
-    """Refuse a standalone cluster of which no master answers; Spark itself would say so after a minute, in 60 lines."""
-    if not masters.startswith("spark://"):
-        return
-    for address in masters.removeprefix("spark://").split(","):
-        host, _, port = address.rpartition(":")
-        with suppress(OSError), socket.create_connection((host, int(port)), timeout=10):
-            return
-    raise ConfigError(f"no Spark master answers at {masters}: is the cluster up, and is that its address?")
+def tabulate_days(session: SparkSession, days: Sequence[date], period: Period) -> DataFrame:
+    """Make the relation `days`, as SQL text: like the marts it wants no Python on the cluster's machines."""
+    rows = ", ".join(f"(DATE '{day}', DATE '{period_of(day, period)}')" for day in days)
+    return session.sql(f"SELECT * FROM VALUES {rows} AS days (day, period)")
 
 
 def await_worker(session: SparkSession) -> None:
     """Wait until a standalone cluster has given the job a worker; without any Spark would wait for ever."""
     conf = session.sparkContext.getConf()
-    masters = conf.get("spark.master")
+    masters = conf.get("spark.master") or ""
     if not masters.startswith("spark://") or conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return
     end = time.monotonic() + WORKER_PATIENCE_SECONDS
@@ -164,9 +177,11 @@ def open_source(session: SparkSession, lake: Lake, settings: Settings) -> Source
 
 def read_objects(session: SparkSession, settings: Settings, table: Table, keys: Sequence[str]) -> DataFrame:
     """Open Parquet objects as a frame with the table's columns; without objects it is empty."""
-    schema = ", ".join(f"{column.name} {SPARK_TYPES.get(column.sql, column.sql)}" for column in table.columns)
+    types = {column.name: SPARK_TYPES.get(column.sql, column.sql) for column in table.columns}
     if not keys:
-        return session.createDataFrame([], schema)
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
+        return session.sql(f"SELECT {nulls} WHERE FALSE")
+    schema = ", ".join(f"{name} {kind}" for name, kind in types.items())
     return session.read.schema(schema).parquet(*(address(settings, key) for key in keys))
 
 

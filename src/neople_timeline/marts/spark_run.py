@@ -6,9 +6,13 @@ then nobody reads it, so a driver that dies, a retry or a second submission leav
 
 import io
 import os
+import re
 import shutil
+import socket
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -26,10 +30,24 @@ from neople_timeline.marts.results import MartResult, shape_result
 from neople_timeline.settings import Settings
 
 JOB: Final = Path(__file__).with_name("spark_job.py")
-"""The application that spark-submit is given; its arguments are the run and the days."""
+"""The application that spark-submit is given; its arguments are the run and the days.
+
+Without days it only tries Spark out.
+"""
 
 FAILED: Final = "neople-timeline: "
 """How the job begins the line in which it says why it failed."""
+
+OLDEST_JAVA: Final = 17
+GET_JAVA: Final = "Spark needs Java 17 or newer (Debian: apt install default-jre-headless)"
+
+REASONS: Final = {
+    "S3AFileSystem not found": "Spark has no jars for s3a://. docs/spark.md says which lines spark-defaults.conf needs",
+    "JAVA_HOME is not set": f"there is no Java: {GET_JAVA}",
+    "No such file or directory: 'spark-submit'": "there is no spark-submit: `make install-spark` installs it",
+    "UnsupportedClassVersionError": f"this Java is too old: {GET_JAVA}",
+}
+"""What Spark says by itself about an incomplete installation, and what that means."""
 
 NEEDED_SETTINGS: Final = (
     "lake_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_endpoint_url", "aws_region",
@@ -58,31 +76,68 @@ def make_arguments(run: str, days: Sequence[date]) -> list[str]:
     return [run, *(day.isoformat() for day in days)]
 
 
-def make_environment(settings: Settings) -> dict[str, str]:
-    """Make the environment variables that the job needs; they carry secrets and belong nowhere else."""
+def make_environment(settings: Settings, outer: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Make the environment variables that spark-submit needs; they carry secrets and belong nowhere else.
+
+    spark-submit, and the Python that runs the job, are this installation's unless PATH or PYSPARK_PYTHON name others.
+    """
     given = {name.upper(): str(getattr(settings, name)) for name in NEEDED_SETTINGS}
-    return {name: value for name, value in given.items() if value}
+    here = str(Path(sys.executable).parent)
+    return {
+        "PATH": os.pathsep.join((outer.get("PATH", os.defpath), here)),
+        "PYSPARK_PYTHON": outer.get("PYSPARK_PYTHON", sys.executable),
+        **{name: value for name, value in given.items() if value},
+    }
 
 
 def submit_run(settings: Settings, run: str, days: Sequence[date]) -> None:
-    """Run the job with the spark-submit on the PATH, on the master that spark-defaults.conf names (else locally)."""
-    program = shutil.which("spark-submit")
+    """Run the job with spark-submit, on the master that spark-defaults.conf names (else locally), and wait for it."""
+    environment = {**os.environ, **make_environment(settings)}
+    program = shutil.which("spark-submit", path=environment["PATH"])
     if not program:
         raise ConfigError(
-            "MARTS_ENGINE is spark, but there is no spark-submit: `uv sync --group spark` installs it (with Java 17), "
-            "or set MARTS_ENGINE=duckdb"
+            "MARTS_ENGINE is spark, but there is no spark-submit: `make install-spark` installs it, or set "
+            "MARTS_ENGINE=duckdb"
         )
     command = [program, str(JOB), *make_arguments(run, days)]
     done = subprocess.run(  # noqa: S603 - no shell, and the arguments are ours
-        command,
-        env={**os.environ, **make_environment(settings)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        raise DataError(f"the Spark job failed: {_find_reason(done.stdout)}")
+        raise DataError(f"the Spark job failed: {find_reason(done.stdout)}")
+
+
+def read_java_version() -> int:
+    """Give the main version of the Java that Spark would use, 0 where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    program = str(Path(home, "bin", "java")) if home else "java"
+    try:
+        done = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return 0
+    found = re.search(r'version "(?:1\.)?(\d+)', done.stderr)
+    return int(found[1]) if found else 0
+
+
+def find_reason(output: str) -> str:
+    """Find in spark-submit's output why the job failed; its last lines where the job did not say."""
+    lines = [line.strip() for line in output.strip().splitlines()]
+    known = [line.removeprefix(FAILED) for line in lines if line.startswith(FAILED)]
+    if known:
+        return known[-1]
+    known = [reason for symptom, reason in REASONS.items() if symptom in output]
+    return known[0] if known else "\n".join(["", *lines[-15:]])
+
+
+def check_masters(masters: str) -> None:
+    """Refuse a standalone cluster of which no master answers; Spark itself would say so after a minute, in 60 lines."""
+    if not masters.startswith("spark://"):
+        return
+    for address in masters.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        with suppress(OSError, ValueError), socket.create_connection((host, int(port)), timeout=10):
+            return
+    raise ConfigError(f"no Spark master answers at {masters}: is the cluster up, and is that its address?")
 
 
 def publish_run(lake: Lake, connection: psycopg.Connection, run: str) -> tuple[MartBuilt, ...]:
@@ -106,9 +161,3 @@ def publish_run(lake: Lake, connection: psycopg.Connection, run: str) -> tuple[M
 def _read_result(lake: Lake, mart: Mart, manifest: Manifest) -> MartResult:
     tables = [shape_result(mart, pq.read_table(io.BytesIO(lake.get(key)))) for key in manifest.objects[mart.name]]
     return MartResult(mart, shape_result(mart, pa.concat_tables([mart.schema.empty_table(), *tables])))
-
-
-def _find_reason(output: str) -> str:
-    lines = output.strip().splitlines()
-    known = [line.removeprefix(FAILED) for line in lines if line.startswith(FAILED)]
-    return known[-1] if known else "\n".join(["", *lines[-15:]])
