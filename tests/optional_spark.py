@@ -3,8 +3,8 @@
 With NEOPLE_REQUIRE_SPARK=1 that is an error.
 """
 
-import importlib.util
 import os
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ def find_missing() -> str:
         return (
             f"no Java {OLDEST_JAVA} or newer (Debian: apt install default-jre-headless maven; then make install-spark)"
         )
-    if not importlib.util.find_spec("pyspark") or not importlib.util.find_spec("airflow.providers.apache.spark"):
+    if not {"pyspark", "apache-airflow-providers-apache-spark"} <= {found.name for found in distributions()}:
         return "no PySpark (make install-spark)"
     return "" if (JARS / "complete").exists() else "no jars for s3a:// (make install-spark)"
 
