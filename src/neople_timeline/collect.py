@@ -38,6 +38,8 @@ FETCHERS: Final = 300
 """Enough for 1,000 requests a second at 300 ms each."""
 CLAIMED_DAYS: Final = 2000
 """Character-days claimed at once, about."""
+CLAIMS_AHEAD: Final = 1000
+"""Claims that wait to be fetched while the next ones are made: a second's worth."""
 BATCH_BYTES: Final = 4_000_000
 """Compressed size at which a batch is landed; bounds memory whatever the characters did."""
 BATCH_CHAINS: Final = 1000
@@ -202,7 +204,7 @@ class _Collector:
         self._worker_id = worker_id
         self._client = client
         self._progress = progress
-        self._claims: asyncio.Queue[Claim | None] = asyncio.Queue(FETCHERS)
+        self._claims: asyncio.Queue[Claim | None] = asyncio.Queue(CLAIMS_AHEAD)
         self._busy = 0
         self._more = True
         self._batches: dict[int, Batch] = {}

@@ -23,6 +23,11 @@ PROVING: Final = 2.0
 """Seconds from the first answer until the fastest one so far is believed."""
 PROOFS: Final = 500
 """Answers that it takes as well: the fastest of a few may be slow by chance."""
+HASTE: Final = 1.1
+"""How much faster than on average requests may follow each other: in a great burst the answers wait for the processor,
+look slow, and keep their permits for longer than they must."""
+BURST: Final = 30
+"""Requests that may follow each other at once nevertheless: timers are not exact."""
 LONGEST_NAP: Final = 0.05
 """Seconds until a waiting request looks again whether it has been given permits meanwhile."""
 
@@ -36,6 +41,8 @@ class Pacer:
         self.paused_until = 0.0
         self.in_flight = 0
         self._answered: deque[float] = deque()
+        self._even_at = 0.0
+        """When the next request would be sent if they all followed each other evenly."""
         self._fastest = float("inf")
         self._proofs = 0
         self._believed_from = float("inf")
@@ -55,14 +62,19 @@ class Pacer:
         """Take a permit for a request that is sent right now, if there is one."""
         if not self.paused_until <= now < self.lent_until or self.in_use(now) >= self.permits:
             return False
+        if now < self._even_at - BURST * self._spacing:
+            return False
+        self._even_at = max(self._even_at, now) + self._spacing
         self.in_flight += 1
         return True
 
     def wait_from(self, now: float) -> float:
         """Give the seconds after which asking again makes sense."""
-        if self.paused_until <= now < self.lent_until and self._answered and self.in_flight < self.permits:
-            return min(max(self._answered[0] + self._cooling_time(now) - now, 0.0), LONGEST_NAP)
-        return LONGEST_NAP
+        if not self.paused_until <= now < self.lent_until or self.in_flight >= self.permits:
+            return LONGEST_NAP
+        even = self._even_at - BURST * self._spacing - now
+        cool = self._answered[0] + self._cooling_time(now) - now if self.in_use(now) >= self.permits else 0.0
+        return min(max(even, cool, 0.0), LONGEST_NAP)
 
     def answered(self, sent: float, now: float, *, whole: bool) -> None:
         """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
@@ -72,6 +84,10 @@ class Pacer:
             self._fastest = min(self._fastest, now - sent)
             self._proofs += 1
             self._believed_from = min(self._believed_from, now + PROVING)
+
+    @property
+    def _spacing(self) -> float:
+        return WINDOW / (HASTE * self.permits)
 
     def _cooling_time(self, now: float) -> float:
         proven = self._proofs >= PROOFS and now >= self._believed_from

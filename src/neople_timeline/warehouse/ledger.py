@@ -20,7 +20,9 @@ PLAN_LOCK: Final = 7_105_206_603
 CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
-_OPEN = "c.day = ANY(%(days)s) AND c.bucket %% %(of)s = %(index)s AND c.state IN ('planned', 'owed')"
+MOST_BUCKETS: Final = 16
+
+_OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {_LIVE}))"
 _DUE = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
@@ -68,10 +70,10 @@ def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bo
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
         create_partitions(connection, days)
         connection.execute(
-            "INSERT INTO timeline.day (day, buckets) SELECT d, greatest(2, least(16,"
+            "INSERT INTO timeline.day (day, buckets) SELECT d, greatest(2, least(%s,"
             " 2 ^ ceil(log(2, greatest(1, (SELECT count(*) FROM timeline.roster)) / 5000.0))))"
             " FROM unnest(%s::date[]) AS d ON CONFLICT DO NOTHING",
-            (list(days),),
+            (MOST_BUCKETS, list(days)),
         )
         connection.execute(
             "INSERT INTO timeline.collection (day, server_id, character_id, bucket, state, reason)"
@@ -171,21 +173,22 @@ def finish_worker(connection: psycopg.Connection, worker_id: int, usage: Usage) 
 
 
 def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shard, limit: int) -> list[Claim]:
-    """Claim all open, due days of the next few characters of a shard; debts come first.
+    """Claim all open, due days of the next few characters of a shard; the oldest days come first, and so do debts.
 
     What the worker has already is never given to it again, even after its lease ran out.
     """
     statement = (
-        "WITH chosen AS ("
+        # In the order of an index, which is read only until there are enough, however many are open.
+        "WITH chosen AS (SELECT DISTINCT server_id, character_id FROM ("
         "  SELECT server_id, character_id FROM timeline.collection c"
         f"  WHERE {_OPEN} AND {_DUE} AND {_FREE}"
-        "  GROUP BY 1, 2 ORDER BY bool_or(state = 'owed') DESC, 1, 2 LIMIT %(limit)s)"
+        "  ORDER BY day, bucket, server_id, character_id LIMIT %(limit)s) AS next)"
         " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1 FROM chosen"
         "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
         f"  AND {_OPEN} AND {_DUE} AND {_FREE}"
         " RETURNING c.server_id, c.character_id, c.day, c.bucket"
     )
-    values = {"days": list(shard.days), "of": shard.of, "index": shard.index, "limit": limit, "me": worker_id}
+    values = {**_describe(shard), "limit": limit, "me": worker_id}
     # Statements of their own: other threads use this connection too, and must not get into a transaction.
     connection.execute("SELECT pg_advisory_lock(%s)", (CLAIM_LOCK,))
     try:
@@ -207,9 +210,13 @@ def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> 
     """Count the open, due character-days of a shard that are not this worker's: free ones, and those with others."""
     row = connection.execute(
         f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN} AND {_DUE} AND c.worker_id IS DISTINCT FROM %(me)s",
-        {"days": list(shard.days), "of": shard.of, "index": shard.index, "me": worker_id},
+        {**_describe(shard), "me": worker_id},
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
+    return {"days": list(shard.days), "buckets": list(range(shard.index, MOST_BUCKETS, shard.of))}
 
 
 def commit_landed(

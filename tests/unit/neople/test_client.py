@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -62,7 +63,7 @@ class Talk:
         self.slowed: list[float] = []
         pacer = Pacer()
         pacer.lend(10_000, float("inf"))
-        self.client = Client(SETTINGS, Pace(pacer, clock=lambda: 0.0), self._slow_down)
+        self.client = Client(SETTINGS, Pace(pacer, clock=count(step=0.001).__next__), self._slow_down)
         self.http = FakeHttp(respond)
         self.client._http = self.http  # type: ignore[assignment]  # noqa: SLF001
         monkeypatch.setattr(client_module, "asyncio", SimpleNamespace(sleep=self._sleep))
