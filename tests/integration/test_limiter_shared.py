@@ -272,7 +272,7 @@ def test_two_processes_share_and_the_second_waits_for_the_first_to_let_go(connec
     first, first_pacer, first_clock = make_lease()
     second, second_pacer, _ = make_lease()
     first.renew(connection, 1000)
-    assert all(first_pacer.admit(first_clock.now) for _ in range(50))
+    assert all(first_pacer.admit(first_clock.now + number / 50) for number in range(50))
     second.renew(connection, 1000)
     first.renew(connection, 1000)
     second.renew(connection, 1000)
