@@ -33,12 +33,13 @@ def main() -> None:
     """Print a line of a table per engine and size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, nargs="*", default=[1_000_000, 10_000_000])
+    parser.add_argument("--engines", nargs="*", choices=["duckdb", "spark"])
     parser.add_argument("--run", nargs=2, metavar=("ENGINE", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
         compute(*arguments.run)
         return
-    engines = ["duckdb", *(["spark"] if importlib.util.find_spec("pyspark") else [])]
+    engines = arguments.engines or ["duckdb", *(["spark"] if importlib.util.find_spec("pyspark") else [])]
     sys.stdout.write("| events | engine | wall s | peak MB | rows |\n|---|---|---|---|---|\n")
     for events in arguments.events:
         with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +109,7 @@ def compute(engine: str, folder: str) -> None:
     if engine == "duckdb":
         from neople_timeline.marts import duckdb_engine  # noqa: PLC0415
 
-        rows = sum(result.table.num_rows for result in duckdb_engine.run_marts(lake.dataset, DAYS))
+        rows = sum(result.table.num_rows for result in duckdb_engine.run_marts(lake.fetch, DAYS))
     else:
         from neople_timeline.marts import spark_job  # noqa: PLC0415 - not installed everywhere
 

@@ -12,13 +12,14 @@ import contextlib
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 import obstore
-import pyarrow.dataset as ds
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -28,19 +29,18 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 from obstore.store import LocalStore, ObjectStore, S3Store
-from pyarrow import fs
 
 from neople_timeline.errors import ConfigError, DataError, RetryLater
 from neople_timeline.models import Calendar
 from neople_timeline.settings import Settings
-from neople_timeline.tables import TABLES
 
 if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import S3Config
 
 LAKE_FILE: Final = "lake.json"
-TABLE_SCHEMAS: Final = {table.name: table.schema for table in TABLES}
+FETCHERS: Final = 8
+"""How many objects are read at once when many are wanted."""
 
 
 @dataclass(frozen=True)
@@ -174,34 +174,24 @@ class Lake:
             except BaseError as error:
                 raise self._explain(error, key) from None
 
-    def dataset(self, table: str, days: Sequence[date]) -> ds.Dataset:
-        """Open `events` or `characters` of some days as one dataset with the columns of tables.py."""
-        filesystem, root = self.filesystem()
+    def fetch(self, table: str, days: Sequence[date], folder: Path) -> list[Path]:
+        """Bring the Parquet objects of some days into a folder; those of a local lake stay where they are."""
         keys = [key for day in days for key in self.list_keys(f"{table}/day={day}") if key.endswith(".parquet")]
-        if not keys:
-            return ds.dataset(TABLE_SCHEMAS[table].empty_table())
-        return ds.dataset(
-            [f"{root}/{key}" for key in keys], TABLE_SCHEMAS[table], format="parquet", filesystem=filesystem
-        )
-
-    def filesystem(self) -> tuple[fs.FileSystem, str]:
-        """Give the lake as an Arrow file system, and the path of its root in it."""
         parts = urlsplit(self._settings.lake_url)
         if parts.scheme == "file":
-            return fs.LocalFileSystem(), parts.path
-        given = self._settings
-        filesystem = fs.S3FileSystem(
-            access_key=given.aws_access_key_id or None,
-            secret_key=given.aws_secret_access_key or None,
-            session_token=given.aws_session_token or None,
-            endpoint_override=given.aws_endpoint_url or None,
-            region=given.aws_region,
-        )
-        return filesystem, f"{parts.netloc}{parts.path}".rstrip("/")
+            return [Path(parts.path, key) for key in keys]
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            return list(pool.map(lambda key: self._fetch(key, folder), keys))
 
     def describe(self, key: str) -> str:
         """Give the full address of a key, for people."""
         return f"{self._settings.lake_url}/{key}"
+
+    def _fetch(self, key: str, folder: Path) -> Path:
+        path = folder / key.replace("/", "_")
+        if not path.exists():
+            path.write_bytes(self.get(key))
+        return path
 
     def _put(self, key: str, data: bytes, *, mode: "PutMode", content_type: str = "application/octet-stream") -> str:
         attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}

@@ -93,7 +93,7 @@ def test_only_the_periods_that_the_days_touch_are_replaced(settings: Settings, l
 def test_an_older_computation_never_replaces_a_newer_one(settings: Settings, lake: Lake) -> None:
     with connect(settings) as connection:
         generation = take_generation(connection)
-        paused = list(run_marts(lake.dataset, [WEDNESDAY, THURSDAY]))
+        paused = list(run_marts(lake.fetch, [WEDNESDAY, THURSDAY]))
         write_day(lake, THURSDAY, events=300, seed=2)
         build_marts(settings, lake, connection, [THURSDAY])
         before = digest_lake(lake)

@@ -10,7 +10,7 @@ from neople_timeline.errors import ConfigError, DataError, RetryLater
 from neople_timeline.lake import LAKE_FILE, Lake, open_lake, part_key, raw_prefix
 from neople_timeline.models import Calendar
 from neople_timeline.settings import Settings
-from neople_timeline.tables import CHARACTERS, EVENTS
+from neople_timeline.tables import EVENTS
 
 DAY, NEXT_DAY = date(2026, 11, 15), date(2026, 11, 16)
 
@@ -107,26 +107,14 @@ def test_a_damaged_lake_file_is_named(lake: Lake, content: bytes) -> None:
         lake.claim(Calendar())
 
 
-def test_a_dataset_has_the_rows_of_its_days_only(lake: Lake) -> None:
-    lake.put(part_key("events", DAY, 0, 2), make_events(DAY, 2))
-    lake.put(part_key("events", DAY, 1, 2), make_events(DAY, 3))
-    lake.put(part_key("events", NEXT_DAY, 0, 2), make_events(NEXT_DAY, 4))
+def test_the_parquet_of_a_local_lake_is_read_where_it_is(lake: Lake, folder: Path) -> None:
+    keys = [part_key("events", DAY, 0, 2), part_key("events", DAY, 1, 2), part_key("events", NEXT_DAY, 0, 2)]
+    for key in keys:
+        lake.put(key, b"parquet")
     lake.put(f"events/day={DAY}/notes.txt", b"not ours")
-    table = lake.dataset("events", [DAY]).to_table()
-    assert (table.num_rows, set(table["day"].to_pylist()), table.schema) == (5, {DAY}, EVENTS.schema)
-    assert lake.dataset("events", [DAY, NEXT_DAY]).count_rows() == 9
-
-
-def test_a_day_without_objects_is_an_empty_dataset(lake: Lake) -> None:
-    table = lake.dataset("characters", [DAY]).to_table()
-    assert (table.num_rows, table.schema) == (0, CHARACTERS.schema)
-
-
-def test_the_file_system_is_rooted_in_the_lake(lake: Lake, folder: Path) -> None:
-    lake.put("marts/x", b"1")
-    filesystem, root = lake.filesystem()
-    assert filesystem.open_input_file(f"{root}/marts/x").read() == b"1"
-    assert (folder / "marts" / "x").read_bytes() == b"1"
+    assert lake.fetch("events", [DAY], folder) == [folder / key for key in keys[:2]]
+    assert lake.fetch("events", [DAY, NEXT_DAY], folder) == [folder / key for key in keys]
+    assert lake.fetch("characters", [DAY], folder) == []
 
 
 def test_keys_are_named_for_people_and_for_sorting(lake: Lake, folder: Path) -> None:

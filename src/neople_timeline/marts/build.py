@@ -23,4 +23,4 @@ def build_marts(
         submit_run(settings, run, days)
         return publish_run(lake, connection, run)
     generation = take_generation(connection)
-    return publish_results(lake, connection, days, run_marts(lake.dataset, days), generation)
+    return publish_results(lake, connection, days, run_marts(lake.fetch, days), generation)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from neople_timeline.catalogue import MARTS
 from neople_timeline.marts.duckdb_engine import run_marts
@@ -50,12 +52,14 @@ def run(
         "characters": pa.Table.from_pylist(list(characters), CHARACTERS.schema),
     }
 
-    def open_table(table: str, covered: Sequence[date]) -> ds.Dataset:
-        return ds.dataset(tables[table].filter(ds.field("day").isin(list(covered))))
+    def write_files(table: str, covered: Sequence[date], folder: Path) -> list[Path]:
+        path = folder / f"of-{table}.parquet"
+        pq.write_table(tables[table].filter(ds.field("day").isin(list(covered))), path)
+        return [path]
 
     period = next(mart.period for mart in MARTS if mart.name == name)
     chosen = [mart for mart in MARTS if mart.period == period]
-    results = {result.mart.name: result.table for result in run_marts(open_table, days, chosen)}
+    results = {result.mart.name: result.table for result in run_marts(write_files, days, chosen)}
     return results[name].to_pylist()
 
 

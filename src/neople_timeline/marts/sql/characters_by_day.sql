@@ -26,25 +26,36 @@
 -- raid_clears bigint: clears of raids, vanguard raids and fiend war (a raid with phases counts with its last one)
 -- legion_clears bigint: clears of legions
 WITH
-tallies AS (
+-- A drop without a rarity counts as a drop all the same.
+gains AS (
   SELECT
     events.day,
     events.server_id,
     events.character_id,
-    COUNT(*) AS events,
-    MIN(events.occurred_minute) AS first_minute,
-    MAX(events.occurred_minute) AS last_minute,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment') AS drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '태초') AS primeval_drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '신화') AS mythic_drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '에픽') AS epic_drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'equipment' AND events.item_rarity = '레전더리') AS legendary_drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'oath') AS oath_drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'oath' AND events.item_rarity = '태초') AS oath_primeval_drops,
-    COUNT(*) FILTER (WHERE codes.role = 'drop' AND codes.item_family = 'oath' AND events.item_rarity = '에픽') AS oath_epic_drops
+    events.occurred_minute,
+    CASE WHEN codes.role = 'drop' AND codes.item_family = 'equipment' THEN COALESCE(events.item_rarity, '') END AS gear,
+    CASE WHEN codes.role = 'drop' AND codes.item_family = 'oath' THEN COALESCE(events.item_rarity, '') END AS oath
   FROM events
   LEFT JOIN codes ON codes.code = events.code
-  GROUP BY events.day, events.server_id, events.character_id
+),
+tallies AS (
+  SELECT
+    day,
+    server_id,
+    character_id,
+    COUNT(*) AS events,
+    MIN(occurred_minute) AS first_minute,
+    MAX(occurred_minute) AS last_minute,
+    COUNT(gear) AS drops,
+    COUNT(*) FILTER (WHERE gear = '태초') AS primeval_drops,
+    COUNT(*) FILTER (WHERE gear = '신화') AS mythic_drops,
+    COUNT(*) FILTER (WHERE gear = '에픽') AS epic_drops,
+    COUNT(*) FILTER (WHERE gear = '레전더리') AS legendary_drops,
+    COUNT(oath) AS oath_drops,
+    COUNT(*) FILTER (WHERE oath = '태초') AS oath_primeval_drops,
+    COUNT(*) FILTER (WHERE oath = '에픽') AS oath_epic_drops
+  FROM gains
+  GROUP BY day, server_id, character_id
 ),
 cleared AS (
   SELECT

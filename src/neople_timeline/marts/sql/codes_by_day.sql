@@ -11,25 +11,18 @@
 -- events bigint: events with that code and text
 -- characters bigint: characters with such an event
 SELECT
-  day,
-  code,
-  name,
-  known_name,
-  known_name IS NOT NULL AS is_known,
-  COALESCE(known_name <> name, FALSE) AS is_renamed,
-  CAST(SUM(events) AS BIGINT) AS events,
+  seen.day,
+  seen.code,
+  seen.name,
+  codes.label AS known_name,
+  codes.label IS NOT NULL AS is_known,
+  COALESCE(codes.label <> seen.name, FALSE) AS is_renamed,
+  CAST(SUM(seen.events) AS BIGINT) AS events,
   COUNT(*) AS characters
 FROM (
-  SELECT
-    events.day,
-    events.code,
-    events.name,
-    codes.label AS known_name,
-    events.server_id,
-    events.character_id,
-    COUNT(*) AS events
+  SELECT day, code, name, server_id, character_id, COUNT(*) AS events
   FROM events
-  LEFT JOIN codes ON codes.code = events.code
-  GROUP BY ALL
+  GROUP BY day, code, name, server_id, character_id
 ) AS seen
-GROUP BY day, code, name, known_name
+LEFT JOIN codes ON codes.code = seen.code
+GROUP BY seen.day, seen.code, seen.name, codes.label

@@ -12,34 +12,47 @@
 -- drops bigint: how often it dropped
 -- mist_gear_drops bigint: of these, as mist gear
 -- characters bigint: characters that got it
-SELECT
-  day,
-  item_family,
-  item_id,
-  item_name,
-  item_rarity,
-  rarity_rank,
-  route_code,
-  route,
-  CAST(SUM(drops) AS BIGINT) AS drops,
-  CAST(SUM(mist_gear_drops) AS BIGINT) AS mist_gear_drops,
-  COUNT(*) AS characters
-FROM (
+WITH
+gained AS (
   SELECT
     day,
-    item_family,
     item_id,
     item_name,
     item_rarity,
-    rarity_rank,
     route_code,
-    route,
     server_id,
     character_id,
     COUNT(*) AS drops,
     COUNT(*) FILTER (WHERE is_mist_gear) AS mist_gear_drops
   FROM drops
   WHERE role = 'drop'
-  GROUP BY ALL
-) AS gained
-GROUP BY day, item_family, item_id, item_name, item_rarity, rarity_rank, route_code, route
+  GROUP BY day, item_id, item_name, item_rarity, route_code, server_id, character_id
+),
+items AS (
+  SELECT
+    day,
+    item_id,
+    item_name,
+    item_rarity,
+    route_code,
+    CAST(SUM(drops) AS BIGINT) AS drops,
+    CAST(SUM(mist_gear_drops) AS BIGINT) AS mist_gear_drops,
+    COUNT(*) AS characters
+  FROM gained
+  GROUP BY day, item_id, item_name, item_rarity, route_code
+)
+SELECT
+  items.day,
+  codes.item_family,
+  items.item_id,
+  items.item_name,
+  items.item_rarity,
+  rarities.rarity_rank,
+  items.route_code,
+  codes.kind AS route,
+  items.drops,
+  items.mist_gear_drops,
+  items.characters
+FROM items
+JOIN codes ON codes.code = items.route_code
+LEFT JOIN rarities ON rarities.item_rarity = items.item_rarity
