@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cryptography.fernet import Fernet
 from obstore.store import S3Store
 
 from neople_timeline.sandbox import airflow, processes, services
@@ -142,7 +143,7 @@ def open_world(home: Path, server: services.Postgres, store: dict[str, str], smt
         dags=DAGS,
         port=processes.choose_port(),
         metastore_url=server.url(f"airflow_{name}", f"airflow_{name}", passwords["airflow"]),
-        fernet_key="8ZX_Q2mSs5dzJFsqHXH1Y8d1hDpeDk2sUYNmYgTUyJg=",
+        fernet_key=Fernet.generate_key().decode(),
         jwt_secret=secrets.token_hex(48),
         password=secrets.token_hex(16),
     )
