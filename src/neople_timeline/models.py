@@ -38,6 +38,15 @@ class CharacterKey(NamedTuple):
     character_id: str
 
 
+@dataclass(frozen=True)
+class Reject:
+    """A line of a roster file that cannot be used."""
+
+    line_number: int
+    line: str
+    reason: str
+
+
 @lru_cache(maxsize=100_000)
 def parse_minute(text: str) -> datetime:
     """Read an API minute `YYYY-MM-DD HH:mm` as a naive Korean wall-clock time, or raise ValueError."""

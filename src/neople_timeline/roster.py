@@ -6,21 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import SERVERS, CharacterKey
+from neople_timeline.models import SERVERS, CharacterKey, Reject
 
 HEADER = ("serverId", "characterId")
 LONGEST_LINE = 10_000
 _CHARACTER_ID = re.compile(r"[0-9a-f]{32}")
 _SERVER_ID = re.compile(r"[a-z]+")
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A line of a roster file that cannot be used."""
-
-    line_number: int
-    line: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from neople_timeline.models import Reject
+
 RARITIES: Final = ("태초", "신화", "에픽", "레전더리", "크로니클", "유니크", "레어", "언커먼", "커먼")
 """Rarities from the best to the most common, as the game ranks them."""
 
@@ -145,15 +147,6 @@ class Debt:
     server_id: str
     character_id: str
     name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A line of the roster file that could not be used."""
-
-    line_number: int
-    line: str
     reason: str
 
 

@@ -12,9 +12,9 @@ from neople_timeline.checks import Disagreement
 from neople_timeline.cli.main import app, main
 from neople_timeline.cli.screen import PATIENCE_SECONDS
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
-from neople_timeline.models import CharacterKey, Collected, Plan, Shard, Usage
+from neople_timeline.models import CharacterKey, Collected, Plan, Reject, Shard, Usage
 from neople_timeline.neople.protocol import FoundCharacter
-from neople_timeline.roster import Reject, Roster
+from neople_timeline.roster import Roster
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 from neople_timeline.warehouse.audit import Owed

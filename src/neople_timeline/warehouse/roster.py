@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from neople_timeline.models import CharacterKey
-from neople_timeline.roster import Reject
+from neople_timeline.models import CharacterKey, Reject
 
 
 @dataclass(frozen=True)

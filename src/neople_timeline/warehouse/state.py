@@ -5,7 +5,8 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.summary import DataState, Debt, Reject, Spending
+from neople_timeline.models import Reject
+from neople_timeline.summary import DataState, Debt, Spending
 
 SHOWN: Final = 50
 REASONS: Final = 20

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import date, timedelta
 
+from neople_timeline.models import Reject
 from neople_timeline.summary import (
     Attempts,
     Board,
@@ -14,7 +15,6 @@ from neople_timeline.summary import (
     Luck,
     Newcomer,
     Person,
-    Reject,
     Rename,
     Spending,
     Summary,
