@@ -3,9 +3,11 @@
 from datetime import date, timedelta
 from typing import Any
 
-from airflow.sdk import Param, chain, dag, get_current_context, task
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
 
 from connections import connect_settings
+from timeline_alerts import mail_failure
 from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, load, pack_plan, refine, verify
 
 
@@ -18,6 +20,14 @@ def plan() -> list[dict[str, Any]]:
 
         first, last = (date.fromisoformat(params[name]) for name in ("first", "last"))
         return pack_plan(plan_backfill(connect_settings(), first, last, again=params["again"]))
+
+
+@task(trigger_rule=TriggerRule.ONE_FAILED)
+def tell() -> bool:
+    """Mail which tasks failed and why, once per run."""
+    context = get_current_context()
+    with as_airflow_says():
+        return mail_failure(context, date.fromisoformat(context["params"]["first"]))
 
 
 @dag(
@@ -38,7 +48,12 @@ def timeline_backfill() -> None:
     collected = collect.partial(kind="backfill").expand(shard=shards)
     refined = refine.expand(shard=shards)
     loaded = load.expand(shard=shards)
-    chain(collected, refined, loaded, *answer_questions(shards), verify(shards))
+    answers = answer_questions(shards)
+    verified = verify(shards)
+    # The mail about a failure succeeds; this one makes the run fail then.
+    complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
+    chain(collected, refined, loaded, *answers, verified, complete)
+    chain([shards, collected, refined, loaded, *answers, verified], tell())
 
 
 timeline_backfill()

@@ -6,10 +6,13 @@ from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_settings
+from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
 from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, load, pack_plan, refine, verify
 
 CALENDAR = read_settings().calendar
@@ -42,23 +45,10 @@ def report() -> dict[str, Any]:
     with as_airflow_says():
         from neople_timeline.pipeline import publish_report  # noqa: PLC0415
 
+        send_measures(name_day(context))
         done = publish_report(connect_settings(), name_day(context), explain_failure(context))
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
     return {"url": done.url, "mailed": done.mailed, "debts": done.debts}
-
-
-def explain_failure(context: Context) -> str | None:
-    """Say which tasks of this run failed and why, or None if none did."""
-    this = context["ti"]
-    states = this.get_task_states(dag_id=this.dag_id, run_ids=[this.run_id])
-    # A mapped task is listed once per shard, as `collect_0`, `collect_1` …
-    failed = sorted(name for name, state in states.get(this.run_id, {}).items() if state == "failed")
-    if not failed:
-        return None
-    tasks = sorted({name.rstrip("0123456789").rstrip("_") for name in failed})
-    reasons = this.xcom_pull(task_ids=tasks, key="failure") or []
-    known = list(dict.fromkeys(reason for reason in reasons if reason))
-    return f"{', '.join(failed)}: {'; '.join(known) or 'see the log in Airflow'}"
 
 
 @dag(
@@ -66,6 +56,7 @@ def explain_failure(context: Context) -> str | None:
     start_date=CALENDAR.start_of(FIRST_DAY_WITH_DATA).replace(tzinfo=KOREA),
     catchup=False,
     max_active_runs=1,
+    deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, LATE_AFTER, SyncCallback(mail_lateness)),
     default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES},
     params={
         "day": Param(None, type=["null", "string"], format="date", description="Instead of the run's own day"),

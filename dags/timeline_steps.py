@@ -38,6 +38,7 @@ RETRIES = {
 
 LAKE_EVENTS = Asset("timeline_events_in_lake")
 WAREHOUSE_EVENTS = Asset("timeline_events_in_warehouse")
+"""Updated when days are proven, with their rows and digests as metadata; the marts are built by then."""
 
 PlainShard = dict[str, Any]
 
@@ -159,7 +160,7 @@ def name_spark_run(context: Context) -> str:
 def verify(shards: list[PlainShard]) -> dict[str, Any]:
     """Compare ledger, raw answers, Parquet and PostgreSQL per character-day; any disagreement fails the run."""
     with as_airflow_says():
-        from neople_timeline.pipeline import verify_days  # noqa: PLC0415
+        from neople_timeline.pipeline import total_days, verify_days  # noqa: PLC0415
 
         found = verify_days(connect_settings(), list_days(shards))
         for debt in found.owed:
@@ -167,7 +168,15 @@ def verify(shards: list[PlainShard]) -> dict[str, Any]:
         if not found.ok:
             shown = "; ".join(str(finding) for finding in found.disagreements[:10])
             raise DataError(f"{len(found.disagreements)} disagreements, of which the first are: {shown}")
-    facts: dict[str, Any] = {"days": [f"{day}" for day in found.days], "events": found.events, "owed": len(found.owed)}
+        totals = total_days(connect_settings(), found.days)
+    facts: dict[str, Any] = {
+        "days": [f"{day}" for day in found.days],
+        "events": found.events,
+        "owed": len(found.owed),
+        "by_day": {
+            f"{one.day}": {"rows": one.events, "characters": one.characters, "digest": one.digest} for one in totals
+        },
+    }
     for asset in (LAKE_EVENTS, WAREHOUSE_EVENTS):
         get_current_context()["outlet_events"][asset].extra = facts
     return facts

@@ -8,7 +8,7 @@ Every step can be repeated at any time: it looks at what is there and does what 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import uvloop
@@ -21,6 +21,7 @@ from neople_timeline.marts.publish import MartBuilt
 from neople_timeline.marts.spark_run import publish_run
 from neople_timeline.models import (
     FIRST_DAY_WITH_DATA,
+    KOREA,
     CharacterKey,
     Collected,
     Plan,
@@ -29,15 +30,17 @@ from neople_timeline.models import (
     split_windows,
 )
 from neople_timeline.neople.protocol import FoundCharacter
+from neople_timeline.report import alert
 from neople_timeline.report.publish import publish_report as publish
 from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
-from neople_timeline.warehouse import audit, ledger
+from neople_timeline.warehouse import audit, ledger, measures
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.measures import DayTotal, Measures
 from neople_timeline.warehouse.roster import Member
 
 Progress = Callable[[Collected], None]
@@ -278,6 +281,28 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
     """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did."""
     with _open(settings) as (lake, connection):
         return publish(settings, lake, connection, day, failure)
+
+
+def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: list[str]) -> bool:
+    """Mail some lines to those who get the reports, once per edition and day; return whether it was sent now."""
+    with _open_warehouse(settings) as connection:
+        return alert.mail_alert(settings, connection, edition, day, title, lines)
+
+
+# figures ------------------------------------------------------------------------------------------------------------
+
+
+def measure_day(settings: Settings, day: date) -> Measures:
+    """Measure a day for monitoring."""
+    ended_at = settings.calendar.start_of(day + timedelta(days=1)).replace(tzinfo=KOREA)
+    with _open_warehouse(settings) as connection:
+        return measures.measure_day(connection, day, ended_at)
+
+
+def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
+    """Give the rows and the digest of some days: equal digests mean equal events."""
+    with _open_warehouse(settings) as connection:
+        return measures.total_days(connection, days)
 
 
 @contextmanager

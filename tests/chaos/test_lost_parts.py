@@ -185,6 +185,8 @@ def test_a_day_survives_the_loss_of_its_parts(running: Cluster, disk: Path | Non
     tell(f"the run of {day} is started; workers are hosts of their own: {running.has_hosts}")
 
     wait("every worker collects", lambda: len(list_collectors(running)) == 2 * SLOTS)
+    with cut_off(running, 1):
+        time.sleep(10)  # shorter than what a request may take: what was sent is not given up
     wait("some characters have landed", lambda: count_landed(running, day) > 0.03 * CHARACTERS)
     kill(running, "airflow-worker-1")
     kill(running, "airflow-scheduler")

@@ -123,7 +123,7 @@ def test_the_report_tells_of_a_failure_by_task_and_reason() -> None:
 
     text = timeline_daily.explain_failure({"ti": task})  # type: ignore[typeddict-item]
 
-    assert text == "collect_0, collect_11: the key is blocked"
+    assert text == ("collect_0, collect_11: the key is blocked. http://localhost:8080/dags/timeline_daily/runs/run")
     assert task.asked == ["collect"]
 
 

@@ -1,12 +1,11 @@
 """The warehouse's schema, forwards and backwards under data: what a version does not own, it leaves as it was."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
 from typing import Any
-from urllib.request import urlopen
 
 import psycopg
 import pytest
+from collected_day import collect_day
 
 from neople_timeline import pipeline
 from neople_timeline.catalogue import MARTS
@@ -41,19 +40,6 @@ def describe_schema(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
 
 def read_tables(settings: Settings, names: list[str]) -> dict[str, list[tuple[Any, ...]]]:
     return {name: sorted(query(settings, f"SELECT * FROM timeline.{name}"), key=repr) for name in names}
-
-
-def collect_day(settings: Settings) -> date:
-    with urlopen(f"{settings.neople_api_url}/sandbox/roster.csv", timeout=30) as answer:  # noqa: S310 - loopback
-        pipeline.import_roster(settings, answer.read())
-    day = pipeline.last_day(settings, datetime.now(UTC))
-    for shard in pipeline.plan_day(settings, day).shards:
-        pipeline.collect_shard(settings, shard)
-        pipeline.refine_shard(settings, shard)
-        pipeline.load_shard(settings, shard)
-    pipeline.build_marts(settings, [day])
-    assert pipeline.verify_days(settings, [day]).ok
-    return day
 
 
 @pytest.mark.parametrize("version", VERSIONS)

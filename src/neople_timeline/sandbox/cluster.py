@@ -39,6 +39,8 @@ from neople_timeline.sandbox.processes import (
 
 ROOT = Path(".local/cluster")
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+HOSTS = IPv4Network("198.18.0.0/16")
+"""Addresses of workers' hosts: for benchmarks in laboratories, and nobody's on the Internet."""
 COMPLETE, WRONG, FAILED = 0, 2, 3
 
 
@@ -97,6 +99,8 @@ def up(cluster: Cluster, roster: bytes | None = None) -> None:
     """Start whatever does not run, migrate, and make the admin, the pool, the Connections and the roster."""
     local, home = cluster.local, cluster.local.home
     services.prepare_postgres(home, local.secrets["postgres"])
+    if cluster.has_hosts:
+        _let_hosts_in(home / "postgres" / "pg_hba.conf")
     for service in list_stores(cluster):
         start(service, home)
     services.create_database(local.postgres, "airflow", "airflow", local.secrets["metastore"])
@@ -176,8 +180,8 @@ def describe_worker(cluster: Cluster, number: int) -> Service:
         f"{host_name}@{host_name}",
     ]
     if cluster.has_hosts:
-        # A range that is nobody's on the Internet (benchmarks in laboratories), cut by port so that stacks do not meet.
-        network = IPv4Network(f"198.18.{cluster.redis_port % 256}.{4 * number}/30")
+        start = 256 * (cluster.redis_port % 256) + 4 * number  # by port, so that stacks do not meet
+        network = IPv4Network((HOSTS[start], 30))
         command = host.describe(host_name, name_cable(cluster, number), network, command)
     return Service(name, command, lambda: find(name, home) is not None, cluster.environment)
 
@@ -196,6 +200,13 @@ def run_day(cluster: Cluster) -> str:
     state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, lambda: True))
     screen.show_summary(local, day, day_run.read_figures(local.settings, day))
     return state
+
+
+def _let_hosts_in(pg_hba: Path) -> None:
+    line = f"host all all {HOSTS} scram-sha-256\n"
+    if line not in pg_hba.read_text():
+        with pg_hba.open("a") as file:
+            file.write(line)
 
 
 def _prepare_airflow(cluster: Cluster) -> None:

@@ -18,7 +18,8 @@ AIRFLOW = ["api-server", "scheduler", "dag-processor", "triggerer", "worker"]
 
 def test_every_part_of_the_topology_is_there() -> None:
     assert set(SERVICES) == {
-        *AIRFLOW, "prepare", "postgres", "redis", "objects", "mail", "spark-master", "spark-worker", "grafana",
+        *AIRFLOW, "prepare", "postgres", "redis", "objects", "mail", "spark-master", "spark-worker",
+        "grafana", "prometheus",
     }  # fmt: skip
     assert "replicas" in SERVICES["worker"]["deploy"]
 

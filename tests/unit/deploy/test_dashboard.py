@@ -1,6 +1,7 @@
-"""The dashboard file: complete panels, every question a plain SELECT, and a data source that can only read."""
+"""The dashboard files: complete panels, questions that only read, and a data source that can do no more."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 GRAFANA = Path(__file__).parents[3] / "deploy" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "neople-timeline.json").read_text())
+METRICS: dict[str, Any] = json.loads((GRAFANA / "neople-timeline-metrics.json").read_text())
 
 
 @pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
@@ -19,9 +21,19 @@ def test_a_panel_explains_itself_and_only_reads(panel: dict[str, Any]) -> None:
     assert panel["datasource"]["uid"] == "${datasource}"
 
 
-def test_panels_do_not_overlap() -> None:
+@pytest.mark.parametrize("panel", METRICS["panels"], ids=lambda panel: panel["title"])
+def test_a_panel_of_metrics_explains_itself_and_asks_for_airflows_metrics(panel: dict[str, Any]) -> None:
+    assert len(panel["description"]) > 20
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    for target in panel["targets"]:
+        assert re.findall(r"\bairflow_\w+", target["expr"])
+        assert target["expr"].count("(") == target["expr"].count(")")
+
+
+@pytest.mark.parametrize("board", [DASHBOARD, METRICS], ids=["warehouse", "metrics"])
+def test_panels_do_not_overlap(board: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
+    for panel in board["panels"]:
         place = panel["gridPos"]
         cells = {
             (x, y)

@@ -1,0 +1,72 @@
+"""What leaves the pipeline for those who watch it: figures for monitoring, and mails about runs that fail or are late.
+
+Reports tell of a day's failure themselves; these mails are for what has no report: a backfill, and a day that is late.
+"""
+
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import Context
+from airflow.sdk.configuration import conf
+from airflow.sdk.observability import stats
+
+from connections import connect_settings
+from neople_timeline.settings import read_settings
+
+LATE_AFTER = timedelta(hours=3)
+"""How long a day's run may take from its start."""
+
+
+def send_measures(day: date) -> None:
+    """Send a day's figures as gauges `timeline.…` through Airflow's own OpenTelemetry or StatsD, if one is on."""
+    from neople_timeline.pipeline import measure_day  # noqa: PLC0415
+
+    for name, value in asdict(measure_day(connect_settings(), day)).items():
+        if value is not None:
+            stats.gauge(f"timeline.{name}", value)
+
+
+def explain_failure(context: Context) -> str | None:
+    """Say which tasks of this run failed and why, or None if none did."""
+    this = context["ti"]
+    states = this.get_task_states(dag_id=this.dag_id, run_ids=[this.run_id])
+    # A mapped task is listed once per shard, as `collect_0`, `collect_1` …
+    failed = sorted(name for name, state in states.get(this.run_id, {}).items() if state == "failed")
+    if not failed:
+        return None
+    tasks = sorted({name.rstrip("0123456789").rstrip("_") for name in failed})
+    reasons = this.xcom_pull(task_ids=tasks, key="failure") or []
+    known = list(dict.fromkeys(reason for reason in reasons if reason))
+    said = "; ".join(known) or "no reason was given, its log has more"
+    return f"{', '.join(failed)}: {said}. {link_run(this.dag_id, this.run_id)}"
+
+
+def link_run(dag_id: str, run_id: str) -> str:
+    """Give the address of a run's page."""
+    base = str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
+    return f"{base}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+
+
+def mail_failure(context: Context, first: date) -> bool:
+    """Mail that a run without a report failed: tasks, reasons and link; once per run."""
+    from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
+
+    this = context["ti"]
+    reason = explain_failure(context) or f"A task was not even started. {link_run(this.dag_id, this.run_id)}"
+    title = f"[failed] {this.dag_id} {first}"
+    return mail_alert(connect_settings(), f"failed {this.run_id}", first, title, [title, "", reason])
+
+
+def mail_lateness(context: dict[str, Any]) -> None:
+    """Mail that a day's run has not ended in time; called by DeadlineAlert, with what Airflow knows of the run."""
+    from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
+
+    run = context["dag_run"]
+    moment = datetime.fromisoformat(run["logical_date"] or run["run_after"])
+    day = read_settings().calendar.day_at(moment)
+    title = f"[late] {run['dag_id']} {day}"
+    hours = LATE_AFTER.total_seconds() / 3600
+    reason = f"The run is {run['state']} {hours:g} hours after its start, and goes on."
+    mail_alert(connect_settings(), "late", day, title, [title, "", reason, link_run(run["dag_id"], run["dag_run_id"])])

@@ -1,0 +1,82 @@
+"""A day in figures for monitoring, and what of it others may build on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import psycopg
+
+from neople_timeline.digest import fold_digest
+from neople_timeline.warehouse.state import read_state
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a monitoring system is told of a day; None where it cannot be told."""
+
+    events: int
+    characters: int
+    """Character-days collected."""
+    missing: int
+    owed: int
+    owed_in_all: int
+    """Character-days owed, this day's and all others'."""
+    unreadable: int
+    """Answers that could not be read and were not asked for again since, of all days."""
+    requests: int | None
+    wasted: int | None
+    """Requests that brought no new page."""
+    used_share: float | None
+    """Useful requests as a share of what the limit allowed in the time of collecting."""
+    collecting_seconds: float | None
+    lag_seconds: float | None
+    """From the end of the day to its proof."""
+
+
+@dataclass(frozen=True)
+class DayTotal:
+    """A day's collected character-days and events, and the sum of their digests (docs/architecture.md) in hex."""
+
+    day: date
+    characters: int
+    events: int
+    digest: str
+
+
+def measure_day(connection: psycopg.Connection, day: date, ended_at: datetime) -> Measures:
+    """Measure a day that ended at an instant; days that were never planned measure zero."""
+    state = read_state(connection, day)
+    totals = {total.day: total for total in total_days(connection, [day])}
+    owed, unreadable, proven_at = connection.execute(
+        "SELECT (SELECT count(*) FROM timeline.collection WHERE state = 'owed'),"
+        " (SELECT count(*) FROM timeline.dead_letter WHERE replayed_at IS NULL),"
+        " (SELECT verified_at FROM timeline.day WHERE day = %s)",
+        (day,),
+    ).fetchone() or (0, 0, None)
+    spent = state.spending
+    return Measures(
+        events=totals[day].events if day in totals else 0,
+        characters=state.collected,
+        missing=state.missing,
+        owed=state.owed,
+        owed_in_all=owed,
+        unreadable=unreadable,
+        requests=spent.requests if spent else None,
+        wasted=spent.wasted if spent else None,
+        used_share=spent.least_seconds / spent.seconds if spent and spent.seconds else None,
+        collecting_seconds=spent.seconds if spent else None,
+        lag_seconds=(proven_at - ended_at).total_seconds() if proven_at else None,
+    )
+
+
+def total_days(connection: psycopg.Connection, days: Sequence[date]) -> list[DayTotal]:
+    """Add up what is collected of some days; days without anything are left out."""
+    rows = connection.execute(
+        "SELECT day, count(*), sum(events), sum(digest::numeric) FROM timeline.collection"
+        " WHERE day = ANY(%s) AND raw_key IS NOT NULL GROUP BY day ORDER BY day",
+        (list(days),),
+    )
+    return [
+        DayTotal(day, characters, int(events), f"{fold_digest(int(digest)) % 2**64:016x}")
+        for day, characters, events, digest in rows
+    ]

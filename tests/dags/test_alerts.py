@@ -1,0 +1,100 @@
+"""What leaves the pipeline for those who watch it."""
+
+import json
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.definitions.callback import SyncCallback
+
+import timeline_alerts
+from neople_timeline import pipeline
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse.measures import Measures
+
+DAY = date(2026, 11, 15)
+GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
+MEASURED = Measures(1000, 40, 1, 2, 3, 0, 55, 5, 0.9, 1.5, None)
+
+
+class FakeTask:
+    dag_id = "timeline_backfill"
+    run_id = "manual__2026-11-16T00:00:00+00:00"
+
+    def __init__(self, states: dict[str, str]) -> None:
+        self.states = states
+
+    def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
+        return {self.run_id: self.states}
+
+    def xcom_pull(self, task_ids: list[str], key: str) -> list[str]:
+        assert (task_ids, key) == (["collect"], "failure")
+        return ["API003: the key is not known"]
+
+
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(timeline_alerts, "connect_settings", Settings)
+    monkeypatch.setattr(pipeline, "mail_alert", lambda _, *mail: bool(sent.append(mail) or True))
+    return sent
+
+
+def test_figures_go_to_airflows_own_metrics_as_gauges(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, float] = {}
+    monkeypatch.setattr(timeline_alerts, "connect_settings", Settings)
+    monkeypatch.setattr(pipeline, "measure_day", lambda _, day: MEASURED if day == DAY else None)
+    monkeypatch.setattr(timeline_alerts.stats, "gauge", sent.__setitem__)
+
+    timeline_alerts.send_measures(DAY)
+
+    assert sent["timeline.requests"] == 55
+    assert sent["timeline.used_share"] == 0.9
+    assert "timeline.lag_seconds" not in sent  # not known is not zero
+
+
+def test_a_failed_backfill_is_mailed_with_task_reason_and_link(mails: list[tuple[Any, ...]]) -> None:
+    assert timeline_alerts.mail_failure({"ti": FakeTask({"plan": "success", "collect_3": "failed"})}, DAY)  # type: ignore[typeddict-item]
+
+    ((edition, day, title, lines),) = mails
+    assert (edition, day, title) == (f"failed {FakeTask.run_id}", DAY, "[failed] timeline_backfill 2026-11-15")
+    assert lines[-1] == (
+        "collect_3: API003: the key is not known. "
+        "http://localhost:8080/dags/timeline_backfill/runs/manual__2026-11-16T00%3A00%3A00%2B00%3A00"
+    )
+
+
+def test_a_late_day_is_mailed_with_its_state_and_link(mails: list[tuple[Any, ...]]) -> None:
+    run = {
+        "dag_id": "timeline_daily",
+        "dag_run_id": "scheduled__2026",
+        "logical_date": "2026-11-14T21:00:00Z",
+        "run_after": "2026-11-15T21:00:00Z",
+        "state": "running",
+    }
+
+    timeline_alerts.mail_lateness({"dag_run": run})
+
+    ((edition, day, title, lines),) = mails
+    assert (edition, day, title) == ("late", DAY, "[late] timeline_daily 2026-11-15")
+    assert "running 3 hours after its start" in lines[2]
+    assert lines[3] == "http://localhost:8080/dags/timeline_daily/runs/scheduled__2026"
+
+
+def test_the_daily_run_has_a_deadline_that_every_executor_can_call() -> None:
+    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
+
+    (alert,) = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
+    assert isinstance(alert.callback, SyncCallback)
+    assert alert.callback.path == "timeline_alerts.mail_lateness"
+    assert timedelta(hours=1) <= alert.interval <= timedelta(hours=6)
+
+
+def test_the_dashboard_asks_for_exactly_the_figures_that_are_sent() -> None:
+    board = (GRAFANA / "neople-timeline-metrics.json").read_text()
+    expressions = " ".join(target["expr"] for panel in json.loads(board)["panels"] for target in panel["targets"])
+
+    assert set(re.findall(r"\bairflow_timeline_(\w+)", expressions)) == set(Measures.__dataclass_fields__)
