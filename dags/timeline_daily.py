@@ -1,6 +1,7 @@
 """One run per game day: plan → collect → refine → load → marts → verify → report."""
 
 import logging
+import sys
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,6 +18,13 @@ from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, 
 
 CALENDAR = read_settings().calendar
 log = logging.getLogger(__name__)
+
+# `airflow dags test` of 3.3.2 cannot end the run of a DAG with a deadline (apache/airflow#73428).
+LATENESS = (
+    None
+    if sys.argv[1:3] == ["dags", "test"]
+    else DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, LATE_AFTER, SyncCallback(mail_lateness))
+)
 
 
 def name_day(context: Context) -> date:
@@ -56,7 +64,7 @@ def report() -> dict[str, Any]:
     start_date=CALENDAR.start_of(FIRST_DAY_WITH_DATA).replace(tzinfo=KOREA),
     catchup=False,
     max_active_runs=1,
-    deadline=DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, LATE_AFTER, SyncCallback(mail_lateness)),
+    deadline=LATENESS,
     default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES},
     params={
         "day": Param(None, type=["null", "string"], format="date", description="Instead of the run's own day"),

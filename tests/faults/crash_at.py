@@ -33,6 +33,7 @@ def shorten_waits() -> None:
         (ledger, "LEASE_SECONDS", 3),
         (ledger, "HEARTBEAT_SECONDS", 1),
         (permits, "LEASE_SECONDS", 1.5),
+        (permits, "MARGIN_SECONDS", 0.5),
         (collect, "FETCHERS", 6),
         (collect, "BATCH_CHAINS", 5),
         (client, "REQUEST_SECONDS", 2),

@@ -35,6 +35,10 @@ T = TypeVar("T")
 TRIES: Final = 5
 MOST_REFUSALS: Final = 50
 REQUEST_SECONDS: Final = 20
+CONNECT_SECONDS: Final = 3
+UNACKNOWLEDGED_SECONDS: Final = 3
+"""A broken network keeps what was sent and delivers it when it is whole again, long after the permit has gone to
+others. So after this time the system gives up what the other side did not acknowledge, even on closed connections."""
 LONGEST_PAUSE: Final = 120.0
 """Seconds; who is asked to wait longer gives its place away instead of sleeping on it."""
 
@@ -68,7 +72,8 @@ class Client:
             .follow_redirects(enable=False)
             .no_proxy()
             .timeout(timedelta(seconds=REQUEST_SECONDS))
-            .connect_timeout(timedelta(seconds=10))
+            .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
+            .tcp_user_timeout(timedelta(seconds=UNACKNOWLEDGED_SECONDS))
             .build()
         )
 

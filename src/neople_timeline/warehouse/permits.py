@@ -15,9 +15,10 @@ import psycopg
 from neople_timeline.neople.limiter import Pacer
 from neople_timeline.settings import Settings
 
-LEASE_SECONDS: Final = 4.0
-MARGIN_SECONDS: Final = 0.5
-"""The process stops this much before its lease ends by PostgreSQL's clock, for a request on its way."""
+LEASE_SECONDS: Final = 8.0
+MARGIN_SECONDS: Final = 4.5
+"""The process stops this much before its lease ends by PostgreSQL's clock, which counts the permits two seconds longer:
+together, as long as a request can be on its way through a broken network (`CONNECT_` and `UNACKNOWLEDGED_SECONDS`)."""
 RENEW_SECONDS: Final = 0.25
 WEIGHTS: Final = {"daily": 16, "retry": 4, "backfill": 1}
 """Shares of the rate where there is not enough for all."""
