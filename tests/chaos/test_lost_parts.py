@@ -24,7 +24,7 @@ import psycopg
 import pytest
 
 from neople_timeline import pipeline
-from neople_timeline.sandbox import airflow, cluster, day_run, stack
+from neople_timeline.sandbox import airflow, cluster, day_run, local, stack
 from neople_timeline.sandbox.cluster import Cluster
 from neople_timeline.sandbox.processes import find
 
@@ -62,6 +62,9 @@ def disk(home: Path) -> Iterator[Path | None]:
 @pytest.fixture
 def running(home: Path, disk: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:  # noqa: ARG001 - a disk is mounted first
     monkeypatch.setenv("NEOPLE_API_RATE", str(RATE))
+    # Any ports, so that it may run beside a stack.
+    monkeypatch.setattr(local, "PORTS", dict.fromkeys(local.PORTS, 0))
+    monkeypatch.setattr(cluster, "REDIS_PORT", 0)
     opened = cluster.open_cluster(home, DAGS, slots=SLOTS, characters=CHARACTERS)
     over = threading.Event()
     keeper = threading.Thread(target=cluster.keep_up, args=(opened, over))

@@ -38,6 +38,8 @@ from neople_timeline.sandbox.processes import (
 )
 
 ROOT = Path(".local/cluster")
+REDIS_PORT = 16379
+"""Preferred."""
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 HOSTS = IPv4Network("198.18.0.0/16")
 """Addresses of workers' hosts: for benchmarks in laboratories, and nobody's on the Internet."""
@@ -90,7 +92,7 @@ def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, ch
         airflow.write_private(password, secrets.token_hex(24))
     port = local.home / "redis.port"
     if not find("redis", local.home):
-        port.write_text(str(choose_port(16379)))
+        port.write_text(str(choose_port(REDIS_PORT)))
     has_hosts = not own_key and host.can_make_hosts()
     return Cluster(local, int(port.read_text()), password.read_text(), workers, slots, characters, has_hosts)
 
