@@ -29,6 +29,7 @@ from neople_timeline.sandbox.cluster import Cluster
 from neople_timeline.sandbox.processes import find
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
+from collector import collect_metrics
 from compare_truth import compare, list_debts, read_truth
 
 LONG = os.environ.get("CHAOS") == "long"
@@ -60,11 +61,22 @@ def disk(home: Path) -> Iterator[Path | None]:
 
 
 @pytest.fixture
-def running(home: Path, disk: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:  # noqa: ARG001 - a disk is mounted first
+def metrics() -> Iterator[tuple[str, dict[str, float]]]:
+    with collect_metrics() as collected:
+        yield collected
+
+
+@pytest.fixture
+def running(
+    home: Path, disk: Path | None, metrics: tuple[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    assert disk is None or disk.is_mount()
     monkeypatch.setenv("NEOPLE_API_RATE", str(RATE))
     # Any ports, so that it may run beside a stack.
     monkeypatch.setattr(local, "PORTS", dict.fromkeys(local.PORTS, 0))
     monkeypatch.setattr(cluster, "REDIS_PORT", 0)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", metrics[0])
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     opened = cluster.open_cluster(home, DAGS, slots=SLOTS, characters=CHARACTERS)
     over = threading.Event()
     keeper = threading.Thread(target=cluster.keep_up, args=(opened, over))
@@ -179,7 +191,9 @@ def read_state(running: Cluster, run_id: str) -> str:
     return str(row[0]) if row else ""
 
 
-def test_a_day_survives_the_loss_of_its_parts(running: Cluster, disk: Path | None) -> None:
+def test_a_day_survives_the_loss_of_its_parts(
+    running: Cluster, disk: Path | None, metrics: tuple[str, dict[str, float]]
+) -> None:
     settings = running.local.settings
     day = pipeline.last_day(settings, datetime.now(UTC))
     api = airflow.RestApi(running.local.airflow.port, running.local.airflow.password)
@@ -213,10 +227,15 @@ def test_a_day_survives_the_loss_of_its_parts(running: Cluster, disk: Path | Non
     assert read_state(running, run_id) == "success"
     assert time.monotonic() - began < PATIENCE_SECONDS
     assert list_debts(settings) == {}
-    compare(settings, read_truth(lambda path: ask(running, path), [day]), [day])
+    truth = read_truth(lambda path: ask(running, path), [day])
+    compare(settings, truth, [day])
     stats = msgspec.json.decode(ask(running, "stats"))
     tell(f"contents are the sandbox's truth; its statistics: {stats}")
     assert stats["violations"] == 0
     assert len(list((running.local.maildir / "new").iterdir())) == 1
     assert query(running, "SELECT count(*) FROM timeline.day WHERE verified_at IS NULL") == [(0,)]
+    figures = {name.removeprefix("airflow.timeline."): value for name, value in metrics[1].items()}
+    assert (figures["events"], figures["characters"], figures["owed_in_all"]) == (truth.total(), CHARACTERS, 0)
+    assert 0 < figures["wasted"] < figures["requests"]
+    assert running.lineage.read_text().count('"eventType": "COMPLETE"') > len(day_run.STEPS)
     assert disk, "all but the full disk was proven: this user may not mount one"

@@ -76,7 +76,17 @@ class Cluster:
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+            # Where OpenTelemetry's own variables say where to.
+            "AIRFLOW__METRICS__OTEL_ON": str("OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                {"type": "file", "log_file_path": str(self.lineage), "append": True}
+            ),
         }
+
+    @property
+    def lineage(self) -> Path:
+        """Say where OpenLineage's events are written, one JSON object a line."""
+        return self.local.home / "lineage.jsonl"
 
 
 def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, characters: int = 500) -> Cluster:
