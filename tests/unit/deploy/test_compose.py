@@ -1,6 +1,8 @@
 """What compose.yaml promises: nothing open to the world, nothing secret in it, nothing that drifts."""
 
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,23 @@ import pytest
 import yaml
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
+BIN = Path(sys.executable).parent
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 LASTING = [name for name, service in SERVICES.items() if service.get("restart") != "no"]
 AIRFLOW = ["api-server", "scheduler", "dag-processor", "triggerer", "worker"]
+
+
+def test_it_is_what_the_compose_specification_allows() -> None:
+    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_variables_have_defaults() -> None:
+    for name, default in re.findall(r"(?<!\$)\$\{(\w+)([^}]*)\}", (DEPLOY / "compose.yaml").read_text()):
+        assert default.startswith((":-", ":+")), name
 
 
 def test_every_part_of_the_topology_is_there() -> None:

@@ -1,6 +1,8 @@
 """What the image promises: pinned bases, the locked environment, no root, nothing secret in it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -10,6 +12,12 @@ INSTRUCTIONS = re.sub(r"\\\n", " ", re.sub(r"(?m)^#.*\n", "", DOCKERFILE)).split
 
 def list_arguments(instruction: str) -> list[str]:
     return [line.split(maxsplit=1)[1] for line in INSTRUCTIONS if line.startswith(f"{instruction} ")]
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    command = [Path(sys.executable).parent / "hadolint", DEPLOY / "Dockerfile"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_bases_are_pinned_to_a_whole_version() -> None:
