@@ -29,6 +29,7 @@ def connect_settings() -> Settings:
     values = {
         "day_starts_at": f"{environment.day_starts_at:%H:%M}",
         "report_language": environment.report_language,
+        "report_url": environment.report_url,
         "marts_engine": environment.marts_engine,
         **read_api(_find(API)),
         **read_lake(_find(LAKE)),

@@ -48,7 +48,10 @@ def plan() -> list[dict[str, Any]]:
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
 def report() -> dict[str, Any]:
-    """Write the day's page and mail it once, whatever happened before: a failed day is mailed with its reason."""
+    """Write the day's pages, on a Wednesday its week's too, and mail each once, whatever happened before.
+
+    A failed day is mailed with its reason.
+    """
     context = get_current_context()
     with as_airflow_says():
         from neople_timeline.pipeline import publish_report  # noqa: PLC0415
@@ -56,7 +59,7 @@ def report() -> dict[str, Any]:
         send_measures(name_day(context))
         done = publish_report(connect_settings(), name_day(context), explain_failure(context))
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
-    return {"url": done.url, "mailed": done.mailed, "debts": done.debts}
+    return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}
 
 
 @dag(

@@ -133,6 +133,11 @@ def week_of(day: date) -> date:
     return day - timedelta(days=(day.weekday() - 3) % 7)
 
 
+def last_day_of(week: date) -> date:
+    """Name the Wednesday on which a week ends."""
+    return week + timedelta(days=6)
+
+
 @dataclass(frozen=True)
 class Shard:
     """A part of the characters on some days: those whose bucket leaves the remainder `index` when divided by `of`.

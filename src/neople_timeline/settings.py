@@ -39,6 +39,8 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     report_to: str = ""
     report_from: str = "neople-timeline <neople-timeline@localhost>"
+    report_url: str = ""
+    """Where readers find what is under `reports/` in the lake, if it is served somewhere."""
     report_language: Language = "ko"
     day_starts_at: time = time(6)
     marts_engine: MartsEngine = "duckdb"
@@ -76,6 +78,8 @@ def make_settings(values: Mapping[str, str]) -> Settings:
         fields["day_starts_at"] = _read_time(start)
     if url := values.get("lake_url"):
         fields["lake_url"] = _read_lake_url(url)
+    if url := values.get("report_url"):
+        fields["report_url"] = _read_report_url(url)
     if url := values.get("warehouse_url"):
         fields["warehouse_url"] = _read_warehouse_url(url)
     _check_choice(values, "marts_engine", get_args(MartsEngine))
@@ -110,6 +114,13 @@ def _read_lake_url(text: str) -> str:
     parts = _split_url(text.rstrip("/"))
     if not (parts.scheme == "s3" and parts.netloc) and not (parts.scheme == "file" and not parts.netloc and parts.path):
         raise ConfigError("LAKE_URL must be s3://bucket/prefix or file:///folder")
+    return text.rstrip("/")
+
+
+def _read_report_url(text: str) -> str:
+    parts = _split_url(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError("REPORT_URL must be an address such as https://airflow.example.org/timeline/reports")
     return text.rstrip("/")
 
 

@@ -1,6 +1,7 @@
-"""Everything that a report says about a day, as one frozen value; the page and the mail are made from it alone."""
+"""Everything that a report says about a day or a week, as one frozen value; page and mail are made from it alone."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -144,6 +145,7 @@ class Newcomer:
 class Debt:
     """A character-day that could not be collected, and why; `name` is the roster's, where it has one."""
 
+    day: date
     server_id: str
     character_id: str
     name: str
@@ -169,7 +171,7 @@ class Spending:
 
 @dataclass(frozen=True)
 class DataState:
-    """How complete the day is."""
+    """How complete the days are; everything is counted in character-days."""
 
     planned: int
     collected: int
@@ -188,13 +190,15 @@ class DataState:
 
 @dataclass(frozen=True)
 class Summary:
-    """A day as the report tells it."""
+    """A day as the report tells it, or a week; then "yesterday" is nothing, and "last week" the week before."""
 
+    first: date
     day: date
+    """The last one: of a week its Wednesday."""
     first_minute: str
     last_minute: str
     figures: DayFigures | None
-    """None as long as the day's marts are not computed."""
+    """None as long as the marts are not computed."""
     yesterday: DayFigures | None
     last_week: DayFigures | None
     trend: tuple[DayFigures, ...]
@@ -205,7 +209,8 @@ class Summary:
     unluckiest: tuple[Luck, ...]
     hours: tuple[int, ...]
     """Events by hour of the Korean clock, 24 of them from 0 to 23."""
-    hours_yesterday: tuple[int, ...] | None
+    hours_before: tuple[int, ...] | None
+    """The same of the day or week before."""
     first_hour: int
     """The hour at which a day starts."""
     board: Board
@@ -216,15 +221,87 @@ class Summary:
     failure: str | None = None
 
     @property
+    def is_week(self) -> bool:
+        """Say whether this is the weekly edition."""
+        return self.first != self.day
+
+    def list_people(self) -> set[tuple[str, str]]:
+        """List whom it names, by server and id."""
+        lists: tuple[Sequence[Drop | Luck | BoardRow | Rename | Newcomer], ...] = (
+            self.best_drops, self.luckiest, self.unluckiest, self.board.rows, self.renames, self.newcomers,
+        )  # fmt: skip
+        persons = [one.person for named in lists for one in named]
+        return {(person.server_id, person.character_id) for person in persons}
+
+    @property
     def is_complete(self) -> bool:
         """Say whether nothing failed and nothing is owed."""
         return self.failure is None and self.state.owed == 0
 
 
 @dataclass(frozen=True)
+class Profile:
+    """A character with its last days, what it got in them, and what it cleared in the running week."""
+
+    person: Person
+    job: str
+    level: int | None
+    fame: int | None
+    days: tuple[DayFigures, ...]
+    """Those of the last 14 on which it was collected, oldest first."""
+    best_drops: tuple[Drop, ...]
+    """The rarest first; of equal rarity the newest first. A minute with its date."""
+    clears: tuple[Goal, ...]
+
+    @property
+    def total(self) -> DayFigures:
+        """Add its days up; `active` are the days on which it played."""
+        return add_days(self.days)
+
+
+@dataclass(frozen=True)
+class Adventure:
+    """An adventure (an account) with its characters."""
+
+    server_id: str
+    name: str
+    members: tuple[Profile, ...]
+
+    @property
+    def total(self) -> DayFigures:
+        """Add its characters' days up; `active` are the days on which one of them played."""
+        total = add_days([member.total for member in self.members])
+        return replace(total, active=len({day.day for one in self.members for day in one.days if day.events}))
+
+    @property
+    def best_drops(self) -> tuple[Drop, ...]:
+        """Put its characters' best drops in one order: the rarest first, of equal rarity the newest."""
+        drops = [drop for one in self.members for drop in one.best_drops]
+        drops.sort(key=lambda drop: drop.minute, reverse=True)
+        return tuple(sorted(drops, key=lambda drop: RARITIES.index(drop.rarity)))
+
+    @property
+    def first(self) -> date:
+        """Name the first day of which it says something."""
+        return min(member.days[0].day for member in self.members)
+
+    @property
+    def last(self) -> date:
+        """Name the last one."""
+        return max(member.days[-1].day for member in self.members)
+
+
+def add_days(days: Sequence[DayFigures]) -> DayFigures:
+    """Add days up, under the name of the last."""
+    sums = zip(*(astuple(day)[1:] for day in days), strict=True)
+    return DayFigures(days[-1].day, *(sum(column) for column in sums))
+
+
+@dataclass(frozen=True)
 class Published:
-    """Where the page is, whether a mail left now, and how many character-days are owed."""
+    """Where the page is, whether a mail left now, how many character-days are owed, and the weekly, if it was due."""
 
     url: str
     mailed: bool
     debts: int
+    week_url: str | None = None

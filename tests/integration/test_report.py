@@ -1,12 +1,15 @@
 """The report of days that the sandbox API told, through PostgreSQL, the lake and a mail server."""
 
+import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -15,6 +18,7 @@ import pytest
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
+from neople_timeline.models import Plan
 from neople_timeline.report.page import render_page
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
@@ -37,7 +41,10 @@ def collected(settings: Settings, sandbox_api: "SandboxApi") -> Settings:
 
 
 def collect_day(settings: Settings, day: date) -> None:
-    plan = pipeline.plan_day(settings, day)
+    work_off(settings, pipeline.plan_day(settings, day))
+
+
+def work_off(settings: Settings, plan: Plan) -> None:
     for shard in plan.shards:
         pipeline.collect_shard(settings, shard)
         pipeline.refine_shard(settings, shard)
@@ -63,7 +70,8 @@ def test_the_page_lands_in_the_lake_and_one_mail_leaves_however_often_it_is_aske
     assert [one.mailed for one in published] == [True, False, False]
     with connect(collected) as connection:
         summary = read_summary(connection, DAY, collected.calendar)
-    assert open_lake(collected).get(PAGE) == render_page(summary, "ko")
+    lake = open_lake(collected)
+    assert lake.get(PAGE) == render_page(summary, "ko", lake.list_keys("reports"))
     assert {(one.url, one.debts) for one in published} == {(f"{collected.lake_url}/{PAGE}", 0)}
     (mail,) = read_mails(smtp)
     assert str(DAY) in mail["Subject"]
@@ -171,6 +179,78 @@ def test_a_mail_server_that_is_not_there_is_told_and_the_next_run_mails(settings
         with pytest.raises(RetryLater, match=r"127\.0\.0\.1:\d+ does not take the mail"):
             pipeline.publish_report(away, DAY)
     assert pipeline.publish_report(settings, DAY).mailed
+
+
+def test_the_last_day_of_a_week_brings_the_week_and_its_mail_once(
+    settings: Settings, sandbox_api: "SandboxApi", smtp: "Smtp"
+) -> None:
+    wednesday, thursday = date(2026, 10, 21), date(2026, 10, 15)
+    pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
+    work_off(settings, pipeline.plan_backfill(settings, thursday, wednesday))
+    assert pipeline.publish_report(settings, wednesday - timedelta(days=1)).week_url is None
+    published = [pipeline.publish_report(settings, wednesday) for _ in range(2)]
+    week = f"reports/week={thursday}/index.html"
+    assert [(one.mailed, one.week_url) for one in published] == [
+        (True, f"{settings.lake_url}/{week}"),
+        (False, f"{settings.lake_url}/{week}"),
+    ]
+    assert sorted(mail["Subject"][:12].strip() for mail in read_mails(smtp)) == [
+        f"{thursday} 주",
+        "2026-10-20 던",
+        "2026-10-21 던",
+    ]
+    ((events, active),) = query(
+        settings,
+        "SELECT count(*), count(DISTINCT character_id) FROM timeline.event"
+        f" WHERE day BETWEEN '{thursday}' AND '{wednesday}'",
+    )
+    with connect(settings) as connection:
+        summary = read_summary(connection, wednesday, settings.calendar, first=thursday)
+    assert summary.figures is not None
+    assert (summary.figures.events, summary.figures.active, sum(summary.hours)) == (events, active, events)
+    assert (summary.state.planned, summary.last_week) == (280, None)
+    page = open_lake(settings).get(week).decode()
+    assert "던파 타임라인 주보" in page
+    assert 'href="../day=2026-10-20/index.html"' in page
+    assert "day=2026-10-19" not in page
+
+
+def test_every_character_and_adventure_of_a_small_roster_has_a_page_that_says_what_postgresql_holds(
+    collected: Settings,
+) -> None:
+    pipeline.publish_report(collected, DAY)
+    lake = open_lake(collected)
+    rows = query(
+        collected,
+        "SELECT server_id, character_id, sum(events) FROM timeline.mart_characters_by_day GROUP BY 1, 2",
+    )
+    assert len(rows) == 40
+    for server, character, events in rows:
+        page = lake.get(f"reports/characters/{server}/{character}.html").decode()
+        assert f">{events:,}</dd>" in page
+        assert f'href="../../day={DAY}/index.html"' in page
+    ((adventures,),) = query(
+        collected, "SELECT count(DISTINCT (server_id, adventure_name)) FROM timeline.mart_adventures_by_day"
+    )
+    assert len(lake.list_keys("reports/adventures")) >= int(str(adventures)) - 2  # renamed in between, at most
+    daily = lake.get(PAGE).decode()
+    links = set(re.findall(r'href="\.\./((?:characters|adventures)/[^"]+)"', daily))
+    assert len(links) > 40
+    assert links <= {key.removeprefix("reports/") for key in lake.list_keys("reports")}
+
+
+def test_a_day_of_100_000_characters_is_told_within_five_seconds_and_two_megabytes(settings: Settings) -> None:
+    with connect(settings) as connection:
+        connection.execute(Path(__file__).with_name("crowd.sql").read_bytes())
+        connection.execute("ANALYZE")
+    began = time.monotonic()
+    pipeline.publish_report(replace(settings, smtp_url=""), DAY)
+    seconds = time.monotonic() - began
+    page = open_lake(settings).get(PAGE)
+    assert b"100,000" in page
+    assert len(page) < 2_000_000
+    assert seconds < 5 * 4  # a busy machine, and a thousand pages of characters; alone it takes 2
+    assert len(open_lake(settings).list_keys("reports/characters")) <= 1000
 
 
 @pytest.fixture

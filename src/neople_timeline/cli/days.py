@@ -17,6 +17,7 @@ from neople_timeline.cli.screen import (
     read_day,
     say_forecast,
     say_plan,
+    say_report,
     say_usage,
     say_verification,
 )
@@ -44,10 +45,7 @@ def day(
     plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished))
     say_plan(plan, wanted)
     code = _run(settings, plan, "daily")
-    published = pipeline.publish_report(settings, wanted)
-    out.print(
-        f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False
-    )
+    say_report(settings, pipeline.publish_report(settings, wanted))
     if settings.calendar.over_at(wanted) > datetime.now(UTC):
         out.print(f"{wanted} is not over yet: this is what there is so far, not the complete day.")
         code = code or INDEBTED
@@ -115,12 +113,10 @@ def verify(
 
 @app.command()
 def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
-    """Write a day's report anew; mail it once."""
+    """Write a day's report anew, on a Wednesday also its week's; mail each once."""
     settings = read_settings()
     published = pipeline.publish_report(settings, read_day(day))
-    out.print(
-        f"Report: {published.url}" + (f", mailed to {settings.report_to}" if published.mailed else ""), markup=False
-    )
+    say_report(settings, published)
     raise typer.Exit(INDEBTED if published.debts else COMPLETE)
 
 

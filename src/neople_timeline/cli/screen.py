@@ -12,6 +12,7 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
 from neople_timeline.models import Plan, Usage
 from neople_timeline.settings import Settings, read_settings
+from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 
 T = TypeVar("T")
@@ -34,6 +35,14 @@ def read_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is not a day: write it as 2026-11-15 (or `yesterday`)") from None
+
+
+def say_report(settings: Settings, published: Published) -> None:
+    """Say where the pages are and whether a mail left."""
+    mailed = f", mailed to {settings.report_to}" if published.mailed else ""
+    out.print(f"Report: {published.url}{mailed}", markup=False)
+    if published.week_url:
+        out.print(f"Weekly: {published.week_url}", markup=False)
 
 
 def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print) -> T:

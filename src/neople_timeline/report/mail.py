@@ -71,9 +71,9 @@ def read_server(smtp_url: str) -> MailServer:
 
 def write_subject(summary: Summary, edition: str, language: Language) -> str:
     """Write the subject: the day and its figures, or at once what is wrong."""
-    say = make_speaker(language)
+    say = make_speaker(language, is_week=summary.is_week)
     values = {
-        "day": summary.day,
+        "day": summary.first,
         "owed": f"{summary.state.owed:,}",
         "primeval": f"{summary.figures.primeval:,}" if summary.figures else "?",
         "epic": f"{summary.figures.epic:,}" if summary.figures else "?",
@@ -82,7 +82,7 @@ def write_subject(summary: Summary, edition: str, language: Language) -> str:
         return say("subject_failed", **values)
     if summary.state.owed:
         return say("subject_owed", **values)
-    return say("subject_complete" if edition == "daily-complete" else "subject", **values)
+    return say("subject_complete" if edition.endswith("-complete") else "subject", **values)
 
 
 def build_mail(summary: Summary, edition: str, language: Language, location: str) -> EmailMessage:
@@ -97,7 +97,7 @@ def build_mail(summary: Summary, edition: str, language: Language, location: str
         "location": location,
         "colours": charts.MAIL,
     }
-    environment = make_environment(language)
+    environment = make_environment(language, is_week=summary.is_week)
     message = EmailMessage(policy=SMTP)
     message["Subject"] = write_subject(summary, edition, language)
     message.set_content(environment.get_template("mail.txt.j2").render(values))
@@ -226,12 +226,10 @@ def _show_reply(code: int, reply: bytes | str) -> str:
 def _draw_images(summary: Summary) -> Mapping[str, bytes]:
     images = {}
     if any(summary.hours):
-        hours = charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.MAIL)
+        hours = charts.draw_hours(summary.hours, summary.hours_before, summary.first_hour, charts.MAIL)
         images["hours"] = charts.to_png(hours)
     if len(summary.trend) > 1:
         images["trend"] = charts.to_png(charts.draw_trend(summary.trend, summary.day, charts.MAIL))
-    if any(one.tried for one in summary.attempts):
-        images["attempts"] = charts.to_png(charts.draw_success(summary.attempts, charts.MAIL))
     return images
 
 

@@ -1,17 +1,21 @@
 """The page: one HTML document that needs nothing beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from neople_timeline.models import last_day_of, week_of
 from neople_timeline.report import charts
 from neople_timeline.report.charts import Bar
+from neople_timeline.report.places import adventure_key, character_key, day_key, make_linker, week_key
 from neople_timeline.report.words import (
     ROUTES,
+    WEEKLY_WORDS,
     WORDS,
     show_change,
     show_day,
@@ -51,9 +55,9 @@ class Pivot:
     sums: tuple[int, ...]
 
 
-def render_page(summary: Summary, language: Language) -> bytes:
-    """Render the page of a day; the same summary gives the same bytes."""
-    template = make_environment(language).get_template("day.html.j2")
+def render_page(summary: Summary, language: Language, known: Collection[str] = ()) -> bytes:
+    """Render the page of a day or week; the same values give the same bytes. `known` are the pages it may point to."""
+    template = make_environment(language, is_week=summary.is_week).get_template("report.html.j2")
     drops, oaths = pivot_drops(summary.drops, EQUIPMENT_ROUTES), pivot_drops(summary.drops, OATH_ROUTES)
     page = template.render(
         summary=summary,
@@ -62,14 +66,29 @@ def render_page(summary: Summary, language: Language) -> bytes:
         drops=drops,
         oaths=oaths,
         charts={name: Markup(svg) for name, svg in _draw_charts(summary, drops, language).items()},  # noqa: S704 - drawn by us
-        rarities=RARITIES,
+        link=make_linker(page_key(summary), known),
+        neighbours=list_neighbours(summary),
     )
     return page.encode()
 
 
+def page_key(summary: Summary) -> str:
+    """Name the object of a report's page."""
+    return week_key(summary.first) if summary.is_week else day_key(summary.day)
+
+
+def list_neighbours(summary: Summary) -> tuple[tuple[str, str], ...]:
+    """List the reports beside this one, as (key of what it is called, key of the page)."""
+    if summary.is_week:
+        return (("week_before", week_key(summary.first - timedelta(days=7))),)
+    week = week_of(summary.day)
+    finished = week if summary.day == last_day_of(week) else week - timedelta(days=7)
+    return (("yesterday", day_key(summary.day - timedelta(days=1))), ("weekly", week_key(finished)))
+
+
 @lru_cache
-def make_environment(language: Language) -> Environment:
-    """Make the templates' environment of a language: everything is escaped, nothing may be undefined."""
+def make_environment(language: Language, *, is_week: bool) -> Environment:
+    """Make the templates' environment of an edition: everything is escaped, nothing may be undefined."""
     environment = Environment(
         loader=PackageLoader("neople_timeline.report"),
         autoescape=True,
@@ -84,19 +103,23 @@ def make_environment(language: Language) -> Environment:
     }
     environment.globals |= {
         "language": language,
-        "say": make_speaker(language),
+        "say": make_speaker(language, is_week=is_week),
         "route": lambda code: ROUTES[language].get(code, str(code)),
         "rarity_name": lambda rarity: show_rarity(rarity, language),
         "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
         "server": lambda server_id: show_server(server_id, language),
         "show_day": lambda day: show_day(day, language),
+        "rarities": RARITIES,
+        "day_key": day_key,
+        "character_key": character_key,
+        "adventure_key": adventure_key,
     }
     return environment
 
 
-def make_speaker(language: Language) -> Callable[..., str]:
-    """Make the function that says a phrase by its key, with its blanks filled."""
-    words = WORDS[language]
+def make_speaker(language: Language, *, is_week: bool) -> Callable[..., str]:
+    """Make the function that says a phrase by its key, with its blanks filled; a week has words of its own for some."""
+    words = {**WORDS[language], **(WEEKLY_WORDS[language] if is_week else {})}
     return lambda key, **values: words[key].format(**values)
 
 
@@ -122,14 +145,14 @@ def list_headlines(summary: Summary) -> tuple[Headline, ...]:
 
 def write_lead(summary: Summary, language: Language) -> str:
     """Say in a sentence or two what kind of day it was."""
-    say = make_speaker(language)
+    say = make_speaker(language, is_week=summary.is_week)
     today = summary.figures
     if today is None:
         return say("lead_unknown")
     if today.primeval:
         lead = say("lead_primeval", primeval=f"{today.primeval:,}")
         others = [day.primeval for day in summary.trend if day.day != summary.day]
-        if len(others) > 2 and today.primeval > max(others):
+        if not summary.is_week and len(others) > 2 and today.primeval > max(others):
             lead += " " + say("lead_record", days=len(others) + 1)
         return lead
     return say("lead_epic", epic=f"{today.epic:,}") if today.epic else say("lead_quiet")
@@ -157,7 +180,7 @@ def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str
     if any(one.tried for one in summary.attempts):
         figures["attempts"] = charts.draw_success(summary.attempts, charts.PAGE)
     if any(summary.hours):
-        figures["hours"] = charts.draw_hours(summary.hours, summary.hours_yesterday, summary.first_hour, charts.PAGE)
+        figures["hours"] = charts.draw_hours(summary.hours, summary.hours_before, summary.first_hour, charts.PAGE)
     if len(summary.trend) > 1:
         figures["trend"] = charts.draw_trend(summary.trend, summary.day, charts.PAGE)
     return {name: charts.to_svg(figure, name) for name, figure in figures.items()}

@@ -1,12 +1,15 @@
-"""Publishes a day: the page into the lake, and one mail."""
+"""Publishes a day and, when it is over, its week: pages into the lake, and one mail each."""
 
 import logging
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
 
 import psycopg
 
 from neople_timeline.lake import Lake
+from neople_timeline.models import last_day_of, week_of
 from neople_timeline.report.mail import (
     MailRefusedError,
     address_mail,
@@ -15,41 +18,94 @@ from neople_timeline.report.mail import (
     read_server,
     send_mail,
 )
-from neople_timeline.report.page import render_page
+from neople_timeline.report.page import list_neighbours, page_key, render_page
+from neople_timeline.report.places import adventure_key, character_key, day_key
+from neople_timeline.report.profiles import list_adventures, render_adventure, render_character
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published, Summary
 from neople_timeline.warehouse.mail import choose_edition, claim_mail, record_sent, release_mail
+from neople_timeline.warehouse.profiles import read_newest_day, read_profiles
 from neople_timeline.warehouse.summary import read_summary
 
 logger = logging.getLogger(__name__)
 
 PAGE_TYPE = "text/html; charset=utf-8"
+WRITERS = 8
+"""Pages of characters that travel to the lake at once."""
 
 
 def publish_report(
     settings: Settings, lake: Lake, connection: psycopg.Connection, day: date, failure: str | None = None
 ) -> Published:
-    """Write the day's page, and mail it once; a mail that fails raises after the page is in the lake."""
+    """Write the pages of a day, of its characters and, on a week's last day, of the week; mail each edition once.
+
+    A mail that fails raises after the pages are in the lake.
+    """
     summary = read_summary(connection, day, settings.calendar, failure)
-    key = page_key(day)
-    lake.put(key, render_page(summary, settings.report_language), content_type=PAGE_TYPE)
-    url = lake.describe(key)
-    mailed = bool(settings.smtp_url and settings.report_to) and mail_report(settings, connection, summary, url)
-    return Published(url, mailed, summary.state.owed)
+    editions = [summary]
+    week = week_of(day)
+    if day == last_day_of(week) and summary.figures is not None and failure is None:
+        editions.append(read_summary(connection, day, settings.calendar, first=week))
+    known = {page_key(edition) for edition in editions} | write_profiles(settings, lake, connection, editions)
+    keys = [write_report(settings, lake, edition, known) for edition in editions]
+    urls = [lake.describe(key) for key in keys]
+    wants_mail = bool(settings.smtp_url and settings.report_to)
+    mailed = [wants_mail and mail_report(settings, connection, *both) for both in zip(editions, keys, strict=True)]
+    return Published(urls[0], any(mailed), summary.state.owed, urls[1] if len(urls) > 1 else None)
 
 
-def page_key(day: date) -> str:
-    """Name the object of a day's page."""
-    return f"reports/day={day}/index.html"
+def write_report(settings: Settings, lake: Lake, summary: Summary, known: Collection[str]) -> str:
+    """Write the page of an edition, pointing to those before it that are in the lake, and return its key."""
+    key = page_key(summary)
+    days = (day_key(summary.day - timedelta(days=back)) for back in range(1, 8))
+    beside = {key for key in (*days, *(key for _, key in list_neighbours(summary))) if lake.etag(key) is not None}
+    page = render_page(summary, settings.report_language, {*known, *beside})
+    lake.put(key, page, content_type=PAGE_TYPE)
+    return key
 
 
-def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary, url: str) -> bool:
-    """Send the mail that a day asks for now; False when it was sent before."""
-    edition = choose_edition(connection, summary.day, is_complete=summary.is_complete)
-    message_id = make_message_id(edition, summary.day, settings.report_from, settings.lake_url)
-    message = build_mail(summary, edition, settings.report_language, url)
+def write_profiles(
+    settings: Settings, lake: Lake, connection: psycopg.Connection, editions: Sequence[Summary]
+) -> set[str]:
+    """Write the pages of characters and adventures as of the newest day, and return the keys."""
+    newest = read_newest_day(connection)
+    if newest is None:
+        return set()
+    profiles = read_profiles(connection, newest, {key for edition in editions for key in edition.list_people()})
+    adventures = list_adventures(profiles)
+    own = {character_key(profile.person): profile for profile in profiles}
+    shared = {adventure_key(adventure.server_id, adventure.name): adventure for adventure in adventures}
+    known = {*own, *shared, *(page_key(edition) for edition in editions)}
+    language = settings.report_language
+
+    def write(key: str) -> None:
+        page = (
+            render_character(own[key], language, known)
+            if key in own
+            else render_adventure(shared[key], language, known)
+        )
+        lake.put(key, page, content_type=PAGE_TYPE)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(write, [*own, *shared]))
+    return {*own, *shared}
+
+
+def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary, key: str) -> bool:
+    """Send the mail that a day or week asks for now; False when it was sent before."""
+    kind = "weekly" if summary.is_week else "daily"
+    edition = choose_edition(connection, kind, summary.first, is_complete=summary.is_complete)
+    message_id = make_message_id(edition, summary.first, settings.report_from, settings.lake_url)
+    message = build_mail(summary, edition, settings.report_language, locate_page(settings, key))
     address_mail(message, settings.report_from, settings.report_to, message_id, datetime.now(UTC))
-    return send_once(settings, connection, edition, summary.day, message)
+    return send_once(settings, connection, edition, summary.first, message)
+
+
+def locate_page(settings: Settings, key: str) -> str:
+    """Give the address under which readers find a page: a link if it is told where pages are served."""
+    return (
+        f"{settings.report_url}/{key.removeprefix('reports/')}" if settings.report_url else f"{settings.lake_url}/{key}"
+    )
 
 
 def send_once(

@@ -9,17 +9,17 @@ STALE: Final = "10 minutes"
 """A claim of this age without a sent mail belongs to a process that died; the next run may take it over."""
 
 
-def choose_edition(connection: psycopg.Connection, day: date, *, is_complete: bool) -> str:
-    """Name the mail that a day asks for now.
+def choose_edition(connection: psycopg.Connection, kind: str, day: date, *, is_complete: bool) -> str:
+    """Name the mail that a day asks for now; `kind` is `daily`, or `weekly` for the week that begins on the day.
 
-    The first mail about a day is `daily`, or `daily-incomplete` when something failed or is owed. A day that was
-    incomplete and is complete now gets one follow-up, `daily-complete`.
+    The first mail is `daily`, or `daily-incomplete` when something failed or is owed. A day that was incomplete and
+    is complete now gets one follow-up, `daily-complete`. Weeks likewise.
     """
     rows = connection.execute("SELECT edition FROM timeline.mail WHERE day = %s", (day,))
     known = {row[0] for row in rows}
     if not is_complete:
-        return "daily" if "daily" in known else "daily-incomplete"
-    return "daily-complete" if "daily-incomplete" in known else "daily"
+        return kind if kind in known else f"{kind}-incomplete"
+    return f"{kind}-complete" if f"{kind}-incomplete" in known else kind
 
 
 def claim_mail(connection: psycopg.Connection, edition: str, day: date, message_id: str) -> bool:

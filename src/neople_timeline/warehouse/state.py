@@ -1,4 +1,4 @@
-"""Reads how complete a day is: what was collected, what is missing or owed and why, and what it cost."""
+"""Reads how complete some days are: what was collected, what is missing or owed and why, and what it cost."""
 
 from datetime import date
 from typing import Final
@@ -14,9 +14,9 @@ OPEN: Final = ("planned", "owed")
 COLLECTED: Final = ("landed", "loaded", "verified")
 
 LEDGER: Final = """
-SELECT c.server_id, c.character_id, coalesce(r.name, ''), coalesce(c.reason, 'not collected yet')
+SELECT c.day, c.server_id, c.character_id, coalesce(r.name, ''), coalesce(c.reason, 'not collected yet')
 FROM timeline.collection c LEFT JOIN timeline.roster r USING (server_id, character_id)
-WHERE c.day = %s AND c.state = ANY(%s) ORDER BY 1, 2 LIMIT %s
+WHERE c.day BETWEEN %s AND %s AND c.state = ANY(%s) ORDER BY 1, 2, 3 LIMIT %s
 """
 
 # Workers run side by side and again after a pause: only the time in which at least one was at work counts.
@@ -24,49 +24,53 @@ SPENDING: Final = """
 SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(throttled)::bigint, max(allowed_rate),
   (SELECT extract(epoch FROM sum(upper(span) - lower(span)))::float
    FROM unnest(range_agg(tstzrange(started_at, finished_at))) AS span)
-FROM timeline.worker WHERE kind = 'daily' AND last_day = %s AND requests > 0 AND finished_at IS NOT NULL
+FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND requests > 0 AND finished_at IS NOT NULL
 """
 
 
-def read_state(connection: psycopg.Connection, day: date) -> DataState:
-    """Read a day's state; of long lists only the first are read."""
-    counts = _count_states(connection, day)
+def read_state(connection: psycopg.Connection, first: date, last: date) -> DataState:
+    """Read the state of the days from `first` to `last`; of long lists only the first are read."""
+    counts = _count_states(connection, first, last)
     reasons = connection.execute(
         "SELECT coalesce(reason, 'not collected yet'), count(*) FROM timeline.collection"
-        " WHERE day = %s AND state = ANY(%s) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s",
-        (day, list(OPEN), REASONS),
+        " WHERE day BETWEEN %s AND %s AND state = ANY(%s) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s",
+        (first, last, list(OPEN), REASONS),
     ).fetchall()
     rejects = connection.execute(
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
     ).fetchall()
     (rejected,) = connection.execute("SELECT count(*) FROM timeline.roster_reject").fetchone() or (0,)
-    verified = connection.execute("SELECT verified_at IS NOT NULL FROM timeline.day WHERE day = %s", (day,)).fetchone()
+    verified = connection.execute(
+        "SELECT bool_and(verified_at IS NOT NULL) FROM timeline.day WHERE day BETWEEN %s AND %s", (first, last)
+    ).fetchone()
     return DataState(
         planned=sum(counts.values()),
         collected=sum(counts.get(state, 0) for state in COLLECTED),
         missing=counts.get("missing", 0),
         owed=sum(counts.get(state, 0) for state in OPEN),
-        debts=_read_ledger(connection, day, OPEN),
+        debts=_read_ledger(connection, first, last, OPEN),
         reasons=tuple((reason, count) for reason, count in reasons),
-        missing_characters=_read_ledger(connection, day, ("missing",)),
+        missing_characters=_read_ledger(connection, first, last, ("missing",)),
         rejects=tuple(Reject(*row) for row in rejects),
         rejected=rejected,
-        spending=_read_spending(connection, day),
+        spending=_read_spending(connection, first, last),
         is_verified=bool(verified and verified[0]),
     )
 
 
-def _count_states(connection: psycopg.Connection, day: date) -> dict[str, int]:
-    rows = connection.execute("SELECT state, count(*) FROM timeline.collection WHERE day = %s GROUP BY 1", (day,))
+def _count_states(connection: psycopg.Connection, first: date, last: date) -> dict[str, int]:
+    rows = connection.execute(
+        "SELECT state, count(*) FROM timeline.collection WHERE day BETWEEN %s AND %s GROUP BY 1", (first, last)
+    )
     return dict(rows.fetchall())
 
 
-def _read_ledger(connection: psycopg.Connection, day: date, states: tuple[str, ...]) -> tuple[Debt, ...]:
-    return tuple(Debt(*row) for row in connection.execute(LEDGER, (day, list(states), SHOWN)))
+def _read_ledger(connection: psycopg.Connection, first: date, last: date, states: tuple[str, ...]) -> tuple[Debt, ...]:
+    return tuple(Debt(*row) for row in connection.execute(LEDGER, (first, last, list(states), SHOWN)))
 
 
-def _read_spending(connection: psycopg.Connection, day: date) -> Spending | None:
-    row = connection.execute(SPENDING, (day,)).fetchone()
+def _read_spending(connection: psycopg.Connection, first: date, last: date) -> Spending | None:
+    row = connection.execute(SPENDING, (first, last)).fetchone()
     if row is None or row[0] is None:
         return None
     requests, retried, repeated, throttled, rate, seconds = row

@@ -1,4 +1,4 @@
-"""Reads what a report says about a day: figures from the marts, lists from the events behind them."""
+"""Reads what a report says about a day or a week: figures from the marts, lists from the events behind them."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import psycopg
 
-from neople_timeline.models import Calendar, week_of
+from neople_timeline.models import Calendar, days_between, week_of
 from neople_timeline.summary import (
     EQUIPMENT_ROUTES,
     RARITIES,
@@ -37,6 +37,14 @@ SELECT day, sum(events)::bigint, sum(active_characters)::bigint, sum(primeval_dr
 FROM timeline.mart_servers_by_day WHERE day BETWEEN %(first)s AND %(last)s GROUP BY day ORDER BY day
 """
 
+# A character that was active on several days counts once.
+WEEK_FIGURES: Final = """
+SELECT max(day), sum(events)::bigint, count(DISTINCT (server_id, character_id)) FILTER (WHERE events > 0),
+  sum(primeval_drops)::bigint, sum(epic_drops)::bigint, sum(legendary_drops)::bigint,
+  sum(raid_clears)::bigint, sum(legion_clears)::bigint
+FROM timeline.mart_characters_by_day WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
+"""
+
 DROPS: Final = """
 SELECT coalesce(item_rarity, ''), route_code, sum(drops + safe_net)::bigint FROM timeline.mart_drops_by_day
 WHERE day BETWEEN %(first)s AND %(last)s GROUP BY 1, 2 ORDER BY 2, 1
@@ -63,7 +71,10 @@ FROM timeline.mart_luck_by_week WHERE week = %(week)s AND primeval_drops = 0 AND
 ORDER BY dungeon_runs DESC, epic_drops, 1, 2 LIMIT %(limit)s
 """
 
-HOURS: Final = "SELECT hour, events FROM timeline.mart_activity_by_hour WHERE day = %(day)s"
+HOURS: Final = """
+SELECT hour, sum(events)::bigint FROM timeline.mart_activity_by_hour
+WHERE day BETWEEN %(first)s AND %(last)s GROUP BY hour
+"""
 
 GOALS: Final = """
 SELECT kind, content_name, coalesce(mode_name, ''), is_hard, clears, characters FROM timeline.mart_clears_by_week
@@ -111,52 +122,73 @@ SELECT * FROM (
 
 # Nobody is new on the very first day.
 NEWCOMERS: Final = """
-SELECT p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name, c.kind IS NOT NULL AS is_created
-FROM timeline.character p
-LEFT JOIN (SELECT DISTINCT server_id, character_id, kind FROM timeline.mart_changes_by_day
-  WHERE day = %(day)s AND kind = 'created') c USING (server_id, character_id)
-WHERE p.day = %(day)s AND (c.kind IS NOT NULL
-  OR (EXISTS (SELECT FROM timeline.day WHERE day < %(day)s)
-    AND NOT EXISTS (SELECT FROM timeline.collection e WHERE e.server_id = p.server_id
-      AND e.character_id = p.character_id AND e.day < %(day)s)))
-ORDER BY is_created DESC, 1, 2 LIMIT %(limit)s
+SELECT * FROM (
+  SELECT DISTINCT ON (p.server_id, p.character_id)
+    p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name, c.kind IS NOT NULL AS is_created
+  FROM timeline.character p
+  LEFT JOIN (SELECT DISTINCT server_id, character_id, kind FROM timeline.mart_changes_by_day
+    WHERE day BETWEEN %(first)s AND %(last)s AND kind = 'created') c USING (server_id, character_id)
+  WHERE p.day BETWEEN %(first)s AND %(last)s AND (c.kind IS NOT NULL
+    OR (EXISTS (SELECT FROM timeline.day WHERE day < %(first)s)
+      AND NOT EXISTS (SELECT FROM timeline.collection e WHERE e.server_id = p.server_id
+        AND e.character_id = p.character_id AND e.day < %(first)s)))
+  ORDER BY 1, 2, p.day DESC
+) newcomers ORDER BY is_created DESC, 1, 2 LIMIT %(limit)s
 """
 
 
-def read_summary(connection: psycopg.Connection, day: date, calendar: Calendar, failure: str | None = None) -> Summary:
-    """Read a day as the report tells it, in one snapshot; `failure` says what kept the run from its end."""
-    window = calendar.window(day, day)
+def read_summary(
+    connection: psycopg.Connection,
+    day: date,
+    calendar: Calendar,
+    failure: str | None = None,
+    *,
+    first: date | None = None,
+) -> Summary:
+    """Read a day as the report tells it, in one snapshot, or the week that begins at `first` and ends with the day.
+
+    `failure` says what kept the run from its end.
+    """
+    first = first or day
+    window = calendar.window(first, day)
+    length = (day - first).days + 1
+    before = (first - timedelta(days=length), first - timedelta(days=1))
     reader = Reader(connection)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         trend = reader.read_figures(day - timedelta(days=TREND_DAYS - 1), day)
         by_day = {figures.day: figures for figures in trend}
+        is_week = length > 1
+        last_week = by_day.get(day - timedelta(days=7))
+        if is_week:  # a week that was collected in part only is nothing to compare with
+            last_week = reader.read_week(*before) if set(days_between(*before)) <= set(by_day) else None
         return Summary(
+            first=first,
             day=day,
             first_minute=window.start,
             last_minute=window.end,
-            figures=by_day.get(day),
-            yesterday=by_day.get(day - timedelta(days=1)),
-            last_week=by_day.get(day - timedelta(days=7)),
+            figures=reader.read_week(first, day) if is_week else by_day.get(day),
+            yesterday=None if is_week else by_day.get(day - timedelta(days=1)),
+            last_week=last_week,
             trend=trend,
-            drops=reader.read_drops(day, day),
-            best_drops=reader.read_best_drops(day, day, BEST_DROPS),
+            drops=reader.read_drops(first, day),
+            best_drops=reader.read_best_drops(first, day, BEST_DROPS),
             luckiest=reader.read_luck(LUCKIEST, week_of(day)),
             unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
-            hours=reader.read_hours(day) or (0,) * 24,
-            hours_yesterday=reader.read_hours(day - timedelta(days=1)),
+            hours=reader.read_hours(first, day) or (0,) * 24,
+            hours_before=reader.read_hours(*before) if last_week or not is_week else None,
             first_hour=calendar.starts_at.hour,
             board=reader.read_board(day),
-            attempts=reader.read_attempts(day, day),
-            renames=reader.read_renames(day, day),
-            newcomers=reader.read_newcomers(day),
-            state=read_state(connection, day),
+            attempts=reader.read_attempts(first, day),
+            renames=reader.read_renames(first, day),
+            newcomers=reader.read_newcomers(first, day),
+            state=read_state(connection, first, day),
             failure=failure,
         )
 
 
 class Reader:
-    """Each method is one question about the days from `first` to `last`, or one day, or its week."""
+    """Each method is one question about the days from `first` to `last`, or one day's week."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         """Ask over this connection, in its transaction."""
@@ -168,6 +200,11 @@ class Reader:
     def read_figures(self, first: date, last: date) -> tuple[DayFigures, ...]:
         """Read the figures of the days whose marts are computed."""
         return tuple(DayFigures(*row) for row in self._ask(FIGURES, first=first, last=last))
+
+    def read_week(self, first: date, last: date) -> DayFigures | None:
+        """Read the figures of several days together; None where nothing is known."""
+        rows = self._ask(WEEK_FIGURES, first=first, last=last)
+        return DayFigures(*rows[0]) if rows else None
 
     def read_drops(self, first: date, last: date) -> tuple[DropCount, ...]:
         """Count the gains by rarity and route."""
@@ -184,9 +221,9 @@ class Reader:
         """List the luckiest or unluckiest characters of a week."""
         return tuple(Luck(_person(row[:5]), *row[5:]) for row in self._ask(query, week=week, limit=LUCKY))
 
-    def read_hours(self, day: date) -> tuple[int, ...] | None:
-        """Count a day's events by hour; None where nothing is known."""
-        events = dict(self._ask(HOURS, day=day))
+    def read_hours(self, first: date, last: date) -> tuple[int, ...] | None:
+        """Count the events by hour; None where nothing is known."""
+        events = dict(self._ask(HOURS, first=first, last=last))
         return tuple(events.get(hour, 0) for hour in range(24)) if events else None
 
     def read_board(self, day: date) -> Board:
@@ -206,9 +243,11 @@ class Reader:
         rows = self._ask(RENAMES, first=first, last=last, limit=SHOWN)
         return tuple(Rename(row[5], _person(row[:5]), *row[6:]) for row in rows)
 
-    def read_newcomers(self, day: date) -> tuple[Newcomer, ...]:
+    def read_newcomers(self, first: date, last: date) -> tuple[Newcomer, ...]:
         """List the characters that were not there before."""
-        return tuple(Newcomer(_person(row[:5]), row[5]) for row in self._ask(NEWCOMERS, day=day, limit=SHOWN))
+        return tuple(
+            Newcomer(_person(row[:5]), row[5]) for row in self._ask(NEWCOMERS, first=first, last=last, limit=SHOWN)
+        )
 
 
 def _person(row: Sequence[Any]) -> Person:

@@ -3,6 +3,7 @@ from datetime import date, timedelta
 
 from neople_timeline.models import Reject
 from neople_timeline.summary import (
+    Adventure,
     Attempts,
     Board,
     BoardRow,
@@ -15,6 +16,7 @@ from neople_timeline.summary import (
     Luck,
     Newcomer,
     Person,
+    Profile,
     Rename,
     Spending,
     Summary,
@@ -49,7 +51,7 @@ def make_figures(day: date, events: int = 11_204, primeval: int = 3, epic: int =
 
 def make_state(owed: int = 0, text: str = "") -> DataState:
     reason = text or "연결이 끊겼습니다"
-    debts = tuple(Debt("prey", f"{n:032x}", text or f"빚쟁이{n}", reason) for n in range(min(owed, 50)))
+    debts = tuple(Debt(DAY, "prey", f"{n:032x}", text or f"빚쟁이{n}", reason) for n in range(min(owed, 50)))
     return DataState(
         planned=500,
         collected=496 - owed,
@@ -57,7 +59,7 @@ def make_state(owed: int = 0, text: str = "") -> DataState:
         owed=owed,
         debts=debts,
         reasons=((reason, owed),) if owed else (),
-        missing_characters=(Debt("anton", "f" * 32, "", "DNF001 NOT_FOUND_CHARACTER"),) * 4,
+        missing_characters=(Debt(DAY, "anton", "f" * 32, "", "DNF001 NOT_FOUND_CHARACTER"),) * 4,
         rejects=(Reject(7, text or "=cmd|' /C calc'!A0,xyz", "the server is not one of the eight"),),
         rejected=1,
         spending=Spending(1240, 11, 2, 1, 3.9, 1.2),
@@ -75,6 +77,7 @@ def make_summary(
     is_computed: bool = True,
     is_first: bool = False,
     is_empty: bool = False,
+    is_week: bool = False,
 ) -> Summary:
     """Build a day; `is_computed`: its marts are; `is_first`: nothing before it is; `is_empty`: nothing happened."""
     people = [make_person(name, 1), make_person("달그림자", 2), make_person("새벽안개", 3)]
@@ -85,6 +88,7 @@ def make_summary(
         Goal("legion", "이스핀즈", "", is_hard=False, clears=120, characters=96),
     )
     summary = Summary(
+        first=DAY,
         day=DAY,
         first_minute="2026-11-15 06:00",
         last_minute="2026-11-16 05:59",
@@ -113,7 +117,7 @@ def make_summary(
         luckiest=(Luck(people[0], 31, 2, 9), Luck(people[1], 28, 1, 7)),
         unluckiest=(Luck(people[2], 64, 0, 1),),
         hours=tuple(200 + 37 * ((n * 7) % 11) for n in range(24)),
-        hours_yesterday=tuple(180 + 31 * ((n * 5) % 13) for n in range(24)),
+        hours_before=tuple(180 + 31 * ((n * 5) % 13) for n in range(24)),
         first_hour=6,
         board=Board(
             date(2026, 11, 12), goals, tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)), 3
@@ -128,6 +132,10 @@ def make_summary(
         state=state or make_state(owed),
         failure=failure,
     )
+    if is_week:
+        return replace(
+            summary, first=DAY - timedelta(days=6), yesterday=None, last_week=make_figures(DAY, 9_000, 2, 100)
+        )
     return (
         summary
         if not is_empty
@@ -145,3 +153,25 @@ def make_summary(
             newcomers=(),
         )
     )
+
+
+def make_profile(name: str = "빛의수호자", number: int = 1, adventure: str = "네동네모험단") -> Profile:
+    person = replace(make_person(name, number), adventure=adventure)
+    drops = (
+        Drop("2026-11-14 19:07", person, "첫 새벽이 빚은 대검", "태초", 505, "종말의 숭배자", "바하이트", 4),
+        Drop("2026-11-15 20:07", person, "첫 새벽이 빚은 하의", "에픽", 513),
+    )
+    days = tuple(replace(make_figures(DAY - timedelta(days=n), 40 * n, n % 2, 7), active=int(n > 0)) for n in (3, 1, 0))
+    return Profile(
+        person,
+        "眞 웨펀마스터",
+        115,
+        61_203,
+        days,
+        drops,
+        (Goal("raid", "아스라한", "", is_hard=True, clears=2, characters=1),),
+    )
+
+
+def make_adventure(name: str = "네동네모험단", member: str = "빛의수호자") -> Adventure:
+    return Adventure("cain", name, (make_profile(member, 1, name), make_profile("달그림자", 2, name)))

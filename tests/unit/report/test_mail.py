@@ -43,7 +43,7 @@ def test_the_mail_is_the_same_bytes_for_the_same_summary(summary: Summary) -> No
 def test_the_mail_holds_plain_text_html_and_its_charts(summary: Summary) -> None:
     mail = send(summary)
     assert [part.get_content_type() for part in mail.walk()] == [
-        "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "image/png", "image/png",
+        "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "image/png",
     ]  # fmt: skip
     html = read_text(mail, "html")
     for part in mail.walk():
@@ -74,6 +74,26 @@ def test_the_subject_says_the_day_and_what_is_wrong() -> None:
     assert write_subject(make_summary(failure="x"), "daily-incomplete", "ko") == "[실패] 2026-11-15 던파 타임라인"
     assert write_subject(make_summary(), "daily-complete", "ko").startswith("[수집 완료] 2026-11-15")
     assert write_subject(make_summary(owed=7), "daily-incomplete", "en") == "[7 owed] 2026-11-15 DNF timeline"
+
+
+def test_a_week_s_mail_is_named_by_its_thursday_and_says_so() -> None:
+    week = make_summary(is_week=True)
+    assert write_subject(week, "weekly", "ko") == "2026-11-09 주간 던파 타임라인: 태초 3개, 에픽 122개"
+    assert write_subject(week, "weekly-complete", "en").startswith("[now complete] Week of 2026-11-09")
+    assert "2026-11-09 (월) – 2026-11-15 (일)" in read_text(send(week, "weekly"), "plain")
+
+
+def test_the_page_is_a_link_where_pages_are_served_and_an_address_where_not(summary: Summary) -> None:
+    served = build_mail(
+        summary, "daily", "ko", "https://airflow.example.org/timeline/reports/day=2026-11-15/index.html"
+    )
+    html = read_text(served, "html")
+    assert '<a href="https://airflow.example.org/timeline/reports/day=2026-11-15/index.html"' in html
+    assert "<a " not in read_text(send(summary), "html")
+
+
+def test_the_html_part_stays_below_what_gmail_cuts_off(summary: Summary) -> None:
+    assert len(read_text(send(summary), "html").encode()) < 60_000
 
 
 def test_a_failed_or_indebted_day_says_why_in_both_parts() -> None:

@@ -1,11 +1,13 @@
 import re
+from datetime import date, timedelta
 from functools import lru_cache
 from html.parser import HTMLParser
 
 import pytest
-from report_values import DAY, HOSTILE, make_state, make_summary
+from report_values import DAY, HOSTILE, make_person, make_state, make_summary
 
 from neople_timeline.report.page import render_page
+from neople_timeline.report.places import adventure_key, character_key, day_key, week_key
 from neople_timeline.settings import Language
 from neople_timeline.summary import Summary
 
@@ -81,15 +83,10 @@ def test_the_page_asks_for_nothing_outside_itself(summary: Summary) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_hostile_names_are_text_everywhere(name: str, language: Language) -> None:
-    plain = Reader(render_page(make_summary(), language))
-    hostile = make_summary(name=name, failure=name, state=make_state(owed=3, text=name))
-    page = Reader(render_page(hostile, language))
-    expected = Reader(
-        render_page(make_summary(name="이름", failure="이름", state=make_state(3, text="이름")), language)
-    )
+    page, expected = read_named(name, language), read_named("이름", language)
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in expected.tags]
-    assert {name for _, attributes in page.tags for name in attributes} <= {
-        name for _, attributes in plain.tags + expected.tags for name in attributes
+    assert {name for _, attributes in page.tags for name in attributes} == {
+        name for _, attributes in expected.tags for name in attributes
     }
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x09\x0b-\x1f\x85\u2028]", page.text)
 
@@ -161,3 +158,39 @@ def test_a_net_loss_through_the_safe_is_a_number_and_no_bar(summary: Summary) ->
 
 def test_the_day_is_named_by_its_own_date(summary: Summary) -> None:
     assert f"<title>{DAY} " in render_page(summary, "ko").decode()
+
+
+def list_links(page: Reader) -> set[str]:
+    return {attributes["href"] or "" for tag, attributes in page.tags if tag == "a"}
+
+
+def test_the_page_points_to_pages_that_are_there_and_to_no_others(summary: Summary) -> None:
+    person = make_person()
+    yesterday, week = day_key(DAY - timedelta(days=1)), week_key(date(2026, 11, 5))
+    known = {character_key(person), adventure_key("cain", "네동네모험단"), yesterday, week}
+    assert list_links(Reader(render_page(summary, "ko"))) == set()
+    assert list_links(Reader(render_page(summary, "ko", known))) == {
+        f"../characters/cain/{1:032x}.html",
+        "../adventures/cain/" + adventure_key("cain", "네동네모험단").rpartition("/")[2],
+        "../day=2026-11-14/index.html",
+        "../week=2026-11-05/index.html",
+    }
+
+
+def test_a_week_tells_itself_as_a_week_in_both_languages() -> None:
+    week = make_summary(is_week=True)
+    korean, english = (Reader(render_page(week, language)) for language in LANGUAGES)
+    for text in (
+        "던파 타임라인 주보",
+        "2026-11-09 (월) – 2026-11-15 (일)",
+        "한 주입니다",
+        "지난주 ▲ 1",
+        "이번 주의 득템",
+    ):
+        assert text in korean.text
+    for text in ("DNF timeline weekly", "Mon 2026-11-09 – Sun 2026-11-15", "A week with 3", "Star of the week"):
+        assert text in english.text
+    assert "어제" not in korean.text
+    assert "오늘" not in korean.text
+    assert "yesterday" not in english.text
+    assert render_page(week, "ko") == render_page(make_summary(is_week=True), "ko")

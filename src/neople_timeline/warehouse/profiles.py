@@ -1,0 +1,113 @@
+"""Reads characters as their own pages tell them: the last days, the best drops, the clears of the running week."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+import psycopg
+
+from neople_timeline.models import week_of
+from neople_timeline.summary import EQUIPMENT_ROUTES, RARITIES, SAFE_ROUTES, DayFigures, Drop, Goal, Person, Profile
+
+DAYS: Final = 14
+BEST_DROPS: Final = 10
+MOST_PROFILES: Final = 1000
+"""Up to this size of the roster everyone has a page; else those whom the report names, and their adventures."""
+
+# Ids become paths. The API's ids are plain, but the roster may be filled by SQL.
+CHOSEN: Final = """
+WITH everyone AS (
+  SELECT DISTINCT ON (server_id, character_id) server_id, character_id, adventure_name FROM timeline.character
+  WHERE day BETWEEN %(first)s AND %(last)s AND server_id ~ '^[a-z]+$' AND character_id ~ '^[0-9a-z]+$'
+  ORDER BY server_id, character_id, day DESC
+),
+named AS (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]) AS n (server_id, character_id))
+SELECT server_id, character_id FROM everyone
+WHERE (SELECT count(*) FROM everyone) <= %(limit)s
+  OR (server_id, character_id) IN (TABLE named)
+  OR (server_id, adventure_name) IN (
+    SELECT server_id, adventure_name FROM everyone JOIN named USING (server_id, character_id))
+ORDER BY (server_id, character_id) IN (TABLE named) DESC, 1, 2 LIMIT %(limit)s
+"""
+
+CHOSEN_ROWS: Final = "unnest(%(servers)s::text[], %(characters)s::text[]) AS chosen (server_id, character_id)"
+
+CHARACTER_DAYS: Final = f"""
+SELECT server_id, character_id, character_name, adventure_name, guild_name, job_grow_name, level, fame,
+  day, events, (events > 0)::int, primeval_drops, epic_drops, legendary_drops, raid_clears, legion_clears
+FROM timeline.mart_characters_by_day JOIN {CHOSEN_ROWS} USING (server_id, character_id)
+WHERE day BETWEEN %(first)s AND %(last)s ORDER BY 1, 2, day
+"""
+
+# One look by primary key per character and day, however large the days are.
+DROPS: Final = f"""
+SELECT chosen.server_id, chosen.character_id, best.* FROM {CHOSEN_ROWS} CROSS JOIN LATERAL (
+  SELECT e.occurred_minute, coalesce(e.item_name, ''), e.item_rarity, e.code, coalesce(e.dungeon_name, ''),
+    coalesce(e.channel_name, ''), e.channel_no
+  FROM timeline.event e
+  WHERE e.day BETWEEN %(first)s AND %(last)s AND e.server_id = chosen.server_id AND e.character_id = chosen.character_id
+    AND e.code = ANY(%(codes)s) AND e.item_rarity = ANY(%(best)s)
+  ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at DESC, e.ordinal LIMIT %(limit)s
+) best ORDER BY 1, 2
+"""
+
+CLEARS: Final = f"""
+SELECT server_id, character_id, kind, content_name, coalesce(mode_name, ''), is_hard, clears, 1 AS characters
+FROM timeline.mart_clears_by_character JOIN {CHOSEN_ROWS} USING (server_id, character_id)
+WHERE week = %(week)s AND content_name IS NOT NULL ORDER BY 1, 2, kind = 'legion', clears DESC, 3, 4, 5, 6
+"""
+
+
+def read_newest_day(connection: psycopg.Connection) -> date | None:
+    """Name the newest day whose marts are computed."""
+    row = connection.execute("SELECT max(day) FROM timeline.mart_servers_by_day").fetchone()
+    return row[0] if row else None
+
+
+def read_profiles(
+    connection: psycopg.Connection, last: date, named: Collection[tuple[str, str]]
+) -> tuple[Profile, ...]:
+    """Read the profiles of a small roster, or of those characters of a large one whom the report names."""
+    span = {"first": last - timedelta(days=DAYS - 1), "last": last}
+    people = _columns(named)
+    chosen = connection.execute(CHOSEN.encode(), {**span, **people, "limit": MOST_PROFILES}).fetchall()
+    if not chosen:
+        return ()
+    values = {**span, **_columns(chosen)}
+    codes = [code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES]
+    best = {"codes": codes, "best": list(RARITIES[:3]), "limit": BEST_DROPS}
+    days = _group(connection, CHARACTER_DAYS, values)
+    drops = _group(connection, DROPS, {**values, **best})
+    clears = _group(connection, CLEARS, {**values, "week": week_of(last)})
+    return tuple(_make_profile(key, rows, drops.get(key, ()), clears.get(key, ())) for key, rows in days.items())
+
+
+def _columns(people: Collection[Sequence[str]]) -> dict[str, list[str]]:
+    return {"servers": [person[0] for person in people], "characters": [person[1] for person in people]}
+
+
+def _group(
+    connection: psycopg.Connection, query: str, values: dict[str, Any]
+) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
+    rows = connection.execute(query.encode(), values)
+    return {key: [row[2:] for row in group] for key, group in groupby(rows, key=lambda row: (row[0], row[1]))}
+
+
+def _make_profile(
+    key: tuple[str, str],
+    days: Sequence[tuple[Any, ...]],
+    drops: Sequence[tuple[Any, ...]],
+    clears: Sequence[tuple[Any, ...]],
+) -> Profile:
+    name, adventure, guild, job, level, fame = days[-1][:6]
+    person = Person(*key, name or key[1][:8], adventure or "", guild or "")
+    return Profile(
+        person=person,
+        job=job or "",
+        level=level,
+        fame=fame,
+        days=tuple(DayFigures(*day[6:]) for day in days),
+        best_drops=tuple(Drop(drop[0], person, *drop[1:]) for drop in drops),
+        clears=tuple(Goal(*clear) for clear in clears),
+    )
