@@ -45,7 +45,7 @@ class DayTotal:
 
 def measure_day(connection: psycopg.Connection, day: date, ended_at: datetime) -> Measures:
     """Measure a day that ended at an instant; days that were never planned measure zero."""
-    state = read_state(connection, day)
+    state = read_state(connection, day, day)
     totals = {total.day: total for total in total_days(connection, [day])}
     owed, unreadable, proven_at = connection.execute(
         "SELECT (SELECT count(*) FROM timeline.collection WHERE state = 'owed'),"
