@@ -23,7 +23,7 @@ SPARK_STAMP = $(STAMP)-spark
 SPARK_JARS := .local/spark-jars
 SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
 
-.PHONY: help install install-dev install-spark run cluster stop status test chaos check bench bench-marts fix clean
+.PHONY: help install install-dev install-spark run cluster stop status test faults chaos check bench bench-marts fix clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ install-spark: $(SPARK_STAMP) $(SPARK_JARS)/complete ## Spark for the marts, and
 
 test: $(TEST_STAMP) ## unit, integration with real parts, DAGs, and a day from end to end
 	@$(BIN)/pytest
+
+faults: $(TEST_STAMP) ## fail in every way known, against the real parts, and compare every row with the truth (15 minutes)
+	@$(BIN)/pytest tests/faults -m "slow or not slow" --quiet --durations=5
 
 chaos: $(TEST_STAMP) $(CLUSTER_STAMP) ## a day of 20,000 characters while its parts are lost one after the other (CHAOS=short: 2,000)
 	@CHAOS=$${CHAOS:-long} $(BIN)/pytest tests/chaos

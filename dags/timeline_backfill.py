@@ -8,7 +8,17 @@ from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, tas
 
 from connections import connect_settings
 from timeline_alerts import mail_failure
-from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, load, pack_plan, refine, verify
+from timeline_steps import (
+    RETRIES,
+    answer_questions,
+    as_airflow_says,
+    collect,
+    load,
+    pack_plan,
+    refine,
+    republish,
+    verify,
+)
 
 
 @task(multiple_outputs=False)
@@ -52,7 +62,7 @@ def timeline_backfill() -> None:
     verified = verify(shards)
     # The mail about a failure succeeds; this one makes the run fail then.
     complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
-    chain(collected, refined, loaded, *answers, verified, complete)
+    chain(collected, refined, loaded, *answers, verified, republish(), complete)
     chain([shards, collected, refined, loaded, *answers, verified], tell())
 
 

@@ -54,10 +54,12 @@ def report() -> dict[str, Any]:
     """
     context = get_current_context()
     with as_airflow_says():
-        from neople_timeline.pipeline import publish_report  # noqa: PLC0415
+        from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
 
         send_measures(name_day(context))
         done = publish_report(connect_settings(), name_day(context), explain_failure(context))
+        for day, again in republish_reports(connect_settings()).items():
+            log.info("%s has changed, its report is written anew: %s", day, again.url)
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
     return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}
 

@@ -134,11 +134,12 @@ def answer_questions(shards: Any) -> tuple[Any, ...]:
 
 @task(multiple_outputs=False)
 def marts(shards: list[PlainShard]) -> dict[str, int]:
-    """Answer the questions of players and analysts for the days of the plan: lake and PostgreSQL, rows by mart."""
+    """Answer the questions of players and analysts for the days that changed: lake and PostgreSQL, rows by mart."""
     with as_airflow_says():
-        from neople_timeline.pipeline import build_marts  # noqa: PLC0415
+        from neople_timeline.pipeline import build_marts, list_touched  # noqa: PLC0415
 
-        return {mart.name: mart.rows for mart in build_marts(connect_settings(), list_days(shards))}
+        settings = connect_settings()
+        return {mart.name: mart.rows for mart in build_marts(settings, list_touched(settings, list_days(shards)))}
 
 
 @task(task_id="marts", multiple_outputs=False)
@@ -180,6 +181,15 @@ def verify(shards: list[PlainShard]) -> dict[str, Any]:
     for asset in (LAKE_EVENTS, WAREHOUSE_EVENTS):
         get_current_context()["outlet_events"][asset].extra = facts
     return facts
+
+
+@task(multiple_outputs=False)
+def republish() -> dict[str, str]:
+    """Write anew the page of every day that changed since it was reported: where each is."""
+    with as_airflow_says():
+        from neople_timeline.pipeline import republish_reports  # noqa: PLC0415
+
+        return {f"{day}": done.url for day, done in republish_reports(connect_settings()).items()}
 
 
 def _fail(context: Context, reason: str) -> AirflowFailException:

@@ -37,6 +37,7 @@ from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 from neople_timeline.warehouse import audit, ledger, measures
+from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect
@@ -125,7 +126,7 @@ def plan_day(settings: Settings, day: date, *, again: bool = False, unfinished: 
         _bind(settings, lake, connection)
         ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
         ledger.plan_days(connection, [day], again=again)
-        debts = {*ledger.list_indebted_days(connection, day), *ledger.list_unpublished_days(connection, day)}
+        debts = {*ledger.list_indebted_days(connection, day), *calendar_days.list_unpublished_days(connection, day)}
         return _make_plan(connection, [*sorted(debts), day], [day])
 
 
@@ -247,6 +248,15 @@ def load_shard(settings: Settings, shard: Shard) -> Loaded:
 # marts --------------------------------------------------------------------------------------------------------------
 
 
+def list_touched(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
+    """Pick from a run's days those whose marts are older than their rows; the last in any case, to mend what is there.
+
+    They are what a run that pays debts has to publish anew.
+    """
+    with _open_warehouse(settings) as connection:
+        return tuple(sorted({*calendar_days.list_changed_days(connection, days), *days[-1:]}))
+
+
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple[MartBuilt, ...]:
     """Answer the questions of players and analysts for the days, weeks and months that some days touch."""
     with _open(settings) as (lake, connection):
@@ -281,6 +291,13 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
     """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did."""
     with _open(settings) as (lake, connection):
         return publish(settings, lake, connection, day, failure)
+
+
+def republish_reports(settings: Settings) -> dict[date, Published]:
+    """Write anew the page of every day that changed since it was reported, and was computed and proven since."""
+    with _open(settings) as (lake, connection):
+        outdated = calendar_days.list_outdated_pages(connection)
+        return {day: publish(settings, lake, connection, day, None) for day in outdated}
 
 
 def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: list[str]) -> bool:

@@ -62,6 +62,10 @@ def test_the_day_goes_from_plan_to_report(dags: dict[str, Any]) -> None:
     assert dag.get_task("complete").trigger_rule == "all_success"
 
 
+def test_a_backfill_ends_with_the_pages_that_it_changed(dags: dict[str, Any]) -> None:
+    assert dags["timeline_backfill"].get_task("verify").downstream_task_ids == {"republish"}
+
+
 def test_only_collect_takes_slots_of_the_collectors_pool(dags: dict[str, Any]) -> None:
     for task in (task for dag in dags.values() for task in dag.tasks):
         assert (task.pool == "timeline_collect") == (task.task_id == "collect")

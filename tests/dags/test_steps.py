@@ -15,6 +15,7 @@ from neople_timeline.errors import ConfigError, DataError, RetryLater, StopColle
 from neople_timeline.models import Plan, Shard
 from neople_timeline.sandbox.airflow import describe_connections
 from neople_timeline.settings import Settings
+from neople_timeline.summary import Published
 
 
 class FakeTask:
@@ -129,6 +130,31 @@ def test_the_report_tells_of_a_failure_by_task_and_reason() -> None:
 
 def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
     assert timeline_daily.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
+
+
+def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, day, built = date(2026, 11, 12), date(2026, 11, 15), []
+    shard = {"days": [f"{one}" for one in (earlier, date(2026, 11, 14), day)], "index": 0, "of": 1}
+    task = give_context(monkeypatch, datetime.now(UTC))
+    context = {"ti": task, "dag_run": FakeRun(), "params": {"day": f"{day}"}}
+    page = Published("s3://lake/page", mailed=False, debts=0)
+    steps: dict[str, Any] = {
+        "list_touched": lambda _settings, days: (days[0], days[-1]),
+        "build_marts": lambda _settings, days: built.append(days) or (),
+        "publish_report": lambda _settings, one, _failure: built.append(one) or page,
+        "republish_reports": lambda _settings: built.append("others") or {earlier: page},
+    }
+    for name, step in steps.items():
+        monkeypatch.setattr(f"neople_timeline.pipeline.{name}", step)
+    for module in (timeline_steps, timeline_daily):
+        monkeypatch.setattr(module, "connect_settings", Settings)
+    monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
+
+    timeline_steps.marts.function([shard])
+    timeline_daily.report.function()
+    assert timeline_steps.republish.function() == {f"{earlier}": page.url}
+
+    assert built == [(earlier, day), day, "others", "others"]
 
 
 def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

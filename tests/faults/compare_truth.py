@@ -2,9 +2,9 @@
 
 import io
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 from psycopg.rows import dict_row
 
 from neople_timeline.lake import open_lake
@@ -23,16 +24,35 @@ Event = tuple[date, str, str, str, int, str, str]
 """Day, server, character, minute, code, name, and the payload as JSON text (`null` where there is none)."""
 
 
-class TruthLine(msgspec.Struct, rename="camel"):
-    server_id: str
-    character_id: str
+class TruthRow(msgspec.Struct):
     code: int
     name: str
     date: str
-    data: msgspec.Raw
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class TruthLine(TruthRow, rename="camel"):
+    server_id: str = ""
+    character_id: str = ""
+
+
+class RawPage(msgspec.Struct):
+    server_id: str
+    character_id: str
+    body: msgspec.Raw
+
+
+class RawTimeline(msgspec.Struct):
+    rows: list[TruthRow]
+
+
+class RawBody(msgspec.Struct):
+    timeline: RawTimeline
 
 
 _truth = msgspec.json.Decoder(TruthLine, strict=False)
+_pages = msgspec.json.Decoder(RawPage)
+_bodies = msgspec.json.Decoder(RawBody, strict=False)
 
 
 def read_truth(read: Any, days: Iterable[date]) -> Counter[Event]:
@@ -44,6 +64,29 @@ def read_truth(read: Any, days: Iterable[date]) -> Counter[Event]:
             row = _truth.decode(line)
             events[day, row.server_id, row.character_id, row.date, row.code, row.name, bytes(row.data).decode()] += 1
     return events
+
+
+def read_raw(settings: Settings, days: Sequence[date]) -> Iterator[Event]:
+    """Read the events of every answer in the lake that the ledger points to, for the days that it answers."""
+    wanted: dict[str, set[DayOfCharacter]] = defaultdict(set)
+    with psycopg.connect(settings.warehouse_url) as connection:
+        statement = "SELECT raw_key, day, server_id, character_id FROM timeline.collection WHERE day = ANY(%s)"
+        for key, *answered in connection.execute(statement, (list(days),)):
+            wanted[key].add((answered[0], answered[1], answered[2]))
+    wanted.pop(None, None)  # type: ignore[call-overload]
+    lake = open_lake(settings)
+    for key, answered_here in wanted.items():
+        for line in zstandard.ZstdDecompressor().decompressobj().decompress(lake.get(key)).splitlines():
+            page = _pages.decode(line)
+            for row in _bodies.decode(page.body).timeline.rows:
+                of = (name_day(row.date), page.server_id, page.character_id)
+                if of in answered_here:
+                    yield (*of, row.date, row.code, row.name, bytes(row.data).decode())
+
+
+def name_day(minute: str) -> date:
+    """Name the game day of a minute: it begins at six."""
+    return (datetime.strptime(minute, "%Y-%m-%d %H:%M") - timedelta(hours=6)).date()  # noqa: DTZ007 - Korean clock
 
 
 def read_parquet(settings: Settings, table: str, days: Sequence[date]) -> list[dict[str, Any]]:
@@ -66,13 +109,14 @@ def read_postgres(settings: Settings, table: str, days: Sequence[date]) -> list[
 def compare(
     settings: Settings, truth: Counter[Event], days: Sequence[date], unless: Iterable[DayOfCharacter] = ()
 ) -> None:
-    """Assert that Parquet and PostgreSQL hold the truth, but for the character-days that are owed or missing."""
+    """Assert that raw, Parquet and PostgreSQL hold the truth, but for the character-days that are owed or missing."""
     left_out = set(unless)
     expected = Counter({event: count for event, count in truth.items() if event[:3] not in left_out})
     in_lake = read_parquet(settings, "events", days)
-    texts = Counter(_as_event(row) for row in in_lake)
-    assert not expected - texts, f"lost in the lake: {list((expected - texts).items())[:3]}"
-    assert not texts - expected, f"doubled, altered or too early in the lake: {list((texts - expected).items())[:3]}"
+    for where, found in (("raw", read_raw(settings, days)), ("Parquet", map(_as_event, in_lake))):
+        texts = Counter(found)
+        assert not expected - texts, f"lost in {where}: {list((expected - texts).items())[:3]}"
+        assert not texts - expected, f"doubled, altered or too early in {where}: {list((texts - expected).items())[:3]}"
     stored = Counter(_freeze(row) for row in read_postgres(settings, "event", days))
     wanted = Counter(_freeze(row) for row in in_lake)
     assert not wanted - stored, f"lost in PostgreSQL: {list((wanted - stored).items())[:2]}"
@@ -80,6 +124,21 @@ def compare(
     characters = Counter(_freeze(row) for row in read_parquet(settings, "characters", days))
     assert characters == Counter(_freeze(row) for row in read_postgres(settings, "character", days))
     assert max(characters.values(), default=1) == 1
+
+
+def assert_nothing_false(settings: Settings, truth: Counter[Event], days: Sequence[date]) -> None:
+    """Assert that raw, Parquet and PostgreSQL each hold nothing but the truth, be it not all of it."""
+    by_text = {"raw": read_raw(settings, days), "Parquet": map(_as_event, read_parquet(settings, "events", days))}
+    for where, found in by_text.items():
+        false = Counter(found) - truth
+        assert not false, f"doubled or altered in {where}: {list(false.items())[:3]}"
+    stored = Counter(map(_by_value, map(_as_event, read_postgres(settings, "event", days))))
+    false = stored - Counter(map(_by_value, truth.elements()))
+    assert not false, f"doubled or altered in PostgreSQL: {list(false.items())[:3]}"
+
+
+def _by_value(event: Event) -> Any:
+    return (*event[:6], _freeze_json(json.loads(event[6], parse_float=Decimal, parse_int=Decimal)))
 
 
 def _as_event(row: dict[str, Any]) -> Event:

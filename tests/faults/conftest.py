@@ -37,16 +37,20 @@ def world(sandbox_world: World) -> Iterator[World]:
 @pytest.fixture(scope="session")
 def template(postgres_server: services.Postgres, sandbox_world: World) -> str:
     """A database with the schema and the world's roster, to copy."""
+    return make_template(postgres_server, sandbox_world)
+
+
+def make_template(server: services.Postgres, world: World) -> str:
+    """Make such a database on a server, and name it."""
     name = f"template_{secrets.token_hex(4)}"
-    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        file.write(sandbox_world.read("roster.csv"))
+        file.write(world.read("roster.csv"))
         file.flush()
-        environment = {**os.environ, "WAREHOUSE_URL": postgres_server.url(name)}
-        command = [sys.executable, "-m", "neople_timeline.cli", "roster", "import", file.name]
-        command[1:3] = ["-c", "from neople_timeline.cli.main import main; main()"]
-        subprocess.run(command, env=environment, check=True, capture_output=True)
+        environment = {**os.environ, "WAREHOUSE_URL": server.url(name)}
+        command = [sys.executable, "-c", "from neople_timeline.cli.main import main; main()"]
+        subprocess.run([*command, "roster", "import", file.name], env=environment, check=True, capture_output=True)
     return name
 
 
@@ -57,31 +61,31 @@ def borrow_place(
     object_store: dict[str, str],
     sandbox_world: World,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[], AbstractContextManager[Place]]:
-    """Make a place that is gone at the end of a `with`."""
+) -> Callable[..., AbstractContextManager[Place]]:
+    """Make a place that is gone at the end of a `with`, on the usual server or on another one with its template."""
 
     @contextmanager
-    def borrow() -> Iterator[Place]:
+    def borrow(server: services.Postgres = postgres_server, template: str = template) -> Iterator[Place]:
         name = f"t{secrets.token_hex(6)}"
-        with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         environment = {
             "NEOPLE_API_URL": sandbox_world.url,
             "NEOPLE_API_KEY": sandbox_world.key,
-            "WAREHOUSE_URL": postgres_server.url(name),
+            "WAREHOUSE_URL": server.url(name),
             "LAKE_URL": f"s3://lake/{name}",
             **object_store,
         }
         place = Place(sandbox_world, environment, tmp_path_factory.mktemp(name))
         sandbox_world.forget_stats()
         yield place
-        _take_down(place, postgres_server)
+        _take_down(place, server)
 
     return borrow
 
 
 @pytest.fixture
-def place(borrow_place: Callable[[], AbstractContextManager[Place]], world: World) -> Iterator[Place]:
+def place(borrow_place: Callable[..., AbstractContextManager[Place]], world: World) -> Iterator[Place]:
     """One place, in a world without faults."""
     del world  # asked for, so that its faults end with the test
     with borrow_place() as place:
@@ -89,9 +93,7 @@ def place(borrow_place: Callable[[], AbstractContextManager[Place]], world: Worl
 
 
 def _take_down(place: Place, server: services.Postgres) -> None:
-    for run in place.runs:
-        if run.process.poll() is None:
-            run.kill()
+    place.stop()
     with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
         name = place.environment["WAREHOUSE_URL"].rpartition("/")[2]
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

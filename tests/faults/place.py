@@ -17,6 +17,8 @@ from urllib.request import Request, urlopen
 import compare_truth
 import psutil
 import psycopg
+import pytest
+from _pytest.mark.structures import ParameterSet
 from compare_truth import DayOfCharacter, Event
 
 from neople_timeline.models import CharacterKey
@@ -136,6 +138,12 @@ class Place:
         run.wait()
         return run
 
+    def stop(self) -> None:
+        """Kill what still runs."""
+        for run in self.runs:
+            if run.process.poll() is None:
+                run.kill()
+
     def assert_complete(self, *days: date) -> None:
         """Assert that the days are all there: nothing owed, and every row as the world has it."""
         days = days or (DAY,)
@@ -166,6 +174,14 @@ class Place:
         """Name the characters whose answers are committed, by id."""
         rows = self.query("SELECT character_id FROM timeline.collection WHERE raw_key IS NOT NULL")
         return {row[0] for row in rows}
+
+
+def params(cases: Mapping[str, Any], *quick: str) -> list[ParameterSet]:
+    """Make a test's cases of these; all but the quick ones are for `make faults`."""
+    assert cases.keys() >= set(quick)
+    return [
+        pytest.param(case, id=name, marks=() if name in quick else pytest.mark.slow) for name, case in cases.items()
+    ]
 
 
 def owe(characters: Iterable[CharacterKey], reason: str, days: Sequence[date] = (DAY,)) -> dict[DayOfCharacter, str]:

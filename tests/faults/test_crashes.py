@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from place import COMPLETE, Place
+from place import COMPLETE, Place, params
 
 from neople_timeline.lake import open_lake
 
@@ -54,7 +54,7 @@ PUBLISHING = {
 }
 
 
-@pytest.mark.parametrize("fault", COLLECTING.values(), ids=COLLECTING)
+@pytest.mark.parametrize("fault", params(COLLECTING, "in the middle of a chain", "before the third commit"))
 def test_a_crash_while_collecting_costs_at_most_what_was_in_flight(place: Place, fault: dict[str, Any]) -> None:
     everyone = {character.character_id for character in place.world.characters()}
     assert place.start("day", "2026-10-17", fault=fault).wait() == -signal.SIGKILL
@@ -67,7 +67,12 @@ def test_a_crash_while_collecting_costs_at_most_what_was_in_flight(place: Place,
     place.assert_complete()
 
 
-@pytest.mark.parametrize("fault", PUBLISHING.values(), ids=PUBLISHING)
+@pytest.mark.parametrize(
+    "fault",
+    params(
+        PUBLISHING, "before the first characters", "before the load is committed", "before the marts", "after the mail"
+    ),
+)
 def test_a_crash_while_publishing_costs_no_request(
     mailed_place: Place, fault: dict[str, Any], clean_marts: dict[str, Any]
 ) -> None:

@@ -46,6 +46,7 @@ def day(
     say_plan(plan, wanted)
     code = _run(settings, plan, "daily")
     say_report(settings, pipeline.publish_report(settings, wanted))
+    _say_republished(settings)
     if settings.calendar.over_at(wanted) > datetime.now(UTC):
         out.print(f"{wanted} is not over yet: this is what there is so far, not the complete day.")
         code = code or INDEBTED
@@ -69,7 +70,9 @@ def backfill(
     settings.require("neople_api_key")
     plan = patiently(lambda: pipeline.plan_backfill(settings, from_day, to_day, again=again))
     say_plan(plan, from_day)
-    raise typer.Exit(_run(settings, plan, "backfill"))
+    code = _run(settings, plan, "backfill")
+    _say_republished(settings)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -82,7 +85,9 @@ def retry() -> None:
         out.print("Nothing is owed.")
         return
     say_plan(plan, plan.days[0])
-    raise typer.Exit(_run(settings, plan, "retry"))
+    code = _run(settings, plan, "retry")
+    _say_republished(settings)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -126,9 +131,16 @@ def _run(settings: Settings, plan: Plan, kind: str) -> int:
     for shard in plan.shards:
         patiently(partial(pipeline.refine_shard, settings, shard))
         patiently(partial(pipeline.load_shard, settings, shard))
-    patiently(partial(pipeline.build_marts, settings, plan.days))
+    touched = patiently(partial(pipeline.list_touched, settings, plan.days))
+    patiently(partial(pipeline.build_marts, settings, touched))
     say_usage(used, settings.neople_api_rate)
     return say_verification(pipeline.verify_days(settings, plan.days))
+
+
+def _say_republished(settings: Settings) -> None:
+    """Write anew the pages of other days that the run changed, and name them."""
+    for changed, published in pipeline.republish_reports(settings).items():
+        out.print(f"{changed} has changed, its report is written anew: {published.url}", markup=False)
 
 
 def _collect(settings: Settings, plan: Plan, kind: str) -> Usage:

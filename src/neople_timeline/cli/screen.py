@@ -91,6 +91,10 @@ def say_verification(result: Verification) -> int:
         out.print(f"  owed: {debt.day} {'/'.join(debt.character)}: {debt.reason}", markup=False)
     if len(result.owed) > LISTED:
         out.print(f"  … and {len(result.owed) - LISTED:,} more: `neople-timeline owed` lists them all")
+    for key in result.orphans[:LISTED]:
+        out.print(f"  orphaned, never read: {key}", markup=False)
+    if len(result.orphans) > LISTED:
+        out.print(f"  … and {len(result.orphans) - LISTED:,} more orphans")
     out.print(
         f"Verified {result.checked:,} character-days with {result.events:,} events:"
         f" {len(result.disagreements):,} disagree, {len(result.owed):,} are owed, {result.missing:,} have no character"

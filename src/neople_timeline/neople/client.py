@@ -94,14 +94,21 @@ class Client:
 
     async def fetch_chain(self, character: CharacterKey, window: Window) -> Chain:
         """Fetch all pages of a character's window; only a complete chain is ever returned."""
-        chain = await self._retry(lambda: self._walk(Chain(character, window, PAGE_LIMIT)))
+        return await self._retry(lambda: self._fetch(character, window))
+
+    async def _fetch(self, character: CharacterKey, window: Window) -> Chain:
+        """Walk a chain, and a doubtful one once more in other pages: it is believed only if both agree."""
+        chain = await self._walk(Chain(character, window, PAGE_LIMIT))
         if chain.doubtful:
-            other = await self._retry(lambda: self._walk(Chain(character, window, OTHER_LIMIT)))
-            self.spent.repeated += len(other.bodies)
-            if Counter(chain.hashes) != Counter(other.hashes):
-                raise Unreadable(
-                    "the API's pages overlap: the same rows come twice or not at all", body=chain.bodies[-1]
-                )
+            try:
+                other = await self._walk(Chain(character, window, OTHER_LIMIT))
+                self.spent.repeated += len(other.bodies)
+                if Counter(chain.hashes) != Counter(other.hashes):
+                    reason = "the API's pages overlap: the same rows come twice or not at all"
+                    raise Unreadable(reason, body=chain.bodies[-1])
+            except RetryLater:
+                self.spent.repeated += len(chain.bodies)
+                raise
         return chain
 
     async def _search(self, server_id: str, name: str, word_type: WordType) -> list[FoundCharacter]:

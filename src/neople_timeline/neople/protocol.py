@@ -6,6 +6,7 @@ is accepted. Everything here can be tested without a socket.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -143,6 +144,8 @@ class _Body(msgspec.Struct):
 _answers = msgspec.json.Decoder(Answer, strict=False)
 _found = msgspec.json.Decoder(_Found, strict=False)
 _bodies = msgspec.json.Decoder(_Body, strict=False)
+_read_anything = msgspec.json.Decoder(float_hook=len).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def timeline_path(character: CharacterKey, window: Window, limit: int = PAGE_LIMIT) -> str:
@@ -206,14 +209,15 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     """Read one page, refusing everything that could not be stored unchanged or does not answer the question."""
     try:
         answer = _answers.decode(body)
+        rows = answer.timeline.rows
         if b"\\u" in body:
             _check_escapes(body)
         body.decode()
+        if _HUGE_EXPONENT.search(body) or any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
+            _check_numbers(body)
+        _check_keys(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"the answer is not the JSON of a timeline: {error}", body=body) from None
-    rows = answer.timeline.rows
-    if _HUGE_EXPONENT.search(body) or any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
-        _check_numbers(body)
     if answer.character_id != character.character_id:
         raise Unreadable("the answer is about another character", body=body)
     for minute in {row.date for row in rows}:
@@ -311,6 +315,22 @@ def _check_escapes(body: bytes) -> None:
         open_until = match.end() if 0xD800 <= number <= 0xDBFF else -1
         if open_until >= 0 and body[open_until : open_until + 2] != b"\\u":
             raise Unreadable("the answer has text that cannot be stored: a lone surrogate", body=body)
+
+
+def _check_keys(body: bytes) -> None:
+    """Refuse an object that has a key twice: PostgreSQL would keep one of the values, readers may believe the other.
+
+    Reading and writing the answer loses the quotes of what came twice; only escaped quotes would hide that.
+    """
+    if body.count(b'"') == _encode(_read_anything(body)).count(b'"') and rb"\u0022" not in body:
+        return
+
+    def refuse(pairs: list[tuple[str, object]]) -> None:
+        seen = Counter(name for name, _ in pairs)
+        if twice := [name for name, count in seen.items() if count > 1]:
+            raise Unreadable(f"the answer has the key {twice[0][:40]!r} twice in one object", body=body)
+
+    json.loads(body, object_pairs_hook=refuse)
 
 
 def _check_numbers(body: bytes) -> None:

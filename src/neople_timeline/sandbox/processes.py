@@ -104,6 +104,8 @@ def stop(names: Iterable[str], home: Path, *, patience_seconds: float = 10) -> l
     for process in alive:
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=5)
+    for child in _children:
+        child.poll()
     for name in families:
         forget(name, home)
     return [name for name, family in families.items() if family]

@@ -13,6 +13,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.models import CharacterKey, Shard, Usage, split_windows
+from neople_timeline.warehouse.days import TOUCH
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
@@ -129,14 +130,6 @@ def list_indebted_days(connection: psycopg.Connection, before: date) -> list[dat
     return [row[0] for row in rows]
 
 
-def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
-    """List the days before one that hold landed character-days which PostgreSQL does not have yet."""
-    rows = connection.execute(
-        "SELECT DISTINCT day FROM timeline.collection WHERE day < %s AND state = 'landed' ORDER BY day", (before,)
-    )
-    return [row[0] for row in rows]
-
-
 def read_least_buckets(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Give the least number of buckets among some planned days: shards of that number hold whole buckets."""
     row = connection.execute("SELECT min(buckets) FROM timeline.day WHERE day = ANY(%s)", (list(days),)).fetchone()
@@ -233,9 +226,12 @@ def commit_landed(
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
         "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
-        "  RETURNING c.day),"
+        "  RETURNING c.day, c.server_id, c.character_id),"
         " touched AS (UPDATE timeline.day SET verified_at = NULL"
-        "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL)"
+        "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL),"
+        " replayed AS (UPDATE timeline.dead_letter AS d SET replayed_at = clock_timestamp() FROM landed AS n"
+        "  WHERE d.replayed_at IS NULL AND n.day BETWEEN d.first_day AND d.last_day"
+        "  AND d.server_id = n.server_id AND d.character_id = n.character_id)"
         " SELECT count(*) FROM landed",
         (
             raw_key,
@@ -253,12 +249,25 @@ def commit_landed(
 
 
 def record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim, state: str, reason: str) -> None:
-    """Record that a character is missing, or owed with a reason and a next try that is later each time."""
+    """Record that a character is missing, or owed with a reason and a next try that is later each time.
+
+    A day that was proven has changed with it: its page lists the character.
+    """
     connection.execute(
-        "UPDATE timeline.collection SET state = %s, reason = %s, worker_id = NULL, next_try_at ="
-        " CASE WHEN %s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END"
-        " WHERE day = ANY(%s) AND server_id = %s AND character_id = %s AND worker_id = %s",
-        (state, reason[:500], state, list(claim.days), *claim.character, worker_id),
+        "WITH changed AS (SELECT day FROM timeline.collection WHERE day = ANY(%(days)s) AND server_id = %(server)s"
+        "  AND character_id = %(character)s AND worker_id = %(me)s AND state <> %(state)s),"
+        f" touched AS ({TOUCH} WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL)"
+        " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL, next_try_at ="
+        " CASE WHEN %(state)s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END"
+        " WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s",
+        {
+            "state": state,
+            "reason": reason[:500],
+            "days": list(claim.days),
+            "server": claim.character.server_id,
+            "character": claim.character.character_id,
+            "me": worker_id,
+        },
     )
 
 
@@ -280,11 +289,10 @@ def count_characters(connection: psycopg.Connection, days: Sequence[date]) -> in
 
 
 def make_debts_due(connection: psycopg.Connection) -> list[date]:
-    """Make everything owed due now and return its days; dead letters count as replayed."""
+    """Make everything owed due now and return its days."""
     connection.execute(
         "UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL"
     )
-    connection.execute("UPDATE timeline.dead_letter SET replayed_at = clock_timestamp() WHERE replayed_at IS NULL")
     rows = connection.execute(
         "SELECT DISTINCT day FROM timeline.collection WHERE state IN ('planned', 'owed') ORDER BY day"
     )

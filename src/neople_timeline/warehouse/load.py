@@ -15,6 +15,7 @@ from pgpq.schema import Jsonb
 from neople_timeline.models import CharacterKey, Shard
 from neople_timeline.refine import Entry
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
+from neople_timeline.warehouse.days import TOUCH
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -163,3 +164,4 @@ def _mark_loaded(connection: psycopg.Connection, part: Part) -> None:
         " AND k.character_id = c.character_id AND k.digest = c.digest AND k.events = c.events",
         (part.day, part.bucket),
     )
+    connection.execute(f"{TOUCH} WHERE day = %s", (part.day,))

@@ -184,11 +184,19 @@ def test_equal_rows_on_two_pages_are_kept_when_another_cut_agrees(monkeypatch: p
 
 
 def test_a_row_sent_twice_by_overlapping_pages_is_never_taken_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    talk = Talk(
-        in_turn((200, make_page([1, 2], "aa")), (200, make_page([2, 3])), (200, make_page([1, 2, 3]))), monkeypatch
-    )
+    overlapping = [(200, make_page([1, 2], "aa")), (200, make_page([2, 3])), (200, make_page([1, 2, 3]))]
+    talk = Talk(in_turn(*overlapping * TRIES), monkeypatch)
     with pytest.raises(Unreadable, match="overlap"):
         talk.fetch()
+    assert talk.client.spent.repeated == 3 * TRIES
+
+
+def test_pages_that_overlap_only_once_are_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    overlapping = [(200, make_page([1, 2], "aa")), (200, make_page([2, 3])), (200, make_page([1, 2, 3]))]
+    sound = [(200, make_page([1, 2], "bb")), (200, make_page([3]))]
+    talk = Talk(in_turn(*overlapping, *sound), monkeypatch)
+    assert len(talk.fetch().hashes) == 3
+    assert talk.client.spent.repeated == 3
 
 
 def test_a_failed_connection_tells_neither_address_nor_key(monkeypatch: pytest.MonkeyPatch) -> None:

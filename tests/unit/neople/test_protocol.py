@@ -362,11 +362,38 @@ def test_a_number_that_no_column_holds_is_refused(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1e999", "-0.0", "1E0000000005", "18446744073709551616", '"1e1000"', '"%s"' % ("7" * 5000)]
+    "text", ["1e999", "7" * 999, "-0.0", "1E0000000005", "18446744073709551616", '"1e1000"', '"%s"' % ("7" * 5000)]
 )
 def test_a_number_that_can_be_stored_keeps_its_spelling(text: str) -> None:
     rows = read_answer(CHARACTER, WINDOW, spell_data(text.encode())).timeline.rows
     assert bytes(rows[0].data) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"a":1,"a":2}',
+        '{"a":1, "b":{"a":2,"c":[{"d":"x","d":"x"}]}}',
+        r'{"a":"\u0022\u0022","a":""}',
+        r'{"a":1,"\u0061":2}',
+        '{"a" :1 ,\t"a": 2}',
+    ],
+)
+def test_a_key_that_comes_twice_in_one_object_is_refused(data: str) -> None:
+    with pytest.raises(Unreadable, match="twice in one object"):
+        read_answer(CHARACTER, WINDOW, spell_data(data.encode()))
+
+
+def test_a_key_that_comes_twice_is_refused_in_the_envelope_too() -> None:
+    body = make_page([make_row()]).replace(b'"code": 505', b'"code": 504, "code": 505')
+    with pytest.raises(Unreadable, match="'code' twice"):
+        read_answer(CHARACTER, WINDOW, body)
+
+
+@pytest.mark.parametrize("data", [r'{"a":"\u0022\"","b":{"a":"\""}}', '[{"a":1},{"a":1}]', r'{"a":1,"\u0041":2}'])
+def test_keys_that_differ_or_belong_to_other_objects_are_kept_as_they_are(data: str) -> None:
+    rows = read_answer(CHARACTER, WINDOW, spell_data(data.encode())).timeline.rows
+    assert bytes(rows[0].data).decode() == data
 
 
 # Chains of pages ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""Which days changed since their marts, their proof and their page were made.
+
+Changes, marts and pages take numbers from one sequence, so no clock is trusted: what has a lower number than the change
+was made of older rows. A crash between any two steps leaves the day listed here.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import psycopg
+
+from neople_timeline.catalogue import MARTS
+
+TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
+"""Says of the days in its WHERE that they changed."""
+
+_DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
+_WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
+_MARTS_AT: Final = (
+    "coalesce((SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"
+)
+# The last day of a week is reported together with the week, which has the name of its first day.
+_WEEK_AT: Final = (
+    "coalesce((SELECT min(generation) FROM timeline.published_mart"
+    " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
+)
+# Days that a backfill asked for are its own to publish; those that one left behind are taken over after half a day.
+_OF_A_BACKFILL: Final = (
+    "EXISTS (SELECT FROM timeline.worker w WHERE kind = 'backfill' AND d.day BETWEEN first_day AND last_day"
+    " AND expires_at > clock_timestamp() - interval '12 hours')"
+)
+
+
+def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
+    """List the days before one that were not taken to the end: loaded, computed and proven."""
+    rows = connection.execute(
+        f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {_OF_A_BACKFILL}"
+        f" AND (changed_in > {_MARTS_AT} OR (changed_in IS NOT NULL AND verified_at IS NULL)"
+        "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')) ORDER BY day",
+        {"before": before, "marts": _DAILY_MARTS},
+    )
+    return [row[0] for row in rows]
+
+
+def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
+    """Pick from some days those that changed since their marts were computed."""
+    rows = connection.execute(
+        f"SELECT day FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in > {_MARTS_AT} ORDER BY day",
+        {"days": list(days), "marts": _DAILY_MARTS},
+    )
+    return [row[0] for row in rows]
+
+
+def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
+    """List the days which, or whose week, changed, were computed and proven since their page was written."""
+    rows = connection.execute(
+        f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND changed_in <= {_MARTS_AT}"
+        f" AND reported_in < greatest({_MARTS_AT}, {_WEEK_AT}) ORDER BY day",
+        {"marts": _DAILY_MARTS, "weekly": _WEEKLY_MARTS},
+    )
+    return [row[0] for row in rows]
+
+
+def take_number(connection: psycopg.Connection) -> int:
+    """Give a page its number; take it before the first row is read."""
+    row = connection.execute("SELECT nextval('timeline.mart_generation')").fetchone()
+    return int(row[0]) if row else 0
+
+
+def record_page(connection: psycopg.Connection, day: date, number: int) -> None:
+    """Note that a day's page shows everything that changed before the number was given."""
+    connection.execute(
+        "UPDATE timeline.day SET reported_in = greatest(coalesce(reported_in, 0), %s) WHERE day = %s", (number, day)
+    )

@@ -1,0 +1,26 @@
+"""When a day's rows last changed and when its page was written, on the clock of the marts."""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add both marks; of the days that are there already nothing is known, and nothing is made anew."""
+    op.execute("ALTER TABLE timeline.day ADD changed_in bigint, ADD reported_in bigint")
+    for column, meaning in (
+        (
+            "changed_in",
+            "Number of timeline.mart_generation when the day last changed; older marts are outdated.",
+        ),
+        ("reported_in", "Number of timeline.mart_generation when the day was last read for its page."),
+    ):
+        op.execute(f"COMMENT ON COLUMN timeline.day.{column} IS '{meaning}'")
+
+
+def downgrade() -> None:
+    """Forget both."""
+    op.execute("ALTER TABLE timeline.day DROP changed_in, DROP reported_in")

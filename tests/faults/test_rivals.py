@@ -1,0 +1,133 @@
+"""Several workers on the same character-days: paused and back, delivered twice, backfills beside the daily run."""
+
+import signal
+import time
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from place import COMPLETE, DAY, Place, params
+
+from neople_timeline.lake import open_lake
+
+LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
+LOAD, PERMITS = "neople_timeline.warehouse.load", "neople_timeline.warehouse.permits"
+
+COLLECTING = {
+    "after its first claim": {"at": f"{LEDGER}:claim_characters", "after": True},
+    "before it puts an object": {"at": f"{LAKE}.put_new", "match": "raw/", "call": 2},
+    "before it commits": {"at": f"{LEDGER}:commit_landed", "call": 2},
+    "after it committed": {"at": f"{LEDGER}:commit_landed", "after": True, "call": 2},
+    "before it renews its permits": {"at": f"{PERMITS}:PermitLease.renew", "call": 2},
+    "before it renews its claims": {"at": f"{LEDGER}:keep_alive", "call": 2},
+}
+PUBLISHING = {
+    "before it replaces events": {"at": f"{LAKE}.replace", "match": "events/"},
+    "before it replaces characters": {"at": f"{LAKE}.replace", "match": "characters/"},
+    "before it records a part": {"at": f"{LOAD}:record_part"},
+    "in the middle of a COPY": {"at": "psycopg:Copy.write", "after": True, "call": 2},
+}
+EARLIER = DAY - timedelta(days=3)
+
+
+@pytest.fixture
+def slow_place(place: Place) -> Place:
+    """A place so far from the API that a day takes a second."""
+    place.world.switch(latency_seconds=0.06)
+    return place
+
+
+def in_sessions(place: Place, action: str) -> None:
+    """Let the server end all sessions of a place, as when their machines were cut off."""
+    server, _, name = place.environment["WAREHOUSE_URL"].rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f"SELECT {action}(pid) FROM pg_stat_activity WHERE datname = '{name}'".encode())
+
+
+def assert_kept_the_limit(place: Place) -> None:
+    assert place.world.stats()["violations"] == 0
+
+
+@pytest.mark.parametrize("fault", params(COLLECTING, "before it commits"))
+def test_a_collector_paused_past_its_lease_wins_nothing(slow_place: Place, fault: dict[str, Any]) -> None:
+    place = slow_place
+    paused = place.start("day", str(DAY), fault={**fault, "action": "stop"})
+    paused.wait_until_stopped()
+    committed = place.committed()
+    run = place.day()
+    assert run.wait() == COMPLETE, run.text
+    place.assert_complete()
+    keys = place.query("SELECT character_id, raw_key FROM timeline.collection ORDER BY 1")
+    assert committed <= {character for character, _ in keys}
+    paused.go_on()
+    assert paused.wait() == COMPLETE, paused.text
+    assert place.query("SELECT character_id, raw_key FROM timeline.collection ORDER BY 1") == keys
+    place.assert_complete()
+    assert_kept_the_limit(place)
+
+
+@pytest.mark.parametrize("fault", params(PUBLISHING, "before it replaces characters"))
+@pytest.mark.parametrize(
+    "cut_off", params({"its session lives": False, "its session is gone": True}, "its session is gone")
+)
+def test_a_publisher_that_is_paused_and_comes_back_spoils_nothing(
+    place: Place, fault: dict[str, Any], *, cut_off: bool
+) -> None:
+    paused = place.start("day", str(DAY), fault={**fault, "action": "stop"})
+    paused.wait_until_stopped()
+    if cut_off:
+        in_sessions(place, "pg_terminate_backend")
+        run = place.start("day", str(DAY), "--again")
+        assert run.wait() == COMPLETE, run.text
+        place.assert_complete()
+    else:  # it holds the lock, so the other waits
+        run = place.start("day", str(DAY), "--again")
+        time.sleep(2)
+    paused.go_on()
+    assert paused.wait() == COMPLETE, paused.text
+    assert run.wait() == COMPLETE, run.text
+    place.assert_complete()
+
+
+def test_a_day_delivered_twice_at_once_is_asked_for_once(slow_place: Place) -> None:
+    place = slow_place
+    runs = [place.start("day", str(DAY)) for _ in range(2)]
+    assert [run.wait() for run in runs] == [COMPLETE, COMPLETE], runs[0].text + runs[1].text
+    place.assert_complete()
+    assert place.world.stats()["timeline_repeated"] == 0
+    assert_kept_the_limit(place)
+
+
+@pytest.mark.slow
+def test_a_day_delivered_twice_again_and_again_is_the_same_day(place: Place) -> None:
+    runs = [place.start("day", str(DAY), "--again") for _ in range(2)]
+    assert [run.wait() for run in runs] == [COMPLETE, COMPLETE], runs[0].text + runs[1].text
+    place.assert_complete()
+
+
+def test_two_backfills_and_the_daily_run_over_the_same_days_are_one_truth(slow_place: Place) -> None:
+    place = slow_place
+    runs = [
+        place.start("backfill", str(EARLIER), str(DAY)),
+        place.start("backfill", str(EARLIER), str(DAY)),
+        place.start("day", str(DAY)),
+    ]
+    assert [run.wait() for run in runs] == [COMPLETE] * 3, "".join(run.text for run in runs)
+    days = [EARLIER + timedelta(days=offset) for offset in range(4)]
+    place.assert_complete(*days)
+    assert_kept_the_limit(place)
+    assert place.query("SELECT count(*) FROM timeline.day WHERE verified_at IS NULL") == [(0,)]
+
+
+@pytest.mark.slow
+def test_a_backfill_that_is_killed_beside_others_costs_them_nothing(slow_place: Place) -> None:
+    place = slow_place
+    dying = place.start("backfill", str(EARLIER), str(DAY), fault={"at": f"{LEDGER}:commit_landed", "call": 2})
+    other = place.start("backfill", str(EARLIER), str(DAY))
+    daily = place.day()
+    assert dying.wait() == -signal.SIGKILL
+    assert [other.wait(), daily.wait()] == [COMPLETE, COMPLETE], other.text + daily.text
+    place.assert_complete(*(EARLIER + timedelta(days=offset) for offset in range(4)))
+    landed = {key for (key,) in place.query("SELECT DISTINCT raw_key FROM timeline.collection")}
+    assert set(open_lake(place.settings).list_keys("raw/")) >= landed
