@@ -63,7 +63,7 @@ def test_the_day_goes_from_plan_to_report(dags: dict[str, Any]) -> None:
 
 
 def test_a_backfill_ends_with_the_pages_that_it_changed(dags: dict[str, Any]) -> None:
-    assert dags["timeline_backfill"].get_task("verify").downstream_task_ids == {"republish"}
+    assert dags["timeline_backfill"].get_task("republish").upstream_task_ids == {"verify"}
 
 
 def test_only_collect_takes_slots_of_the_collectors_pool(dags: dict[str, Any]) -> None:
