@@ -149,6 +149,7 @@ def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPat
     for module in (timeline_steps, timeline_daily):
         monkeypatch.setattr(module, "connect_settings", Settings)
     monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_daily, "send_measures", lambda _day: None)
 
     timeline_steps.marts.function([shard])
     timeline_daily.report.function()

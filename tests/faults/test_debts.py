@@ -73,6 +73,23 @@ def test_the_next_run_pays_debts_first_and_publishes_only_what_they_touched(whol
     ]
 
 
+@pytest.mark.slow
+def test_a_debt_paid_in_the_next_week_changes_the_week_that_was_reported(whole_place: Place) -> None:
+    place, tuesday = whole_place, date(2026, 10, 13)
+    wednesday, thursday = tuesday + timedelta(days=1), tuesday + timedelta(days=2)
+    debtor = next(key for key in place.world.characters() if (*key,) in {e[1:3] for e in place.world.truth(tuesday)})
+    place.world.fail({"fault": "status_500", "character": debtor.character_id, "times": 5})
+    run(place, "day", str(tuesday), ends=INDEBTED)
+    run(place, "day", str(wednesday))
+    week = f"reports/week={tuesday - timedelta(days=5)}/index.html"
+    before = read_lake(place)[week]
+    make_due(place)
+    said = run(place, "day", str(thursday))
+    assert [f"{day} has changed" in said for day in (tuesday, wednesday)] == [True, True]
+    assert read_lake(place)[week] != before
+    place.assert_complete(tuesday, wednesday, thursday)
+
+
 @pytest.mark.parametrize(
     "at",
     [
