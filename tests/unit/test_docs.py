@@ -1,0 +1,53 @@
+"""The documents say what is there: what they name exists, and no setting or command is left out."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from neople_timeline.cli.main import app
+from neople_timeline.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README, KOREAN = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.ko.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+SOURCES = (ROOT, ROOT / "src/neople_timeline", ROOT / "deploy")
+MADE_LATER = {"my-guild.csv", "lake.json", "connections.json", "deploy/secrets/connections.json"}
+
+
+def list_commands() -> set[str]:
+    command = typer.main.get_command(app)
+    return set(command.commands)  # type: ignore[attr-defined]
+
+
+def test_the_readme_lists_every_setting() -> None:
+    told = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", README))
+    assert {name.upper() for name in Settings.__dataclass_fields__} - told == set()
+
+
+@pytest.mark.parametrize("text", [README, KOREAN], ids=["README.md", "README.ko.md"])
+def test_the_readme_shows_every_command_and_no_other(text: str) -> None:
+    shown = set(re.findall(r"neople-timeline ([a-z]+)", text)) | set(re.findall(r"`([a-z]+)`", text))
+    assert list_commands() - shown == set()
+    assert set(re.findall(r"^neople-timeline ([a-z]+)", text, re.MULTILINE)) - list_commands() == set()
+
+
+def test_both_readmes_show_the_same_commands() -> None:
+    def read_code(text: str) -> list[str]:
+        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+    assert read_code(README) == read_code(KOREAN)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_and_file_and_target_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    files = set(re.findall(r"`([\w./-]+\.(?:py|yaml|json|toml|md|sql|csv))`", text)) - MADE_LATER
+    assert [name for name in files if not any((base / name).exists() for base in SOURCES)] == []
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)`", text)) - targets == set()
