@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from neople_timeline.bookkeeping import OWN_TABLES, OwnTable
 from neople_timeline.catalogue import MARTS, Mart
 from neople_timeline.tables import TABLES, Table
 
@@ -12,7 +13,8 @@ PAGE: Final = Path("docs/data-dictionary.md")
 
 INTRODUCTION: Final = """# Data dictionary
 
-Made from `tables.py` and the headers of `marts/sql/*.sql` by `python -m neople_timeline.dictionary`; do not edit it.
+Made from `tables.py`, `bookkeeping.py` and the headers of `marts/sql/*.sql` by `python -m neople_timeline.dictionary`; do
+not edit it.
 
 Columns have the same names and order in the lake (Parquet) and in PostgreSQL (schema `timeline`). A day is the game's
 day, 06:00 to 05:59 Korean time unless `DAY_STARTS_AT` says otherwise, named by the date on which it starts. A week
@@ -28,6 +30,11 @@ def render_dictionary() -> str:
     parts += ["\n".join(_describe_table(table)) for table in TABLES]
     parts.append("## Marts\n\nComputed anew for the days, weeks and months that a run touches, and replaced whole.\n")
     parts += ["\n".join(_describe_mart(mart)) for mart in MARTS]
+    parts.append(
+        "## Bookkeeping\n\nThe project's own notes, in PostgreSQL only (schema `timeline`). Read them, but leave"
+    )
+    parts.append("the writing to the project; `roster` alone is yours.\n")
+    parts += ["\n".join(_describe_own(table)) for table in OWN_TABLES]
     return "\n".join(parts)
 
 
@@ -65,6 +72,16 @@ def _describe_mart(mart: Mart) -> Iterator[str]:
     yield "|---|---|---|---|"
     for column in mart.columns:
         yield f"| `{column.name}` | {column.arrow} | {column.sql} | {_cell(column.meaning)} |"
+    yield ""
+
+
+def _describe_own(table: OwnTable) -> Iterator[str]:
+    yield f"### {table.name}\n"
+    yield f"{table.meaning}\n"
+    yield "| column | PostgreSQL | meaning |"
+    yield "|---|---|---|"
+    for name, kind, meaning in table.columns:
+        yield f"| `{name}` | {kind} | {_cell(meaning)} |"
     yield ""
 
 
