@@ -13,8 +13,8 @@ PAGE: Final = Path("docs/data-dictionary.md")
 
 INTRODUCTION: Final = """# Data dictionary
 
-Made from `tables.py`, `bookkeeping.py` and the headers of `marts/sql/*.sql` by `python -m neople_timeline.dictionary`; do
-not edit it.
+Made from `tables.py`, `bookkeeping.py` and the headers of `marts/sql/*.sql` by `python -m neople_timeline.dictionary`.
+Do not edit it.
 
 Columns have the same names and order in the lake (Parquet) and in PostgreSQL (schema `timeline`). A day is the game's
 day, 06:00 to 05:59 Korean time unless `DAY_STARTS_AT` says otherwise, named by the date on which it starts. A week

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from neople_timeline.catalogue import MARTS
+from neople_timeline.catalogue import MARTS, Period
 from neople_timeline.marts.duckdb_engine import run_marts
 from neople_timeline.models import Calendar, to_instant
 from neople_timeline.tables import CHARACTERS, EVENTS
@@ -46,21 +46,27 @@ def character(character_id: str = "a", day: date = THURSDAY, server: str = "cain
 def run(
     name: str, events: Sequence[Row], characters: Sequence[Row] = (), days: Sequence[date] = (THURSDAY,)
 ) -> list[Row]:
-    """Give the rows of one mart, computed by DuckDB, as tuples in the mart's column order."""
+    """Give the rows of one mart, computed by DuckDB, in the mart's column order."""
+    period = next(mart.period for mart in MARTS if mart.name == name)
+    return run_all(period, events, characters, days)[name]
+
+
+def run_all(
+    period: Period, events: Sequence[Row], characters: Sequence[Row], days: Sequence[date]
+) -> dict[str, list[Row]]:
+    """Give the rows of all marts of a kind of period."""
     tables = {
         "events": pa.Table.from_pylist(list(events), EVENTS.schema),
         "characters": pa.Table.from_pylist(list(characters), CHARACTERS.schema),
     }
 
     def write_files(table: str, covered: Sequence[date], folder: Path) -> list[Path]:
-        path = folder / f"of-{table}.parquet"
+        path = folder / f"of-{table}-{covered[0]}.parquet"
         pq.write_table(tables[table].filter(ds.field("day").isin(list(covered))), path)
         return [path]
 
-    period = next(mart.period for mart in MARTS if mart.name == name)
     chosen = [mart for mart in MARTS if mart.period == period]
-    results = {result.mart.name: result.table for result in run_marts(write_files, days, chosen)}
-    return results[name].to_pylist()
+    return {result.mart.name: result.table.to_pylist() for result in run_marts(write_files, days, chosen)}
 
 
 def pick(rows: Sequence[Row], *names: str) -> list[tuple[Any, ...]]:
