@@ -22,6 +22,8 @@ day: Days that were ever planned.
   buckets smallint: parts of the day (1, 2, 4, 8 or 16), each an object per table in the lake
   planned_at timestamptz: when it was first planned
   verified_at timestamptz: when the day was last proven; null as soon as it changes
+  changed_in bigint: number, in the sequence of published_mart.generation, at which the day last changed
+  reported_in bigint: number in that sequence at which the day was last read for its page
 collection: The ledger: one row per character-day, and where its raw answer is.
   day date: the game day
   server_id text: id of the server
