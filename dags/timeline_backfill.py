@@ -6,19 +6,10 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
 
+from airflow_terms import as_airflow_says, pack_plan
 from connections import connect_settings
 from timeline_alerts import mail_failure
-from timeline_steps import (
-    RETRIES,
-    answer_questions,
-    as_airflow_says,
-    collect,
-    load,
-    pack_plan,
-    refine,
-    republish,
-    verify,
-)
+from timeline_steps import RETRIES, answer_questions, collect, load, refine, republish, verify
 
 
 @task(multiple_outputs=False)

@@ -10,11 +10,12 @@ from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, 
 from airflow.sdk.definitions.callback import SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from airflow_terms import as_airflow_says, pack_plan
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
-from timeline_steps import RETRIES, answer_questions, as_airflow_says, collect, load, pack_plan, refine, verify
+from timeline_steps import RETRIES, answer_questions, collect, load, refine, verify
 
 CALENDAR = read_settings().calendar
 log = logging.getLogger(__name__)

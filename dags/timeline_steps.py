@@ -5,26 +5,20 @@ its DAG file anew.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Context, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.sdk import Asset, get_current_context, task
 
+from airflow_terms import PlainShard, as_airflow_says, list_days, name_spark_run, unpack_shard
 from connections import connect_settings
-from neople_timeline.errors import ConfigError, DataError, RetryLater, StopCollecting
-from neople_timeline.models import Plan, Shard
+from neople_timeline.errors import ConfigError, DataError
 from neople_timeline.settings import read_settings
 
 log = logging.getLogger(__name__)
 
 POOL = "timeline_collect"
 """How many collectors run at once, over both DAGs; the limit of the API is kept whatever its size."""
-
-LONGEST_WAIT = timedelta(hours=12)
-"""How long a run waits for the API, the stores or the end of the day before it fails and says so."""
 
 LONGEST_SPARK_JOB = timedelta(hours=2)
 """When a Spark job is given up and tried again; one that got no workers says so by itself after five minutes."""
@@ -39,41 +33,6 @@ RETRIES = {
 LAKE_EVENTS = Asset("timeline_events_in_lake")
 WAREHOUSE_EVENTS = Asset("timeline_events_in_warehouse")
 """Updated when days are proven, with their rows and digests as metadata; the marts are built by then."""
-
-PlainShard = dict[str, Any]
-
-
-@contextmanager
-def as_airflow_says() -> Iterator[None]:
-    """Turn the project's errors into what Airflow should do: wait without holding a slot, or fail without a retry."""
-    context = get_current_context()
-    try:
-        yield
-    except RetryLater as later:
-        resume_at = datetime.now(UTC) + timedelta(seconds=later.seconds)
-        if resume_at > _read_start(context) + LONGEST_WAIT:
-            raise _fail(context, f"{later}. Given up: that is too long to wait, run it again then") from later
-        log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
-        raise AirflowRescheduleException(resume_at) from later  # type: ignore[no-untyped-call]
-    except (ConfigError, StopCollecting, DataError) as error:
-        raise _fail(context, str(error)) from error
-
-
-def pack_plan(plan: Plan) -> list[PlainShard]:
-    """Make a plan's shards plain enough for an XCom."""
-    return [
-        {"days": [day.isoformat() for day in shard.days], "index": shard.index, "of": shard.of} for shard in plan.shards
-    ]
-
-
-def unpack_shard(shard: PlainShard) -> Shard:
-    """Undo `pack_plan` for one shard."""
-    return Shard(tuple(map(date.fromisoformat, shard["days"])), shard["index"], shard["of"])
-
-
-def list_days(shards: list[PlainShard]) -> tuple[date, ...]:
-    """List a plan's days: every shard has all of them."""
-    return unpack_shard(shards[0]).days if shards else ()
 
 
 @task(pool=POOL, multiple_outputs=False)
@@ -152,11 +111,6 @@ def publish_marts() -> dict[str, int]:
     return {mart.name: mart.rows for mart in published}
 
 
-def name_spark_run(context: Context) -> str:
-    """Name the Spark job's run: the same for every try of a DAG run."""
-    return f"{context['ti'].dag_id} {context['ti'].run_id}"
-
-
 @task(multiple_outputs=False, outlets=[LAKE_EVENTS, WAREHOUSE_EVENTS])
 def verify(shards: list[PlainShard]) -> dict[str, Any]:
     """Compare ledger, raw answers, Parquet and PostgreSQL per character-day; any disagreement fails the run."""
@@ -190,12 +144,3 @@ def republish() -> dict[str, str]:
         from neople_timeline.pipeline import republish_reports  # noqa: PLC0415
 
         return {f"{day}": done.url for day, done in republish_reports(connect_settings()).items()}
-
-
-def _fail(context: Context, reason: str) -> AirflowFailException:
-    context["ti"].xcom_push("failure", reason)
-    return AirflowFailException(reason)
-
-
-def _read_start(context: Context) -> datetime:
-    return context["dag_run"].start_date or datetime.now(UTC)

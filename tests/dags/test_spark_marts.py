@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+import airflow_terms
 import timeline_steps
 from neople_timeline.sandbox.airflow import describe_connections
 from neople_timeline.settings import Settings
@@ -56,7 +57,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTask:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr("neople_timeline.pipeline.list_touched", lambda _settings, days: days)
     task = FakeTask()
-    monkeypatch.setattr(timeline_steps, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun()})
+    monkeypatch.setattr(airflow_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun()})
     return task
 
 

@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
+import airflow_terms
 import timeline_daily
 import timeline_steps
 from connections import connect_settings, read_api, read_lake, read_mail
@@ -46,7 +47,7 @@ class FakeRun:
 
 def give_context(monkeypatch: pytest.MonkeyPatch, started: datetime) -> FakeTask:
     task = FakeTask()
-    monkeypatch.setattr(timeline_steps, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun(started)})
+    monkeypatch.setattr(airflow_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun(started)})
     return task
 
 
@@ -77,16 +78,16 @@ def test_a_shard_survives_its_xcom() -> None:
         Shard((date(2026, 11, 14), date(2026, 11, 15)), 0, 2),
         Shard((date(2026, 11, 14), date(2026, 11, 15)), 1, 2),
     )
-    packed = json.loads(json.dumps(timeline_steps.pack_plan(Plan(shards[0].days, shards, 10, 20))))
+    packed = json.loads(json.dumps(airflow_terms.pack_plan(Plan(shards[0].days, shards, 10, 20))))
 
-    assert tuple(map(timeline_steps.unpack_shard, packed)) == shards
-    assert timeline_steps.list_days(packed) == shards[0].days
+    assert tuple(map(airflow_terms.unpack_shard, packed)) == shards
+    assert airflow_terms.list_days(packed) == shards[0].days
 
 
 def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch, datetime.now(UTC))
 
-    with pytest.raises(AirflowRescheduleException) as raised, timeline_steps.as_airflow_says():
+    with pytest.raises(AirflowRescheduleException) as raised, airflow_terms.as_airflow_says():
         raise RetryLater("maintenance", seconds=600)
 
     assert timedelta(seconds=595) < raised.value.reschedule_date - datetime.now(UTC) <= timedelta(seconds=600)
@@ -95,7 +96,7 @@ def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPat
 def test_a_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     task = give_context(monkeypatch, datetime.now(UTC) - timedelta(hours=11, minutes=55))
 
-    with pytest.raises(AirflowFailException, match="maintenance"), timeline_steps.as_airflow_says():
+    with pytest.raises(AirflowFailException, match="maintenance"), airflow_terms.as_airflow_says():
         raise RetryLater("maintenance", seconds=600)
 
     assert "maintenance" in task.pushed["failure"]
@@ -105,7 +106,7 @@ def test_a_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     task = give_context(monkeypatch, datetime.now(UTC))
 
-    with pytest.raises(AirflowFailException, match="no key"), timeline_steps.as_airflow_says():
+    with pytest.raises(AirflowFailException, match="no key"), airflow_terms.as_airflow_says():
         raise error
 
     assert task.pushed == {"failure": "no key"}
@@ -114,7 +115,7 @@ def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.M
 def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch, datetime.now(UTC))
 
-    with pytest.raises(ZeroDivisionError), timeline_steps.as_airflow_says():
+    with pytest.raises(ZeroDivisionError), airflow_terms.as_airflow_says():
         raise ZeroDivisionError
 
 
