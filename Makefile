@@ -57,7 +57,7 @@ faults: $(TEST_STAMP) ## fail in every way known, against the real parts, and co
 	@$(BIN)/pytest tests/faults -m "slow or not slow" --quiet --durations=5
 
 chaos: $(TEST_STAMP) $(CLUSTER_STAMP) ## a day of 20,000 characters while its parts are lost one after the other (CHAOS=short: 2,000)
-	@CHAOS=$${CHAOS:-long} $(BIN)/pytest tests/chaos
+	@CHAOS=$${CHAOS:-long} $(BIN)/pytest -s tests/chaos
 
 check: $(TEST_STAMP) ## format, lint, types, import directions, generated documents
 	@$(BIN)/ruff format --check

@@ -37,6 +37,13 @@ def test_nobody_is_root() -> None:
     assert VALUES["securityContexts"]["container"]["allowPrivilegeEscalation"] is False
 
 
+def test_no_more_runs_than_the_workers_have_slots_for() -> None:
+    slots = VALUES["workers"]["celery"]["replicas"] * VALUES["config"]["celery"]["worker_concurrency"]
+    assert VALUES["config"]["core"]["parallelism"] == slots
+    environment = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-airflow"]["environment"]
+    assert environment["AIRFLOW__CORE__PARALLELISM"] == f"${{PARALLELISM:-{slots}}}"
+
+
 def test_settings_are_those_of_the_compose_file() -> None:
     environment = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-airflow"]["environment"]
     shared = {
