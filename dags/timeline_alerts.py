@@ -3,6 +3,7 @@
 Reports tell of a day's failure themselves; these mails are for what has no report: a backfill, and a day that is late.
 """
 
+import asyncio
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -59,8 +60,15 @@ def mail_failure(context: Context, first: date) -> bool:
     return mail_alert(connect_settings(), f"failed {this.run_id}", first, title, [title, "", reason])
 
 
-def mail_lateness(context: dict[str, Any]) -> None:
-    """Mail that a day's run has not ended in time; called by DeadlineAlert, with what Airflow knows of the run."""
+async def mail_lateness(context: dict[str, Any]) -> None:
+    """Mail that a day's run has not ended in time; DeadlineAlert has the triggerer call it, who must find this file.
+
+    Not a SyncCallback: in 3.3.2 the API server refuses Connections to callbacks on workers.
+    """
+    await asyncio.to_thread(_mail_lateness, context)
+
+
+def _mail_lateness(context: dict[str, Any]) -> None:
     from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
 
     run = context["dag_run"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
-from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_terms import as_airflow_says, pack_plan
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 LATENESS = (
     None
     if sys.argv[1:3] == ["dags", "test"]
-    else DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, LATE_AFTER, SyncCallback(mail_lateness))
+    else DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, LATE_AFTER, AsyncCallback(mail_lateness))
 )
 
 

@@ -1,5 +1,6 @@
 """What leaves the pipeline for those who watch it."""
 
+import asyncio
 import json
 import re
 from datetime import date, timedelta
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.callback import AsyncCallback
 
 import timeline_alerts
 from neople_timeline import pipeline
@@ -76,7 +77,7 @@ def test_a_late_day_is_mailed_with_its_state_and_link(mails: list[tuple[Any, ...
         "state": "running",
     }
 
-    timeline_alerts.mail_lateness({"dag_run": run})
+    asyncio.run(timeline_alerts.mail_lateness({"dag_run": run}))
 
     ((edition, day, title, lines),) = mails
     assert (edition, day, title) == ("late", DAY, "[late] timeline_daily 2026-11-15")
@@ -84,11 +85,11 @@ def test_a_late_day_is_mailed_with_its_state_and_link(mails: list[tuple[Any, ...
     assert lines[3] == "http://localhost:8080/dags/timeline_daily/runs/scheduled__2026"
 
 
-def test_the_daily_run_has_a_deadline_that_every_executor_can_call() -> None:
+def test_the_daily_run_has_a_deadline_that_the_triggerer_can_call() -> None:
     from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
 
     (alert,) = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
-    assert isinstance(alert.callback, SyncCallback)
+    assert isinstance(alert.callback, AsyncCallback)
     assert alert.callback.path == "timeline_alerts.mail_lateness"
     assert timedelta(hours=1) <= alert.interval <= timedelta(hours=6)
 

@@ -74,7 +74,9 @@ class Airflow:
             for section, values in options.items()
             for name, value in values.items()
         }
-        return {"AIRFLOW_HOME": str(self.home), "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **variables}
+        # The triggerer has to find the mail about a late day, and knows no DAG bundles.
+        path = {"PYTHONPATH": str(self.dags)}
+        return {"AIRFLOW_HOME": str(self.home), **path, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **variables}
 
 
 def is_prepared(airflow: Airflow) -> bool:

@@ -39,6 +39,11 @@ def test_the_environment_is_the_locked_one() -> None:
     assert re.search(r"pip install --no-cache-dir uv==\d+\.\d+\.\d+", DOCKERFILE)
 
 
+def test_the_triggerer_finds_what_a_deadline_calls() -> None:
+    assert "PYTHONPATH=/opt/airflow/dags " in " ".join(list_arguments("ENV"))
+    assert "dags /opt/airflow/dags" in list_arguments("COPY")
+
+
 def test_it_runs_as_nobody_special() -> None:
     assert list_arguments("USER")[-1] == "50000"
     final = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
