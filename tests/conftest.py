@@ -15,11 +15,21 @@ from urllib.request import urlopen
 import psycopg
 import pytest
 
+import optional_browser
+import optional_spark
 from neople_timeline.sandbox import processes, services
 from neople_timeline.settings import Settings, make_settings
-from optional_spark import pytest_collection_modifyitems, pytest_terminal_summary
 
-__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    optional_spark.leave_out(config, items)
+    optional_browser.leave_out(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for part in (optional_spark, optional_browser):
+        if said := config.stash.get(part.SAID, None):
+            terminalreporter.write_line(said)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def find_missing() -> str:
     return "" if (JARS / "complete").exists() else "no jars for s3a:// (make install-spark)"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = [item for item in items if item.get_closest_marker("spark")]
     missing = find_missing() if wanted else ""
     if not missing:
@@ -36,8 +36,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in wanted]
     config.hook.pytest_deselected(items=wanted)
     config.stash[SAID] = f"{len(wanted)} tests of the marts on Spark were left out: there is {missing}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if said := config.stash.get(SAID, None):
-        terminalreporter.write_line(said)

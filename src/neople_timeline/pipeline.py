@@ -30,7 +30,7 @@ from neople_timeline.models import (
     split_windows,
 )
 from neople_timeline.neople.protocol import FoundCharacter
-from neople_timeline.report import alert
+from neople_timeline.report import alert, coverage
 from neople_timeline.report.publish import publish_report as publish
 from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
@@ -40,7 +40,7 @@ from neople_timeline.warehouse import audit, ledger, measures
 from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
-from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.measures import DayTotal, Measures
 from neople_timeline.warehouse.roster import Member
 
@@ -320,6 +320,19 @@ def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
     """Give the rows and the digest of some days: equal digests mean equal events."""
     with _open_warehouse(settings) as connection:
         return measures.total_days(connection, days)
+
+
+def show_coverage(settings: Settings, until: date | None = None, day: date | None = None) -> bytes:
+    """Render the calendar of what is there and what is owed, the page inside Airflow; it reads only."""
+    newest = settings.calendar.last_over(datetime.now(UTC))
+    last = max(FIRST_DAY_WITH_DATA, min(until or newest, newest))
+    with connect_reader(settings) as connection:
+        return coverage.show_coverage(connection, open_lake(settings), settings.report_language, last, day)
+
+
+def read_report(settings: Settings, path: str) -> bytes | None:
+    """Read a page of the report by its path below `reports/`; None where there is none."""
+    return coverage.read_report(open_lake(settings), path)
 
 
 @contextmanager

@@ -143,7 +143,7 @@ class Newcomer:
 
 @dataclass(frozen=True)
 class Debt:
-    """A character-day that could not be collected, and why; `name` is the roster's, where it has one."""
+    """A character-day that could not be collected, and why; `name` is the roster's or the last one seen, if any."""
 
     day: date
     server_id: str
@@ -295,6 +295,42 @@ def add_days(days: Sequence[DayFigures]) -> DayFigures:
     """Add days up, under the name of the last."""
     sums = zip(*(astuple(day)[1:] for day in days), strict=True)
     return DayFigures(days[-1].day, *(sum(column) for column in sums))
+
+
+@dataclass(frozen=True)
+class CoveredDay:
+    """How much there is of a day, in characters."""
+
+    day: date
+    is_verified: bool
+    collected: int
+    planned: int
+    """Not tried yet."""
+    owed: int
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What the API allows, what of it is lent out now, and what the last 24 hours asked for."""
+
+    rate: int | None
+    lent: int
+    paused_seconds: float
+    requests: int
+    wasted: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which days there are from the first to the last, the state of a chosen one, and the day of the newest report."""
+
+    first: date
+    last: date
+    days: tuple[CoveredDay, ...]
+    chosen: date | None
+    state: DataState | None
+    report: date | None
+    quota: Quota
 
 
 @dataclass(frozen=True)

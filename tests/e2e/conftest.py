@@ -6,7 +6,7 @@ from through_airflow import World, open_world
 from neople_timeline.sandbox import processes, services
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: services.Postgres,

@@ -21,7 +21,7 @@ from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
 from neople_timeline.report.page import render_page
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.summary import read_summary
 
 if TYPE_CHECKING:
@@ -237,6 +237,16 @@ def test_every_character_and_adventure_of_a_small_roster_has_a_page_that_says_wh
     links = set(re.findall(r'href="\.\./((?:characters|adventures)/[^"]+)"', daily))
     assert len(links) > 40
     assert links <= {key.removeprefix("reports/") for key in lake.list_keys("reports")}
+
+
+def test_the_page_in_airflow_cannot_write(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="no schema yet"):
+        pipeline.show_coverage(settings)
+    assert query(settings, "SELECT count(*) FROM pg_namespace WHERE nspname = 'timeline'") == [(0,)]
+    connect(settings).close()
+    with connect_reader(settings) as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        connection.execute("DELETE FROM timeline.mail")
+    assert b"</html>" in pipeline.show_coverage(settings)
 
 
 def test_a_day_of_100_000_characters_is_told_within_five_seconds_and_two_megabytes(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from neople_timeline.report.words import (
     show_rarity,
     show_server,
     show_text,
+    show_weekday,
 )
 from neople_timeline.settings import Language
 from neople_timeline.summary import (
@@ -108,6 +109,7 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
         "rarity_name": lambda rarity: show_rarity(rarity, language),
         "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
         "server": lambda server_id: show_server(server_id, language),
+        "weekday": lambda number: show_weekday(number, language),
         "show_day": lambda day: show_day(day, language),
         "rarities": RARITIES,
         "day_key": day_key,

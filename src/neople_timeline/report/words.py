@@ -121,6 +121,21 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "members": "모험단 캐릭터",
         "job": "직업",
         "quota": "API 할당량",
+        "per_second": "초당 요청",
+        "lent": "지금 빌려준 할당",
+        "paused": "{seconds}초 동안 멈춤",
+        "not_paused": "멈춤 없음",
+        "requests_24h": "24시간 요청",
+        "wasted_24h": "24시간 낭비",
+        "coverage": "수집 달력",
+        "latest_report": "최근 일보",
+        "earlier": "이전 달",
+        "nothing_owed": "밀린 것이 없습니다",
+        "day_verified": "검증됨",
+        "day_collected": "수집됨",
+        "day_owed": "미수집 있음",
+        "day_running": "진행 중",
+        "day_absent": "수집 안 됨",
         "game_day": "게임의 하루: {first} ~ {last} (한국 시각)",
         "not_collected": "수집 안 됨",
     },
@@ -236,6 +251,21 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "members": "Its characters",
         "job": "Job",
         "quota": "API quota",
+        "per_second": "requests a second",
+        "lent": "Lent out now",
+        "paused": "paused for {seconds} s",
+        "not_paused": "not paused",
+        "requests_24h": "Requests in 24 h",
+        "wasted_24h": "Wasted in 24 h",
+        "coverage": "Coverage",
+        "latest_report": "Latest report",
+        "earlier": "Earlier",
+        "nothing_owed": "Nothing is owed",
+        "day_verified": "verified",
+        "day_collected": "collected",
+        "day_owed": "something is owed",
+        "day_running": "under way",
+        "day_absent": "not collected",
         "game_day": "Game day: {first} to {last} (Korean time)",
         "not_collected": "not collected",
     },
@@ -315,6 +345,11 @@ def show_day(day: date, language: Language) -> str:
     """Write a day with its weekday."""
     weekday = _WEEKDAYS[language][day.weekday()]
     return f"{day} ({weekday})" if language == "ko" else f"{weekday} {day}"
+
+
+def show_weekday(number: int, language: Language) -> str:
+    """Write a weekday; 0 is Monday."""
+    return _WEEKDAYS[language][number]
 
 
 def show_server(server_id: str, language: Language) -> str:

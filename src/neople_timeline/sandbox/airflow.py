@@ -38,6 +38,7 @@ class Airflow:
         options = {
             "core": {
                 "dags_folder": str(self.dags),
+                "plugins_folder": str(self.dags.parent / "plugins"),
                 "load_examples": "False",
                 "executor": "LocalExecutor",
                 "parallelism": str(PARALLEL_TASKS),
@@ -75,8 +76,8 @@ class Airflow:
             for name, value in values.items()
         }
         # The triggerer has to find the mail about a late day, and knows no DAG bundles.
-        path = {"PYTHONPATH": str(self.dags)}
-        return {"AIRFLOW_HOME": str(self.home), **path, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **variables}
+        ours = {"PYTHONPATH": str(self.dags), "REPORT_URL": f"http://{LOOPBACK}:{self.port}/timeline/reports"}
+        return {"AIRFLOW_HOME": str(self.home), **ours, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **variables}
 
 
 def is_prepared(airflow: Airflow) -> bool:

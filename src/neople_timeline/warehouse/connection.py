@@ -29,6 +29,16 @@ def connect(settings: Settings) -> psycopg.Connection:
     return connection
 
 
+def connect_reader(settings: Settings) -> psycopg.Connection:
+    """Open an autocommit connection that can only read, to a warehouse whose schema is there already."""
+    connection = _open(settings)
+    connection.execute("SET default_transaction_read_only = on")
+    if read_version(connection) != newest_version():
+        connection.close()
+        raise ConfigError("the warehouse has no schema yet, or one of another version: run a day, which makes it")
+    return connection
+
+
 def newest_version() -> str:
     """Name the newest migration that this code knows."""
     return max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))

@@ -1,0 +1,49 @@
+"""Reads which days are there, what is owed of them, and how much of the API's limit is lent out."""
+
+from datetime import date
+from typing import Final
+
+import psycopg
+
+from neople_timeline.summary import Coverage, CoveredDay, Quota
+from neople_timeline.warehouse.state import read_state
+
+# Open character-days are few and have an index; the others are counted by what refine noted of them.
+DAYS: Final = """
+SELECT day, verified_at IS NOT NULL,
+  (SELECT coalesce(sum(characters), 0)::bigint FROM timeline.part WHERE part.day = d.day),
+  (SELECT count(*) FROM timeline.collection c WHERE c.day = d.day AND state = 'planned'),
+  (SELECT count(*) FROM timeline.collection c WHERE c.day = d.day AND state = 'owed')
+FROM timeline.day d WHERE day BETWEEN %s AND %s ORDER BY day
+"""
+
+QUOTA: Final = """
+SELECT
+  (SELECT max(allowed_rate) FROM timeline.worker WHERE worker_id = (SELECT max(worker_id) FROM timeline.worker)),
+  (SELECT coalesce(sum(permits), 0) FROM timeline.rate_lease WHERE expires_at > now()),
+  (SELECT greatest(0, extract(epoch FROM max(paused_until) - now()))::float FROM timeline.rate_budget),
+  coalesce(sum(requests), 0)::bigint, coalesce(sum(retried + repeated + throttled), 0)::bigint
+FROM timeline.worker WHERE started_at > now() - interval '1 day'
+"""
+
+
+def read_coverage(
+    connection: psycopg.Connection, first: date, last: date, chosen: date | None, report: date | None
+) -> Coverage:
+    """Read the days from `first` to `last`, and what is owed of a chosen one."""
+    rate, lent, paused, requests, wasted = connection.execute(QUOTA).fetchone() or (None, 0, 0.0, 0, 0)
+    return Coverage(
+        first=first,
+        last=last,
+        days=tuple(CoveredDay(*row) for row in connection.execute(DAYS, (first, last))),
+        chosen=chosen,
+        state=read_state(connection, chosen, chosen) if chosen else None,
+        report=report,
+        quota=Quota(rate, lent, paused or 0.0, requests, wasted),
+    )
+
+
+def list_newest_days(connection: psycopg.Connection, count: int) -> list[date]:
+    """List the days that were planned last, the newest first."""
+    rows = connection.execute("SELECT day FROM timeline.day ORDER BY day DESC LIMIT %s", (count,))
+    return [row[0] for row in rows]
