@@ -15,6 +15,7 @@ import uvloop
 
 from neople_timeline import collect, parts, verify
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake, part_key
 from neople_timeline.marts.build import build_marts as build
 from neople_timeline.marts.publish import MartBuilt
@@ -320,6 +321,12 @@ def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
     """Give the rows and the digest of some days: equal digests mean equal events."""
     with _open_warehouse(settings) as connection:
         return measures.total_days(connection, days)
+
+
+def export_table(settings: Settings, table: str, first: date, last: date) -> Iterator[str]:
+    """Yield a table's rows of some days as lines of CSV; it reads only."""
+    with connect_reader(settings) as connection:
+        yield from export_rows(connection, table, first, last)
 
 
 def show_coverage(settings: Settings, until: date | None = None, day: date | None = None) -> bytes:

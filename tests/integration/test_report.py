@@ -1,5 +1,7 @@
 """The report of days that the sandbox API told, through PostgreSQL, the lake and a mail server."""
 
+import csv
+import io
 import re
 import socket
 import threading
@@ -247,6 +249,21 @@ def test_the_page_in_airflow_cannot_write(settings: Settings) -> None:
     with connect_reader(settings) as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         connection.execute("DELETE FROM timeline.mail")
     assert b"</html>" in pipeline.show_coverage(settings)
+
+
+def test_an_export_has_every_row_once_and_no_formula(collected: Settings) -> None:
+    query(collected, f"UPDATE timeline.character SET character_name = E'=1+1\\r\\nx' WHERE day = '{DAY}' RETURNING 1")
+    rows = list(
+        csv.DictReader(io.StringIO("".join(pipeline.export_table(collected, "character", DAY, DAY)), newline=""))
+    )
+    assert {row["character_name"] for row in rows} == {"'=1+1 x"}
+    assert len(rows) == 40
+    events = list(csv.DictReader(io.StringIO("".join(pipeline.export_table(collected, "event", DAY, DAY)), newline="")))
+    assert sorted((row["character_id"], row["occurred_minute"], int(row["code"])) for row in events) == sorted(
+        query(collected, f"SELECT character_id, occurred_minute, code FROM timeline.event WHERE day = '{DAY}'")
+    )
+    with pytest.raises(ConfigError, match="there is no table 'nope'"):
+        next(pipeline.export_table(collected, "nope", DAY, DAY))
 
 
 def test_a_day_of_100_000_characters_is_told_within_five_seconds_and_two_megabytes(settings: Settings) -> None:

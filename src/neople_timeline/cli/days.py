@@ -1,5 +1,6 @@
 """Collect, prove and publish days."""
 
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -123,6 +124,21 @@ def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
     published = pipeline.publish_report(settings, read_day(day))
     say_report(settings, published)
     raise typer.Exit(INDEBTED if published.debts else COMPLETE)
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="event, character, or a mart such as drops_by_item.")],
+    first: Annotated[str, typer.Argument(metavar="FROM")],
+    last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
+) -> None:
+    """Write a table's days as CSV for a spreadsheet, to the standard output."""
+    from_day = read_day(first)
+    lines = pipeline.export_table(read_settings(), table, from_day, read_day(last) if last else from_day)
+    header = next(lines)
+    sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+    sys.stdout.write(f"\ufeff{header}")  # without the mark Excel takes Korean for Latin
+    sys.stdout.writelines(lines)
 
 
 def _run(settings: Settings, plan: Plan, kind: str) -> int:

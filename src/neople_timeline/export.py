@@ -1,0 +1,75 @@
+"""Tables as CSV for spreadsheets, in which no name that a stranger chose is a formula or breaks a line."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from neople_timeline.catalogue import MARTS
+from neople_timeline.errors import ConfigError
+from neople_timeline.report.words import show_text
+from neople_timeline.tables import CHARACTERS, EVENTS
+
+EXPORTABLE: Final = {
+    EVENTS.warehouse_name: (EVENTS, ("day", "server_id", "character_id", "occurred_at", "ordinal")),
+    CHARACTERS.warehouse_name: (CHARACTERS, ("day", "server_id", "character_id")),
+    **{mart.name: (mart, mart.keys) for mart in MARTS},
+}
+"""Each table by the name it is asked for, with its keys, of which the first is the day, week or month."""
+
+LONGEST_CELL: Final = 32_767
+"""Characters that a cell of a spreadsheet holds."""
+
+# The wide forms are taken for the plain ones by spreadsheets in East Asian languages.
+_FORMULA: Final = re.compile("[=+\\-@＝＋－＠]")
+
+
+def export_rows(connection: psycopg.Connection, name: str, first: date, last: date) -> Iterator[str]:
+    """Yield a table's header and its rows of some days as CSV, in the order of its keys.
+
+    A week or month belongs to the days if its first day does. An unknown table is a ConfigError that names the others.
+    """
+    if name not in EXPORTABLE:
+        raise ConfigError(f"there is no table {name!r}: choose one of {', '.join(EXPORTABLE)}")
+    table, keys = EXPORTABLE[name]
+    columns = [column.name for column in table.columns]
+    statement = sql.SQL("SELECT {} FROM {} WHERE {} BETWEEN %s AND %s ORDER BY {}").format(
+        sql.SQL(", ").join(
+            sql.SQL("{}::text").format(sql.Identifier(column)) if column == "data" else sql.Identifier(column)
+            for column in columns
+        ),
+        sql.Identifier("timeline", table.warehouse_name),
+        sql.Identifier(keys[0]),
+        sql.SQL(", ").join(sql.Identifier(key) for key in keys),
+    )
+    yield write_line(list(columns))
+    with connection.transaction(), connection.cursor("export") as cursor:
+        cursor.execute(statement, (first, last))
+        for row in cursor:
+            yield write_line(list(row))
+
+
+def write_line(values: list[object]) -> str:
+    """Write values as one line of CSV; an apostrophe marks texts that a spreadsheet would compute."""
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow([write_cell(value) for value in values])
+    return buffer.getvalue()
+
+
+def write_cell(value: object) -> str:
+    """Write one value: numbers, days and moments plainly, text without controls or turns of direction."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    text = show_text(str(value), LONGEST_CELL - 1)
+    return f"'{text}" if _FORMULA.match(text) else text
