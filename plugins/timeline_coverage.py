@@ -4,18 +4,20 @@ It reads only, and shows itself to nobody but who may see the DAG timeline_daily
 """
 
 import sys
+from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import date
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import HTMLResponse, PlainTextResponse
 
-from neople_timeline.errors import TimelineError
-from neople_timeline.settings import Settings
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from fastapi.responses import HTMLResponse
+
+    from neople_timeline.settings import Settings
 
 PREFIX: Final = "/timeline"
 HEADERS: Final = {
@@ -24,17 +26,59 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "private, no-store",
 }
-
-# Without pages about itself: those would ask nobody for a login.
-app = FastAPI(
-    dependencies=[Depends(requires_access_dag("GET", param_dag_id="timeline_daily"))],
-    docs_url=None,
-    redoc_url=None,
-    openapi_url=None,
-)
+Message = MutableMapping[str, Any]
 
 
-def read_settings() -> Settings:
+async def serve(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """Hand a request to the application, which is made only now: every task of Airflow loads the plugins too."""
+    await make_app()(scope, receive, send)
+
+
+@lru_cache(maxsize=1)
+def make_app() -> "FastAPI":
+    """Make the application: every route asks for the login, and there are no pages about the routes."""
+    from airflow.api_fastapi.core_api.security import requires_access_dag  # noqa: PLC0415
+    from fastapi import Depends, FastAPI  # noqa: PLC0415
+    from fastapi.responses import PlainTextResponse  # noqa: PLC0415
+
+    from neople_timeline.errors import TimelineError  # noqa: PLC0415
+
+    def explain(_request: object, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse(str(error), status_code=503, headers=HEADERS)  # these errors show no secrets
+
+    login = Depends(requires_access_dag("GET", param_dag_id="timeline_daily"))
+    app = FastAPI(dependencies=[login], docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(TimelineError, explain)
+    app.get("/", response_model=None)(show_calendar)
+    app.get("/reports/{path:path}", response_model=None)(show_report)
+    return app
+
+
+def show_calendar(until: date | None = None, day: date | None = None) -> "HTMLResponse":
+    """Show the months up to a day, and what is owed of a chosen one."""
+    from fastapi.responses import HTMLResponse  # noqa: PLC0415
+
+    from neople_timeline.pipeline import show_coverage  # noqa: PLC0415
+
+    return HTMLResponse(show_coverage(read_settings(), until, day), headers=HEADERS)
+
+
+def show_report(path: str) -> "HTMLResponse":
+    """Show a page of the report as it lies in the lake."""
+    from fastapi import HTTPException  # noqa: PLC0415
+    from fastapi.responses import HTMLResponse  # noqa: PLC0415
+
+    from neople_timeline.pipeline import read_report  # noqa: PLC0415
+
+    page = read_report(read_settings(), path)
+    if page is None:
+        raise HTTPException(status_code=404, detail="There is no such page.")
+    return HTMLResponse(page, headers=HEADERS)
+
+
+def read_settings() -> "Settings":
     """Read the Connections as the DAGs do, with their own code, which lies in the folder of the DAGs."""
     folder = conf.get_mandatory_value("core", "dags_folder")
     if folder not in sys.path:
@@ -44,36 +88,11 @@ def read_settings() -> Settings:
     return connect_settings()
 
 
-@app.get("/")
-def show_calendar(until: date | None = None, day: date | None = None) -> HTMLResponse:
-    """Show the months up to a day, and what is owed of a chosen one."""
-    from neople_timeline.pipeline import show_coverage  # noqa: PLC0415 - heavy, and all of Airflow loads the plugins
-
-    return HTMLResponse(show_coverage(read_settings(), until, day), headers=HEADERS)
-
-
-@app.get("/reports/{path:path}")
-def show_report(path: str) -> HTMLResponse:
-    """Show a page of the report as it lies in the lake."""
-    from neople_timeline.pipeline import read_report  # noqa: PLC0415 - as above
-
-    page = read_report(read_settings(), path)
-    if page is None:
-        raise HTTPException(status_code=404, detail="There is no such page.")
-    return HTMLResponse(page, headers=HEADERS)
-
-
-@app.exception_handler(TimelineError)
-def explain(_request: object, error: Exception) -> PlainTextResponse:
-    """Say what is wrong with the settings or the stores; the project's errors show no secrets."""
-    return PlainTextResponse(str(error), status_code=503, headers=HEADERS)
-
-
 class TimelineCoverage(AirflowPlugin):
     """Puts the page under Browse."""
 
     name = "timeline_coverage"
-    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Timeline coverage"}]  # noqa: RUF012
+    fastapi_apps = [{"app": serve, "url_prefix": PREFIX, "name": "Timeline coverage"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Timeline",
