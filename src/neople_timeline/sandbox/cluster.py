@@ -195,7 +195,8 @@ def describe_worker(cluster: Cluster, number: int) -> Service:
         start = 256 * (cluster.redis_port % 256) + 4 * number  # by port, so that stacks do not meet
         network = IPv4Network((HOSTS[start], 30))
         command = host.describe(host_name, name_cable(cluster, number), network, command)
-    return Service(name, command, lambda: find(name, home) is not None, cluster.environment)
+    log = home / "logs" / f"{name}.log"
+    return Service(name, command, lambda: " ready." in log.read_text(), cluster.environment, patience_seconds=180)
 
 
 def name_cable(cluster: Cluster, number: int) -> str:
