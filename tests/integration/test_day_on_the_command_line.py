@@ -237,6 +237,15 @@ def test_a_wrong_setting_is_named(terminal: Terminal) -> None:
         assert (found, said in printed) == (code, True), printed
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Let programs started here hear Ctrl-C, also where these tests run in the background and do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_a_warehouse_that_does_not_answer_is_waited_for_until_somebody_interrupts(terminal: Terminal) -> None:
     with subprocess.Popen(
         [Path(sys.executable).with_name("neople-timeline"), "day", f"{DAY}"],
