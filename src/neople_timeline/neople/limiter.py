@@ -43,7 +43,7 @@ class Pacer:
         self._answered: deque[float] = deque()
         self._even_at = 0.0
         """When the next request would be sent if they all followed each other evenly."""
-        self._fastest = float("inf")
+        self._fastest = WINDOW
         self._proofs = 0
         self._believed_from = float("inf")
 
@@ -79,7 +79,8 @@ class Pacer:
     def answered(self, sent: float, now: float, *, whole: bool) -> None:
         """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
         self.in_flight -= 1
-        self._answered.append(now)
+        # What broke off may have been quicker than any answer: its permit rests the whole second.
+        self._answered.append(now if whole or not self._proofs else now + TRUST * self._fastest)
         if whole:
             self._fastest = min(self._fastest, now - sent)
             self._proofs += 1

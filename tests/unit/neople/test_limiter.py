@@ -15,38 +15,48 @@ Latency = Callable[[random.Random, float], tuple[float, float]]
 """Seconds that a request sent at a moment needs to the API, and that its answer needs back."""
 
 
+def count_busiest(moments: list[float]) -> int:
+    """Count the moments in the fullest window of one second, its end excluded."""
+    return max(bisect_left(moments, first + WINDOW - 1e-9) - n for n, first in enumerate(moments))
+
+
 @dataclass
 class Run:
-    """What a simulated API saw: when requests arrived, by its own clock."""
+    """When requests were sent, and when a simulated API saw them arrive, by one clock."""
 
+    sent: list[float]
     arrivals: list[float]
 
     def busiest_second(self) -> int:
-        """Count the arrivals in the fullest window of one second, its end excluded."""
-        return max(bisect_left(self.arrivals, first + WINDOW - 1e-9) - n for n, first in enumerate(self.arrivals))
+        return count_busiest(self.arrivals)
 
     def count_between(self, start: float, end: float) -> int:
         return bisect_left(self.arrivals, end) - bisect_left(self.arrivals, start)
 
 
-def simulate(pacer: Pacer, latency: Latency, *, seconds: float, fetchers: int = 300, seed: int = 1) -> Run:
-    """Let fetchers that never run out of work ask through a pacer, on a clock of our own."""
-    dice, now, idle, arrivals = random.Random(seed), 0.0, fetchers, list[float]()  # noqa: S311 - a simulation
-    under_way: list[tuple[float, float]] = []  # answered, sent
+def simulate(
+    pacer: Pacer, latency: Latency, *, seconds: float, fetchers: int = 300, seed: int = 1, broken: float = 0.0
+) -> Run:
+    """Let fetchers that never run out of work ask through a pacer; a share of the answers break off at once."""
+    dice, now, idle, run = random.Random(seed), 0.0, fetchers, Run([], [])  # noqa: S311 - a simulation
+    under_way: list[tuple[float, float, bool]] = []  # answered, sent, whole
     while now < seconds:
         while idle and pacer.admit(now):
             up, down = latency(dice, now)
-            arrivals.append(now + up)
-            heapq.heappush(under_way, (now + up + down, now))
+            whole = dice.random() >= broken
+            run.sent.append(now)
+            run.arrivals.append(now + up)
+            heapq.heappush(under_way, (now + up + (down if whole else 0.0), now, whole))
             idle -= 1
         ask_again = now + max(pacer.wait_from(now), 1e-6) if idle else seconds
         if under_way and under_way[0][0] <= ask_again:
-            now, sent = heapq.heappop(under_way)
-            pacer.answered(sent, now, whole=True)
+            now, sent, whole = heapq.heappop(under_way)
+            pacer.answered(sent, now, whole=whole)
             idle += 1
         else:
             now = ask_again
-    return Run(sorted(arrivals))
+    run.arrivals.sort()
+    return run
 
 
 def make_pacer(permits: int) -> Pacer:
@@ -76,6 +86,44 @@ def test_no_second_sees_more_arrivals_than_permits(
     long_enough = 4 + 1000 / permits  # to prove how fast the way is, and as much again
     run = simulate(make_pacer(permits), jittered(up, down, jitter), seconds=long_enough, fetchers=60, seed=seed)
     assert run.busiest_second() <= permits
+
+
+@given(
+    permits=st.integers(1, 40),
+    up=st.floats(0.0, 0.3),
+    down=st.floats(0.0, 0.3),
+    jitter=st.floats(0.0001, 0.3),
+    broken=st.sampled_from([0.0, 0.1, 0.9]),
+    seed=st.integers(0, 1000),
+)
+def test_no_second_sees_more_requests_sent_than_permits_however_answers_vary_or_break(
+    permits: int, up: float, down: float, jitter: float, broken: float, seed: int
+) -> None:
+    long_enough = 4 + 600 / permits
+    run = simulate(
+        make_pacer(permits), jittered(up, down, jitter), seconds=long_enough, fetchers=60, seed=seed, broken=broken
+    )
+    assert count_busiest(run.sent) <= permits
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 30), st.floats(0.0, 0.4)), min_size=1, max_size=30), seed=st.integers(0, 99)
+)
+def test_permits_that_come_and_go_never_let_more_through_in_a_second_than_the_most_of_them(
+    steps: list[tuple[int, float]], seed: int
+) -> None:
+    pacer, dice, now, sent, under_way = Pacer(), random.Random(seed), 0.0, list[float](), list[tuple[float, float]]()  # noqa: S311 - a simulation
+    for permits, pause in steps:
+        pacer.lend(permits, until=now + 0.3)
+        for _ in range(40):
+            while under_way and under_way[0][0] <= now:
+                answered, began = heapq.heappop(under_way)
+                pacer.answered(began, answered, whole=True)
+            if pacer.admit(now):
+                sent.append(now)
+                heapq.heappush(under_way, (now + dice.uniform(0.001, 0.2), now))
+            now += pause / 40
+    assert count_busiest([*sent, now + 10]) <= max(1, *(permits for permits, _ in steps))
 
 
 @pytest.mark.parametrize("latency", [constant(0.0, 0.03), constant(0.03, 0.0), constant(0.015, 0.015)])
