@@ -1,10 +1,12 @@
 """One world for all fault tests: a sandbox API with 60 characters, and a place of its own for every test."""
 
+import ast
 import os
 import secrets
 import subprocess
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -97,3 +99,21 @@ def _take_down(place: Place, server: services.Postgres) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
         name = place.environment["WAREHOUSE_URL"].rpartition("/")[2]
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in a line per file what was done to the pipeline, in how many cases it held, and how long that took."""
+    lines: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.getreports(outcome):
+            path = report.nodeid.partition("::")[0]
+            if Path(__file__).parent == (terminalreporter.config.rootpath / path).parent:
+                lines[path] += Counter({outcome: 1, "seconds": round(report.duration)})
+    if not lines:
+        return
+    terminalreporter.section("what was done to the pipeline, and whether every row was true in the end")
+    for path, found in sorted(lines.items()):
+        text = ast.get_docstring(ast.parse((terminalreporter.config.rootpath / path).read_text())) or path
+        cases = found["passed"] + found["failed"] + found["error"]
+        held = f"{found['passed']:>3} of {cases:>3} held"
+        terminalreporter.line(f"{held}  {found['seconds']:>4} s  {text.splitlines()[0]}")

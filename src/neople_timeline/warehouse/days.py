@@ -36,8 +36,8 @@ def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[
     """List the days before one that were not taken to the end: loaded, computed and proven."""
     rows = connection.execute(
         f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {_OF_A_BACKFILL}"
-        f" AND (changed_in > {_MARTS_AT} OR (changed_in IS NOT NULL AND verified_at IS NULL)"
-        "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')) ORDER BY day",
+        f" AND (changed_in > {_MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL"
+        "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')))) ORDER BY day",
         {"before": before, "marts": _DAILY_MARTS},
     )
     return [row[0] for row in rows]
