@@ -26,10 +26,17 @@ class Cluster:
     workers: list[subprocess.Popen[bytes]]
 
     def read_pages(self) -> list[str]:
-        """Read the master's page and, of the application running on it, the page that lists its settings."""
+        """Read the pages of master and workers, and all that the running application tells of its settings.
+
+        Spark's own page of them is empty until a browser asks the REST API for what it shows.
+        """
         pages = read_page(self.page)
+        applications = set(re.findall(r"app-\d+-\d+", pages[0]))
         for address in set(re.findall(r'href="(http://127\.0\.0\.1:\d+)"', pages[0])):
-            pages += read_page(f"{address}/environment/")
+            pages += read_page(address)
+            for application in applications:
+                pages += read_page(f"{address}/api/v1/applications/{application}/environment")
+                pages += read_page(f"{address}/api/v1/applications/{application}/allexecutors")
         return pages
 
     def read_logs(self) -> list[str]:

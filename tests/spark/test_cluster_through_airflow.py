@@ -48,11 +48,14 @@ def test_a_cluster_that_loses_a_worker_in_mid_job_gives_exact_marts_and_tells_no
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(world.run_day, DAY)
         wait_until(lambda: list_written(lake) or running.done())
-        spoken = [*read_command_lines(), *cluster.read_pages()]
+        pages = cluster.read_pages()
+        spoken = [*read_command_lines(), *pages]
         kill(cluster.workers[0])
         assert running.result() == "success", world.printed[-1][-5000:]
 
     assert any("spark_job.py" in line and "--master\0" + cluster.master in line for line in spoken)
+    assert any("spark.executorEnv.AWS_SECRET_ACCESS_KEY" in page for page in pages), "the job's own page was not seen"
+    assert any("Lost executor" in text for text in world.printed), "no worker was lost in mid-job"
     spoken += [*cluster.read_logs(), *world.printed]
     for secret in list_secrets(world.settings):
         assert not [text for text in spoken if secret in text]

@@ -120,13 +120,14 @@ def read_java_version() -> int:
 
 
 def find_reason(output: str) -> str:
-    """Find in spark-submit's output why the job failed; its last lines where the job did not say."""
+    """Find in spark-submit's output why the job failed; what Java says and the last lines where the job did not say."""
     lines = [line.strip() for line in output.strip().splitlines()]
     known = [line.removeprefix(FAILED) for line in lines if line.startswith(FAILED)]
     if known:
         return known[-1]
     known = [reason for symptom, reason in REASONS.items() if symptom in output]
-    return known[0] if known else "\n".join(["", *lines[-15:]])
+    causes = [line for line in lines if line.startswith("Caused by:")]
+    return known[0] if known else "\n".join(["", *causes[-3:], *lines[-15:]])
 
 
 def check_masters(masters: str) -> None:
