@@ -137,6 +137,8 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
     days = list(days_between(first, last))
     with _open(settings) as (lake, connection):
         _bind(settings, lake, connection)
+        for day in days:
+            ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
         ledger.plan_days(connection, days, again=again)
         return _make_plan(connection, days, days)
 

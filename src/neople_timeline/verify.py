@@ -77,7 +77,9 @@ def _verify_day(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
     findings = [finding for part in parts for finding in _verify_part(calendar, lake, connection, part)]
     if strays := audit.count_strays(connection, day):
         findings.append(Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know"))
-    if not findings:
+    if findings:
+        audit.forget_proof(connection, day)
+    else:
         audit.mark_day_verified(connection, day)
     return findings
 

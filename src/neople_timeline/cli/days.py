@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from neople_timeline import pipeline
 from neople_timeline.cli.screen import (
     COMPLETE,
+    FAILED,
     INDEBTED,
     err,
     out,
@@ -46,7 +47,8 @@ def day(
     plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished))
     say_plan(plan, wanted)
     code = _run(settings, plan, "daily")
-    say_report(settings, pipeline.publish_report(settings, wanted))
+    failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if code == FAILED else None
+    say_report(settings, pipeline.publish_report(settings, wanted, failure))
     _say_republished(settings)
     if settings.calendar.over_at(wanted) > datetime.now(UTC):
         out.print(f"{wanted} is not over yet: this is what there is so far, not the complete day.")

@@ -84,6 +84,11 @@ def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
     )
 
 
+def forget_proof(connection: psycopg.Connection, day: date) -> None:
+    """Note that a day is not proven any more."""
+    connection.execute("UPDATE timeline.day SET verified_at = NULL WHERE day = %s", (day,))
+
+
 def list_owed(connection: psycopg.Connection, first: date | None = None, last: date | None = None) -> list[Owed]:
     """List the character-days that are still to be collected."""
     rows = connection.execute(
