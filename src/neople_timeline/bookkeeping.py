@@ -1,4 +1,4 @@
-"""What the warehouse keeps for the project's own use, in words for the data dictionary; the migrations make the tables.
+"""What the warehouse keeps for the project's own use, in words for people; the migrations make the tables.
 
 A line without indent is a table, an indented one a column: name, type, meaning.
 """
@@ -37,7 +37,7 @@ collection: The ledger: one row per character-day, and where its raw answer is.
   raw_key text: object of the lake that holds its raw answer
   events integer: events in that answer
   digest bigint: digest of the multiset of these events, see architecture.md
-  landed_at timestamptz: when the answer was committed
+  asked_at timestamptz: when the API was asked for it; what happened later need not be in the answer
 part: What the Parquet objects of a day and bucket were made from, and which version PostgreSQL holds.
   day date: the game day
   bucket smallint: part of the day

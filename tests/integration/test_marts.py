@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from plausible_month import make_characters, make_events
 
-from neople_timeline.bookkeeping import OWN_TABLES
 from neople_timeline.catalogue import MARTS, Mart
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts.build import build_marts
@@ -104,25 +103,3 @@ def test_an_older_computation_never_replaces_a_newer_one(settings: Settings, lak
         assert connection.execute(total).fetchall() == [(WEDNESDAY, 400), (THURSDAY, 300)]
     assert {key: after[key] for key in before} == before
     assert len(after) > len(before)
-
-
-def test_the_tables_of_the_warehouse_are_those_of_the_catalogue(settings: Settings) -> None:
-    with connect(settings) as connection:
-        rows = connection.execute(
-            "SELECT table_name, column_name, data_type FROM information_schema.columns"
-            " WHERE table_schema = 'timeline' AND table_name LIKE 'mart@_%' ESCAPE '@'"
-            " ORDER BY table_name, ordinal_position"
-        ).fetchall()
-    wanted = [(mart.warehouse_name, column.name, column.sql) for mart in MARTS for column in mart.columns]
-    assert sorted(rows) == sorted(wanted)
-
-
-def test_the_dictionary_has_every_table_of_the_project_itself(settings: Settings) -> None:
-    with connect(settings) as connection:
-        rows = connection.execute(
-            "SELECT table_name, column_name, CASE data_type WHEN 'timestamp with time zone' THEN 'timestamptz'"
-            " ELSE data_type END FROM information_schema.columns WHERE table_schema = 'timeline'"
-            " AND table_name NOT LIKE 'mart@_%' ESCAPE '@'"
-            " AND table_name NOT IN ('event', 'character', 'alembic_version')"
-        ).fetchall()
-    assert sorted(rows) == sorted((table.name, name, kind) for table in OWN_TABLES for name, kind, _ in table.columns)

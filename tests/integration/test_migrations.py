@@ -8,9 +8,11 @@ import pytest
 from collected_day import collect_day
 
 from neople_timeline import pipeline
+from neople_timeline.bookkeeping import OWN_TABLES
 from neople_timeline.catalogue import MARTS
 from neople_timeline.errors import ConfigError
 from neople_timeline.settings import Settings
+from neople_timeline.tables import TABLES
 from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_version, read_version, upgrade
 
 VERSIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -41,6 +43,23 @@ def describe_schema(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
 
 def read_tables(settings: Settings, names: list[str]) -> dict[str, list[tuple[Any, ...]]]:
     return {name: sorted(query(settings, f"SELECT * FROM timeline.{name}"), key=repr) for name in names}
+
+
+def test_every_column_is_as_the_code_names_it_and_says_what_it_means(settings: Settings) -> None:
+    connect(settings).close()
+    rows = query(
+        settings,
+        "SELECT relname, attname, replace(format_type(atttypid, NULL), 'timestamp with time zone', 'timestamptz'),"
+        " col_description(attrelid, attnum), obj_description(attrelid, 'pg_class') FROM pg_attribute"
+        " JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'timeline'::regnamespace AND attnum > 0"
+        " AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'",
+    )
+    wanted = [
+        (table.warehouse_name, column.name, column.sql, column.meaning, table.meaning)
+        for table in (*TABLES, *MARTS)
+        for column in table.columns
+    ] + [(own.name, *column, own.meaning) for own in OWN_TABLES for column in own.columns]
+    assert sorted(rows) == sorted(wanted)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

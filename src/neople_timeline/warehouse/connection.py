@@ -67,10 +67,12 @@ def upgrade(settings: Settings, target: str = "head") -> None:
 
 
 def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
-    # Imported here because a schema that is up to date, the usual case, needs neither.
+    # Imported here because a schema that is up to date, the usual case, needs none of them.
     import sqlalchemy  # noqa: PLC0415
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+
+    from neople_timeline.warehouse.comments import comment_on_tables  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -85,6 +87,9 @@ def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
             command.downgrade(config, target)
         else:
             command.upgrade(config, target)
+    if target == "head":
+        with _open(settings) as connection:
+            comment_on_tables(connection)
 
 
 def _open(settings: Settings) -> psycopg.Connection:

@@ -105,7 +105,7 @@ def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: dateti
     """Collect again what was asked for before the day was over, however late it landed."""
     connection.execute(
         "UPDATE timeline.collection SET state = 'planned'"
-        " WHERE day = %s AND landed_at < %s AND state IN ('landed', 'loaded', 'verified')",
+        " WHERE day = %s AND asked_at < %s AND state IN ('landed', 'loaded', 'verified')",
         (day, over_at),
     )
 
@@ -222,7 +222,7 @@ def commit_landed(
     cursor = connection.execute(
         "WITH landed AS ("
         "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
-        "   landed_at = %s, worker_id = NULL, reason = NULL, next_try_at = NULL"
+        "   asked_at = %s, worker_id = NULL, reason = NULL, next_try_at = NULL"
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
         "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"

@@ -11,14 +11,6 @@ depends_on = None
 def upgrade() -> None:
     """Add both marks; of the days that are there already nothing is known, and nothing is made anew."""
     op.execute("ALTER TABLE timeline.day ADD changed_in bigint, ADD reported_in bigint")
-    for column, meaning in (
-        (
-            "changed_in",
-            "Number of timeline.mart_generation when the day last changed; older marts are outdated.",
-        ),
-        ("reported_in", "Number of timeline.mart_generation when the day was last read for its page."),
-    ):
-        op.execute(f"COMMENT ON COLUMN timeline.day.{column} IS '{meaning}'")
 
 
 def downgrade() -> None:

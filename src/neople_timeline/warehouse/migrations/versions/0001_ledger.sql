@@ -1,0 +1,98 @@
+CREATE TABLE timeline.setting (
+  name text PRIMARY KEY,
+  value text NOT NULL
+);
+
+CREATE TABLE timeline.roster (
+  server_id text NOT NULL,
+  character_id text NOT NULL,
+  name text,
+  added_at timestamptz NOT NULL DEFAULT now(),
+  slot smallint NOT NULL GENERATED ALWAYS AS
+    (('x' || left(md5(server_id || '/' || character_id), 1))::bit(4)::integer) STORED,
+  PRIMARY KEY (server_id, character_id)
+);
+
+CREATE TABLE timeline.roster_reject (
+  line_number integer PRIMARY KEY,
+  line text NOT NULL,
+  reason text NOT NULL
+);
+
+CREATE TABLE timeline.day (
+  day date PRIMARY KEY,
+  buckets smallint NOT NULL CHECK (buckets IN (1, 2, 4, 8, 16)),
+  planned_at timestamptz NOT NULL DEFAULT now(),
+  verified_at timestamptz
+);
+
+CREATE TABLE timeline.worker (
+  worker_id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+  kind text NOT NULL,
+  first_day date NOT NULL,
+  last_day date NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT now(),
+  expires_at timestamptz NOT NULL,
+  finished_at timestamptz,
+  allowed_rate integer NOT NULL,
+  requests bigint NOT NULL DEFAULT 0,
+  retried bigint NOT NULL DEFAULT 0,
+  repeated bigint NOT NULL DEFAULT 0,
+  throttled bigint NOT NULL DEFAULT 0
+);
+
+CREATE TABLE timeline.collection (
+  day date NOT NULL,
+  server_id text NOT NULL,
+  character_id text NOT NULL,
+  bucket smallint NOT NULL,
+  state text NOT NULL DEFAULT 'planned'
+    CHECK (state IN ('planned', 'landed', 'loaded', 'verified', 'missing', 'owed')),
+  reason text,
+  attempts integer NOT NULL DEFAULT 0,
+  next_try_at timestamptz,
+  worker_id bigint,
+  raw_key text,
+  events integer,
+  digest bigint,
+  asked_at timestamptz,
+  PRIMARY KEY (day, server_id, character_id)
+) PARTITION BY RANGE (day);
+CREATE INDEX collection_open ON timeline.collection (day, bucket, server_id, character_id)
+  WHERE state IN ('planned', 'owed');
+CREATE INDEX collection_character ON timeline.collection (server_id, character_id, day);
+
+CREATE TABLE timeline.part (
+  day date NOT NULL REFERENCES timeline.day,
+  bucket smallint NOT NULL,
+  version integer NOT NULL,
+  sources text NOT NULL,
+  events bigint NOT NULL,
+  characters bigint NOT NULL,
+  events_etag text NOT NULL,
+  characters_etag text NOT NULL,
+  refined_at timestamptz NOT NULL DEFAULT now(),
+  loaded_version integer,
+  PRIMARY KEY (day, bucket)
+);
+
+CREATE TABLE timeline.dead_letter (
+  dead_letter_id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+  first_day date NOT NULL,
+  last_day date NOT NULL,
+  server_id text NOT NULL,
+  character_id text NOT NULL,
+  object_key text NOT NULL,
+  reason text NOT NULL,
+  written_at timestamptz NOT NULL DEFAULT now(),
+  replayed_at timestamptz
+);
+
+CREATE TABLE timeline.mail (
+  edition text NOT NULL,
+  day date NOT NULL,
+  message_id text NOT NULL,
+  claimed_at timestamptz NOT NULL DEFAULT now(),
+  sent_at timestamptz,
+  PRIMARY KEY (edition, day)
+);

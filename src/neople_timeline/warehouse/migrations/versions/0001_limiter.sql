@@ -1,0 +1,77 @@
+-- The shared limiter: everybody on an API key borrows permits here (neople/limiter.py).
+
+CREATE TABLE timeline.rate_budget (
+  key_hash text PRIMARY KEY,
+  paused_until timestamptz,
+  slowed_at timestamptz,
+  slowed_to double precision NOT NULL DEFAULT 1
+);
+COMMENT ON COLUMN timeline.rate_budget.slowed_to IS
+  'Share of the rate that was left when the API last had too many requests; it grows back in two minutes.';
+
+CREATE FUNCTION timeline.share_left(budget timeline.rate_budget) RETURNS double precision LANGUAGE sql AS $$
+  SELECT least(1, budget.slowed_to + coalesce(extract(epoch FROM clock_timestamp() - budget.slowed_at), 0) / 120)
+$$;
+
+-- Makes everybody on a key wait, and halves the rate, but once for all the refusals of one second.
+CREATE FUNCTION timeline.slow_down(my_key text, seconds double precision) RETURNS void LANGUAGE sql AS $$
+  UPDATE timeline.rate_budget AS budget SET
+    paused_until = greatest(paused_until, clock_timestamp() + seconds * interval '1 second'),
+    slowed_to = greatest(0.005, timeline.share_left(budget) / 2),
+    slowed_at = clock_timestamp()
+  WHERE key_hash = my_key AND (slowed_at IS NULL OR slowed_at < clock_timestamp() - interval '1 second'
+    OR paused_until < clock_timestamp() + (seconds - 1) * interval '1 second')
+$$;
+
+CREATE TABLE timeline.rate_lease (
+  key_hash text NOT NULL REFERENCES timeline.rate_budget,
+  holder text NOT NULL,
+  rate integer NOT NULL,
+  weight integer NOT NULL,
+  wanted integer NOT NULL,
+  permits integer NOT NULL,
+  expires_at timestamptz NOT NULL,
+  PRIMARY KEY (key_hash, holder)
+);
+
+-- Lends permits to one process and returns how many it may use. The sum over all processes never exceeds the rate: a
+-- process gets its share only as far as the others have let go of theirs, and keeps counted what it still uses.
+-- Shares are weighted; what one does not want goes to the others, so nobody starves and nothing lies idle.
+CREATE FUNCTION timeline.lend_permits(
+  my_key text, me text, my_rate integer, my_weight integer, my_wanted integer, my_in_use integer, lease interval,
+  OUT granted integer, OUT paused_seconds double precision
+) LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  budget timeline.rate_budget;
+  other timeline.rate_lease;
+  capacity integer;
+  held_by_others integer;
+  rest integer;
+  weights integer;
+BEGIN
+  INSERT INTO timeline.rate_budget (key_hash) VALUES (my_key) ON CONFLICT DO NOTHING;
+  SELECT * INTO budget FROM timeline.rate_budget WHERE key_hash = my_key FOR UPDATE;
+  moment := clock_timestamp();
+  DELETE FROM timeline.rate_lease WHERE key_hash = my_key AND expires_at < moment - interval '2 seconds';
+  INSERT INTO timeline.rate_lease AS mine VALUES (my_key, me, my_rate, my_weight, my_wanted, 0, moment + lease)
+    ON CONFLICT (key_hash, holder) DO UPDATE
+    SET rate = my_rate, weight = my_weight, wanted = my_wanted, expires_at = moment + lease;
+
+  SELECT min(rate), sum(weight), coalesce(sum(permits) FILTER (WHERE holder <> me), 0)
+    INTO capacity, weights, held_by_others FROM timeline.rate_lease WHERE key_hash = my_key;
+  capacity := greatest(1, floor(capacity * timeline.share_left(budget)));
+
+  rest := capacity;
+  FOR other IN SELECT * FROM timeline.rate_lease WHERE key_hash = my_key
+    ORDER BY wanted::float / weight, holder
+  LOOP
+    granted := least(other.wanted, ceil(rest::float * other.weight / weights)::integer);
+    EXIT WHEN other.holder = me;
+    rest := rest - granted;
+    weights := weights - other.weight;
+  END LOOP;
+  granted := greatest(0, least(granted, capacity - held_by_others));
+  UPDATE timeline.rate_lease SET permits = greatest(granted, my_in_use) WHERE key_hash = my_key AND holder = me;
+  paused_seconds := greatest(0, coalesce(extract(epoch FROM budget.paused_until - moment), 0));
+END $$;
