@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Final
 
-NO_DATA = b"null"
+NO_DATA: Final = b"null"
+"""Payload of an event that has none."""
 
 
 def hash_event(code: int, name: str, minute: str, data: bytes) -> int:

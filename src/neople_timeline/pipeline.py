@@ -5,7 +5,7 @@
 Every step can be repeated at any time: it looks at what is there and does what is missing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -42,8 +42,6 @@ from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.measures import DayTotal, Measures
 from neople_timeline.warehouse.roster import Member
-
-Progress = Callable[[Collected], None]
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequ
 
 
 def collect_shard(
-    settings: Settings, shard: Shard, *, kind: str = "daily", progress: Progress | None = None
+    settings: Settings, shard: Shard, *, kind: str = "daily", progress: collect.Progress | None = None
 ) -> Collected:
     """Collect everything that is open and due in a shard; `kind` (daily, retry, backfill) is its share of the rate.
 

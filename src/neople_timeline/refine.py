@@ -12,20 +12,19 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Annotated, Any, Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from neople_timeline.digest import NO_DATA
 from neople_timeline.errors import DataError
 from neople_timeline.models import Calendar, CharacterKey, to_instant
-from neople_timeline.neople.protocol import Answer, RawLine, Row
+from neople_timeline.neople.protocol import Answer, Int32, RawLine, Row
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
-NO_DATA: Final = b"null"
-Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 DAYS_AT_ONCE: Final = 100
 """Character-days made into Arrow columns at once: what fits the processor's cache takes half the time."""
 PYTHON_TYPES: Final = {pa.string(): str, pa.int32(): Int32, pa.bool_(): bool}

@@ -23,8 +23,9 @@ from neople_timeline.report.places import adventure_key, character_key, day_key
 from neople_timeline.report.profiles import list_adventures, render_adventure, render_character
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published, Summary
-from neople_timeline.warehouse.days import record_page, take_number
+from neople_timeline.warehouse.days import record_page
 from neople_timeline.warehouse.mail import choose_edition, claim_mail, record_sent, release_mail
+from neople_timeline.warehouse.marts import take_generation
 from neople_timeline.warehouse.profiles import read_newest_day, read_profiles
 from neople_timeline.warehouse.summary import read_summary
 
@@ -42,7 +43,7 @@ def publish_report(
 
     A mail that fails raises after the pages are in the lake.
     """
-    number = take_number(connection)
+    generation = take_generation(connection)
     summary = read_summary(connection, day, settings.calendar, failure)
     editions = [summary]
     week = week_of(day)
@@ -50,7 +51,7 @@ def publish_report(
         editions.append(read_summary(connection, day, settings.calendar, first=week))
     known = {page_key(edition) for edition in editions} | write_profiles(settings, lake, connection, editions)
     keys = [write_report(settings, lake, edition, known) for edition in editions]
-    record_page(connection, day, number)
+    record_page(connection, day, generation)
     urls = [lake.describe(key) for key in keys]
     wants_mail = bool(settings.smtp_url and settings.report_to)
     mailed = [wants_mail and mail_report(settings, connection, *both) for both in zip(editions, keys, strict=True)]

@@ -7,6 +7,7 @@ somebody else meanwhile is never signalled.
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it comes without types
 
 LOOPBACK = "127.0.0.1"
+LISTENING_PORTS = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections: what is free stays free until the service listens."""
 POLL_SECONDS = 0.05
 _children: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain about children that outlive the function that started them."""
@@ -132,16 +135,17 @@ def answers_http(port: int, path: str) -> bool:
         connection.close()
 
 
-def choose_port(preferred: int = 0) -> int:
+def choose_port(preferred: int | None = None) -> int:
     """Choose a loopback port that is free now: the preferred one if it is."""
-    for port in (preferred, 0):
+    others = random.SystemRandom().sample(LISTENING_PORTS, 100)
+    for port in others if preferred is None else (preferred, *others):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((LOOPBACK, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            return port
     raise LocalError("no free port on 127.0.0.1")
 
 

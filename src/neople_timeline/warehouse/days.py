@@ -62,14 +62,8 @@ def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
-def take_number(connection: psycopg.Connection) -> int:
-    """Give a page its number; take it before the first row is read."""
-    row = connection.execute("SELECT nextval('timeline.mart_generation')").fetchone()
-    return int(row[0]) if row else 0
-
-
-def record_page(connection: psycopg.Connection, day: date, number: int) -> None:
-    """Note that a day's page shows everything that changed before the number was given."""
+def record_page(connection: psycopg.Connection, day: date, generation: int) -> None:
+    """Note that a day's page shows everything that changed before its generation was taken."""
     connection.execute(
-        "UPDATE timeline.day SET reported_in = greatest(coalesce(reported_in, 0), %s) WHERE day = %s", (number, day)
+        "UPDATE timeline.day SET reported_in = greatest(coalesce(reported_in, 0), %s) WHERE day = %s", (generation, day)
     )

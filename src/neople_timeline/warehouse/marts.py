@@ -16,7 +16,7 @@ PUBLISHING_LOCK: Final = 7_105_206_602
 
 
 def take_generation(connection: psycopg.Connection) -> int:
-    """Give a computation its number; take it before the first row is read."""
+    """Give a computation of marts or of a page its number; take it before the first row is read."""
     row = connection.execute("SELECT nextval('timeline.mart_generation')").fetchone()
     return int(row[0]) if row else 0
 
