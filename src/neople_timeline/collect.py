@@ -7,6 +7,7 @@ and objects that were never committed are never read.
 
 import asyncio
 import logging
+import secrets
 import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -191,6 +192,16 @@ async def _run_beside(main: Coroutine[Any, Any, None], *companions: Coroutine[An
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _run_together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines until all have ended; the first failure ends the others too, and is then raised alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
 class _Collector:
     """The state of one run over a shard."""
 
@@ -208,6 +219,8 @@ class _Collector:
         self._busy = 0
         self._more = True
         self._batches: dict[int, Batch] = {}
+        # A warehouse put back from a backup gives the ids out again which objects from before have in their names.
+        self._name = f"worker-{worker_id:08}-{secrets.token_hex(4)}"
         self._objects = 0
         self._landing = asyncio.Lock()
         self._started = time.monotonic()
@@ -229,7 +242,7 @@ class _Collector:
     async def run(self) -> None:
         """Claim, fetch and land until nothing is left that is open, due and not somebody else's."""
         while not self._stop:
-            await asyncio.gather(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
+            await _run_together(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
             for bucket in list(self._batches):
                 await self._land_batch(bucket)
             left = await asyncio.to_thread(ledger.count_left, self._doors.ledger, self._worker_id, self._shard)
@@ -309,12 +322,12 @@ class _Collector:
             self._stop = self._stop or RetryLater(f"the API does not answer sensibly: {error}", seconds=60)
             return
         if error.body:
-            await asyncio.to_thread(self._keep_dead_letter, claim, error)
+            key = f"dead/day={claim.days[0]}/{self._name_object()}.bin"
+            await asyncio.to_thread(self._keep_dead_letter, key, claim, error)
         await self._record_failure(claim, "owed", str(error))
 
-    def _keep_dead_letter(self, claim: Claim, error: Unreadable) -> None:
-        key = f"dead/day={claim.days[0]}/worker-{self._worker_id}-{claim.character.character_id}.bin"
-        self._doors.lake.put(key, error.body)
+    def _keep_dead_letter(self, key: str, claim: Claim, error: Unreadable) -> None:
+        self._doors.lake.put_new(key, error.body)
         ledger.record_dead_letter(self._doors.ledger, claim, key, str(error))
 
     async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
@@ -325,20 +338,21 @@ class _Collector:
 
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)
-        self._objects += 1
         day = min(one.day for one in batch.landed)
-        key = f"{raw_prefix(day)}/worker-{self._worker_id:08}-{self._objects:06}.jsonl.zst"
+        key = f"{raw_prefix(day)}/{self._name_object()}.jsonl.zst"
         async with self._landing:
-            committed = await asyncio.to_thread(self._land, key, batch)
+            committed, events = await asyncio.to_thread(self._land, key, batch)
         if committed < len(batch.landed):
             log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)
         self.collected = replace(
-            self.collected,
-            landed=self.collected.landed + committed,
-            events=self.collected.events + sum(one.events for one in batch.landed),
+            self.collected, landed=self.collected.landed + committed, events=self.collected.events + events
         )
 
-    def _land(self, key: str, batch: Batch) -> int:
+    def _name_object(self) -> str:
+        self._objects += 1
+        return f"{self._name}-{self._objects:06}"
+
+    def _land(self, key: str, batch: Batch) -> tuple[int, int]:
         """Commit: first the object, then the ledger that points to it."""
         self._doors.lake.put_new(key, batch.seal())
         return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, batch.asked_at)

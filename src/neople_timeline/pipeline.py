@@ -330,7 +330,7 @@ def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
 
 def export_table(settings: Settings, table: str, first: date, last: date) -> Iterator[str]:
     """Yield a table's rows of some days as lines of CSV; it reads only."""
-    with connect_reader(settings) as connection:
+    with _open_warehouse(settings, connect_reader) as connection:
         yield from export_rows(connection, table, first, last)
 
 
@@ -340,7 +340,7 @@ def show_coverage(settings: Settings, until: date | None = None, day: date | Non
 
     newest = settings.calendar.last_over(datetime.now(UTC))
     last = max(FIRST_DAY_WITH_DATA, min(until or newest, newest))
-    with connect_reader(settings) as connection:
+    with _open_warehouse(settings, connect_reader) as connection:
         return coverage.show_coverage(connection, open_lake(settings), settings.report_language, last, day)
 
 
@@ -359,7 +359,9 @@ def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
 
 
 @contextmanager
-def _open_warehouse(settings: Settings) -> Iterator[psycopg.Connection]:
+def _open_warehouse(
+    settings: Settings, connect: Callable[[Settings], psycopg.Connection] = connect
+) -> Iterator[psycopg.Connection]:
     """Open the warehouse; one that goes away in the middle is RetryLater: what was committed stays."""
     try:
         with connect(settings) as connection:

@@ -4,6 +4,7 @@ import io
 import signal
 from typing import Any
 
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 from place import COMPLETE, Place, params
@@ -112,6 +113,21 @@ def test_an_object_without_a_commit_is_listed_and_never_read(place: Place) -> No
     assert len(orphans) == 1
     run = place.day()
     assert "1 orphaned raw objects" in run.text
+    place.assert_complete()
+
+
+def test_a_warehouse_from_an_older_backup_collects_again_beside_what_is_in_the_lake(place: Place) -> None:
+    server, _, name = place.environment["WAREHOUSE_URL"].rpartition("/")
+    assert place.start("roster", "list").wait() == COMPLETE
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}_backup TEMPLATE {name}".encode())
+        assert place.day().wait() == COMPLETE
+        newer = open_lake(place.settings).list_keys("raw/")
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        admin.execute(f"ALTER DATABASE {name}_backup RENAME TO {name}".encode())
+    run = place.day()
+    assert run.wait() == COMPLETE, run.text
+    assert f"{len(newer)} orphaned raw objects" in run.text
     place.assert_complete()
 
 

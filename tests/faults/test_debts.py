@@ -1,5 +1,6 @@
 """What is owed: listed, kept, paid first by the next run, and published anew on the days it touched and no others."""
 
+import time
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from place import COMPLETE, DAY, INDEBTED, Place, owe
 from test_crashes import read_lake
 
 from neople_timeline.lake import open_lake
+from neople_timeline.models import CharacterKey
 
 FIRST, SECOND = DAY - timedelta(days=2), DAY - timedelta(days=1)
 
@@ -146,6 +148,26 @@ def test_a_letter_that_still_cannot_be_read_is_not_called_replayed(place: Place)
     place.assert_indebted(owe(debtor, "not the JSON", [SECOND]), SECOND)
 
 
+@pytest.mark.slow
+def test_a_collector_that_fails_twice_at_one_character_keeps_both_letters(place: Place) -> None:
+    ((server, first),) = place.query(
+        "SELECT server_id, character_id FROM timeline.roster ORDER BY slot % 2, server_id, character_id LIMIT 1"
+    )
+    place.world.switch(latency_seconds=0.3)
+    place.world.fail({"fault": "html_200", "character": first})
+    collecting = place.start("day", str(DAY))
+    while not place.query("SELECT 1 FROM timeline.dead_letter"):
+        assert collecting.process.poll() is None, collecting.text
+        time.sleep(0.05)
+    make_due(place)
+    assert collecting.wait() == INDEBTED, collecting.text
+    keys = {key for (key,) in place.query("SELECT object_key FROM timeline.dead_letter")}
+    assert len(keys) == 2
+    assert place.query("SELECT count(*) FROM timeline.worker") == [(1,)]
+    assert {open_lake(place.settings).get(key)[:15] for key in keys} == {b"<!DOCTYPE html>"}
+    place.assert_indebted(owe([CharacterKey(server, first)], "not the JSON"))
+
+
 def test_a_character_added_late_gets_its_history_by_a_backfill(whole_place: Place) -> None:
     place = whole_place
     (late,) = players(place, 1)
@@ -177,7 +199,7 @@ def figures(said: str) -> list[int]:
 
 def test_verify_lists_what_nobody_points_to(place: Place) -> None:
     run(place, "day", str(DAY))
-    orphan = f"raw/day={DAY}/worker-00000099-000001.jsonl.zst"
+    orphan = f"raw/day={DAY}/worker-00000099-0123abcd-000001.jsonl.zst"
     open_lake(place.settings).put(orphan, b"whatever")
     said = run(place, "verify", str(DAY))
     assert orphan in said

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_SECONDS, Batch, digest_days
+from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_SECONDS, Batch, _run_together, digest_days
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.models import MINUTE_FORMAT, Calendar, CharacterKey, days_between
 from neople_timeline.neople.protocol import Chain
@@ -91,3 +92,27 @@ def test_a_batch_is_full_by_chains_by_size_or_by_age(monkeypatch: pytest.MonkeyP
         assert full.is_full
     monkeypatch.setattr("neople_timeline.collect.time.monotonic", lambda: batch.started + BATCH_SECONDS + 0.001)
     assert batch.is_full
+
+
+def test_the_first_failure_ends_everybody_and_is_raised_alone() -> None:
+    ended: list[str] = []
+
+    async def fetch() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("fetch")
+
+    async def claim() -> None:
+        await asyncio.sleep(0)
+        raise ConnectionError("gone")
+
+    async def run() -> None:
+        try:
+            await _run_together(fetch(), claim(), fetch())
+        finally:
+            ended.append("all")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        asyncio.run(run())
+    assert ended == ["fetch", "fetch", "all"]

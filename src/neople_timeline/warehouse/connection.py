@@ -32,11 +32,18 @@ def connect(settings: Settings) -> psycopg.Connection:
 def connect_reader(settings: Settings) -> psycopg.Connection:
     """Open an autocommit connection that can only read, to a warehouse whose schema is there already."""
     connection = _open(settings)
-    connection.execute("SET default_transaction_read_only = on")
-    if read_version(connection) != newest_version():
+    try:
+        connection.execute("SET default_transaction_read_only = on")
+        _require_schema(connection)
+    except BaseException:
         connection.close()
-        raise ConfigError("the warehouse has no schema yet, or one of another version: run a day, which makes it")
+        raise
     return connection
+
+
+def _require_schema(connection: psycopg.Connection) -> None:
+    if read_version(connection) != newest_version():
+        raise ConfigError("the warehouse has no schema yet, or one of another version: run a day, which makes it")
 
 
 def newest_version() -> str:
@@ -98,10 +105,10 @@ def _open(settings: Settings) -> psycopg.Connection:
         return psycopg.connect(
             settings.warehouse_url, autocommit=True, application_name="neople-timeline", connect_timeout=10
         )
-    except psycopg.ProgrammingError as error:
+    except psycopg.ProgrammingError:  # it quotes parts of the URL
         raise ConfigError(
             "WAREHOUSE_URL cannot be read: it must look like postgresql://user:password@host/db"
-        ) from error
+        ) from None
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
         if "password authentication" in reason or "does not exist" in reason or "no pg_hba.conf" in reason:

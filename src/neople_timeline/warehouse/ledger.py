@@ -214,8 +214,8 @@ def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
 
 def commit_landed(
     connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed], asked_at: datetime
-) -> int:
-    """Point the ledger to a raw object; return how many of the character-days were still this worker's to commit.
+) -> tuple[int, int]:
+    """Point the ledger to a raw object; count the character-days that were still this worker's, and their events.
 
     `asked_at` is before the API was asked for the first of them: what happened later need not be in the answers.
     """
@@ -226,13 +226,13 @@ def commit_landed(
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
         "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
-        "  RETURNING c.day, c.server_id, c.character_id),"
+        "  RETURNING c.day, c.server_id, c.character_id, c.events),"
         " touched AS (UPDATE timeline.day SET verified_at = NULL"
         "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL),"
         " replayed AS (UPDATE timeline.dead_letter AS d SET replayed_at = clock_timestamp() FROM landed AS n"
         "  WHERE d.replayed_at IS NULL AND n.day BETWEEN d.first_day AND d.last_day"
         "  AND d.server_id = n.server_id AND d.character_id = n.character_id)"
-        " SELECT count(*) FROM landed",
+        " SELECT count(*), coalesce(sum(events), 0) FROM landed",
         (
             raw_key,
             asked_at,
@@ -244,8 +244,8 @@ def commit_landed(
             worker_id,
         ),
     )
-    row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    count, events = cursor.fetchone() or (0, 0)
+    return int(count), int(events)
 
 
 def record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim, state: str, reason: str) -> None:

@@ -1,0 +1,40 @@
+"""The ledger in a real PostgreSQL: who may commit what, and whose debts are whose."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+
+from neople_timeline.models import CharacterKey, Shard
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse import ledger
+from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.ledger import Landed
+from neople_timeline.warehouse.roster import Member, add_members
+
+DAY = date(2026, 11, 15)
+SHARD = Shard((DAY,), 0, 1)
+CHARACTERS = [CharacterKey("cain", letter * 32) for letter in "abc"]
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
+    with connect(Settings(warehouse_url=postgres_url)) as connection:
+        add_members(connection, [Member(key, None) for key in CHARACTERS])
+        yield connection
+
+
+def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psycopg.Connection) -> None:
+    ledger.plan_days(connection, [DAY], again=False)
+    slow = ledger.start_worker(connection, SHARD, "daily", 1000)
+    assert len(ledger.claim_characters(connection, slow, SHARD, 10)) == 3
+    connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
+    quick = ledger.start_worker(connection, SHARD, "daily", 1000)
+    connection.execute(
+        "UPDATE timeline.collection SET worker_id = %s WHERE character_id <> %s", (quick, CHARACTERS[0].character_id)
+    )
+    landed = [Landed(DAY, character, 10 + number, 7) for number, character in enumerate(CHARACTERS)]
+    assert ledger.commit_landed(connection, slow, "raw/slow", landed, datetime.now(UTC)) == (1, 10)
+    assert ledger.commit_landed(connection, quick, "raw/quick", landed, datetime.now(UTC)) == (2, 11 + 12)
+    assert ledger.commit_landed(connection, slow, "raw/late", landed, datetime.now(UTC)) == (0, 0)

@@ -1,0 +1,54 @@
+"""What goes wrong while connecting: nothing stays open, and no error carries a secret."""
+
+import traceback
+from datetime import date
+from typing import Any, NoReturn
+
+import psycopg
+import pytest
+
+from neople_timeline import pipeline
+from neople_timeline.errors import ConfigError, RetryLater
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse.connection import connect, connect_reader
+
+SETTINGS = Settings(warehouse_url="postgresql://u:secret%zz@h/d")
+DAY = date(2026, 11, 15)
+
+
+class Dying:
+    """A connection whose server goes away at the first statement."""
+
+    closed = broken = False
+
+    def execute(self, *_: object) -> NoReturn:
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def dying(monkeypatch: pytest.MonkeyPatch) -> Dying:
+    connection = Dying()
+    monkeypatch.setattr(psycopg, "connect", lambda *_, **__: connection)
+    return connection
+
+
+def test_an_address_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="WAREHOUSE_URL cannot be read") as caught:
+        connect(SETTINGS)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("opening", [connect, connect_reader])
+def test_a_server_that_goes_away_at_once_leaves_no_connection_open(dying: Dying, opening: Any) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        opening(SETTINGS)
+    assert dying.closed
+
+
+@pytest.mark.usefixtures("dying")
+def test_who_only_reads_is_told_to_come_back_too() -> None:
+    with pytest.raises(RetryLater, match="PostgreSQL went away"):
+        list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
