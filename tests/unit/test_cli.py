@@ -1,6 +1,9 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -395,3 +398,16 @@ def leave(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int | str | 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("day",), ("day", "2026-11-15", "--wrong"), ("backfill", "x")])
 def test_wrong_usage_is_told_apart(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == WRONG
+
+
+def test_it_says_which_version_it_is() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.output) == (COMPLETE, f"neople-timeline {metadata.version('neople-timeline')}\n")
+
+
+def test_the_command_line_starts_without_what_only_reports_need() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, neople_timeline.cli.main; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert {"matplotlib", "jinja2", "alembic", "sqlalchemy"} & set(loaded) == set()

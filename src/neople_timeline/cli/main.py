@@ -4,12 +4,12 @@ Exit codes: 0 done and complete, 1 finished with debt (listed), 2 wrong usage or
 """
 
 import sys
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
-from neople_timeline import doctor as checks
 from neople_timeline.cli import days, roster
 from neople_timeline.cli.screen import COMPLETE, FAILED, WRONG, err, out
 from neople_timeline.errors import ConfigError, TimelineError
@@ -29,6 +29,22 @@ sandbox_app = typer.Typer(help="An imitation of the API, and all the rest on one
 app.add_typer(days.app)
 app.add_typer(roster.app, name="roster")
 app.add_typer(sandbox_app, name="sandbox")
+
+
+def _say_version(wanted: bool) -> None:  # noqa: FBT001 - as typer hands it over
+    if wanted:
+        out.print(f"neople-timeline {metadata.version('neople-timeline')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def take_options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which this is.")
+    ] = False,
+) -> None:
+    """Take the options that belong to no command; the only one is answered by its callback."""
 
 
 def main() -> None:
@@ -56,6 +72,8 @@ def _fail(message: str, code: int) -> NoReturn:
 @app.command()
 def doctor() -> None:
     """Check every part, and say how to mend it."""
+    from neople_timeline import doctor as checks  # noqa: PLC0415 - loads what draws and mails reports
+
     findings = checks.examine(read_settings)
     for finding in findings:
         mark = {True: "[green]ok  [/green]", False: "[red]FAIL[/red]", None: "[yellow]–   [/yellow]"}[finding.ok]
