@@ -341,7 +341,7 @@ def show_coverage(settings: Settings, until: date | None = None, day: date | Non
     newest = settings.calendar.last_over(datetime.now(UTC))
     last = max(FIRST_DAY_WITH_DATA, min(until or newest, newest))
     with _open_warehouse(settings, connect_reader) as connection:
-        return coverage.show_coverage(connection, open_lake(settings), settings.report_language, last, day)
+        return coverage.show_coverage(connection, open_lake(settings), settings.report_language, last, newest, day)
 
 
 def read_report(settings: Settings, path: str) -> bytes | None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -249,6 +249,21 @@ def test_the_page_in_airflow_cannot_write(settings: Settings) -> None:
     with connect_reader(settings) as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         connection.execute("DELETE FROM timeline.mail")
     assert b"</html>" in pipeline.show_coverage(settings)
+
+
+def test_the_calendar_leads_back_and_forth(settings: Settings) -> None:
+    connect(settings).close()
+    newest = settings.calendar.last_over(datetime.now(UTC))
+
+    def follow(page: bytes, word: str) -> date | None:
+        link = re.search(rf'href="\?until=([0-9-]+)">{word}<', page.decode())
+        return date.fromisoformat(link[1]) if link else None
+
+    page = pipeline.show_coverage(settings)
+    assert follow(page, "다음 달") is None
+    earlier = follow(page, "이전 달")
+    assert earlier is not None
+    assert follow(pipeline.show_coverage(settings, earlier), "다음 달") == newest
 
 
 def test_an_export_has_every_row_once_and_no_formula(collected: Settings) -> None:

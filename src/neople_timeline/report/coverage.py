@@ -41,12 +41,12 @@ class Month:
 
 
 def show_coverage(
-    connection: psycopg.Connection, lake: Lake, language: Language, last: date, chosen: date | None
+    connection: psycopg.Connection, lake: Lake, language: Language, last: date, newest: date, chosen: date | None
 ) -> bytes:
-    """Render the page for the months up to `last`, with what is owed of a chosen day."""
+    """Render the page for the months up to `last`, with what is owed of a chosen day; `newest` is the last one over."""
     first = _start_of(last, MONTHS)
     reports = (day for day in list_newest_days(connection, REPORTS_LOOKED_FOR) if lake.etag(day_key(day)) is not None)
-    return render_coverage(read_coverage(connection, first, last, chosen, next(reports, None)), language)
+    return render_coverage(read_coverage(connection, first, last, chosen, next(reports, None)), language, newest)
 
 
 def read_report(lake: Lake, path: str) -> bytes | None:
@@ -55,14 +55,15 @@ def read_report(lake: Lake, path: str) -> bytes | None:
     return found.data if found else None
 
 
-def render_coverage(coverage: Coverage, language: Language) -> bytes:
+def render_coverage(coverage: Coverage, language: Language, newest: date) -> bytes:
     """Render the page; the same value gives the same bytes."""
     template = make_environment(language, is_week=False).get_template("coverage.html.j2")
-    earlier = coverage.first - timedelta(days=1)
+    last = coverage.last
     page = template.render(
         coverage=coverage,
         months=list(list_months(coverage)),
-        earlier=earlier,
+        earlier=coverage.first - timedelta(days=1),
+        later=min(newest, _end_of(_start_of(last, -MONTHS))) if last < newest else None,
         link=lambda _: "",
         weekdays=(3, 4, 5, 6, 0, 1, 2),
     )
