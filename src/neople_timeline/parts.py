@@ -18,10 +18,18 @@ from neople_timeline.warehouse import load
 from neople_timeline.warehouse.load import Part
 
 TABLES: Final = ("events", "characters")
+DAYS_AT_ONCE: Final = 30
+"""Days of a long backfill whose parts are locked and written side by side; bounds locks and memory."""
 
 
 def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Write the Parquet objects of the parts of a shard whose raw answers or objects changed since; return these."""
+    starts = range(0, len(shard.days), DAYS_AT_ONCE)
+    pieces = (replace(shard, days=shard.days[start : start + DAYS_AT_ONCE]) for start in starts)
+    return [part for piece in pieces for part in _refine_at_once(calendar, lake, connection, piece)]
+
+
+def _refine_at_once(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     with load.hold_parts(connection, load.list_parts(connection, shard)):
         # Listed again: another run may have refined them while this one waited for it.
         drafts = [_look_at(lake, connection, part) for part in load.list_parts(connection, shard)]

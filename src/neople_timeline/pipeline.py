@@ -137,7 +137,8 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
         _bind(settings, lake, connection)
         for day in days:
             ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
-        ledger.plan_days(connection, days, again=again)
+        if ledger.plan_days(connection, days, again=again):
+            ledger.announce_backfill(connection, days, settings.neople_api_rate)
         return _make_plan(connection, days, days)
 
 

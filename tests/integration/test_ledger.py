@@ -1,12 +1,12 @@
 """The ledger in a real PostgreSQL: who may commit what, and whose debts are whose."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 
-from neople_timeline.models import CharacterKey, Shard
+from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.connection import connect
@@ -38,3 +38,16 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
     assert ledger.commit_landed(connection, slow, "raw/slow", landed, datetime.now(UTC)) == (1, 10)
     assert ledger.commit_landed(connection, quick, "raw/quick", landed, datetime.now(UTC)) == (2, 11 + 12)
     assert ledger.commit_landed(connection, slow, "raw/late", landed, datetime.now(UTC)) == (0, 0)
+
+
+def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(connection: psycopg.Connection) -> None:
+    first, last = DAY - timedelta(days=9), DAY - timedelta(days=1)
+    days = [first + timedelta(days=offset) for offset in range(9)]
+    ledger.plan_days(connection, [first - timedelta(days=1), *days], again=False)
+    ledger.announce_backfill(connection, days, 1000)  # its collectors are still in the queue
+    assert ledger.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
+    worker = ledger.start_worker(connection, Shard(tuple(days), 0, 2), "backfill", 1000)
+    ledger.finish_worker(connection, worker, Usage())  # and the next one is
+    assert ledger.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
+    connection.execute("UPDATE timeline.worker SET expires_at = expires_at - interval '12 hours'")
+    assert ledger.list_indebted_days(connection, last) == [first - timedelta(days=1), *days[:-1]]

@@ -25,17 +25,17 @@ _WEEK_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart"
     " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
 )
-# Days that a backfill asked for are its own to publish; those that one left behind are taken over after half a day.
-_OF_A_BACKFILL: Final = (
+OF_A_BACKFILL: Final = (
     "EXISTS (SELECT FROM timeline.worker w WHERE kind = 'backfill' AND d.day BETWEEN first_day AND last_day"
     " AND expires_at > clock_timestamp() - interval '12 hours')"
 )
+"""Days `d` that a backfill planned or collected are its own; those that it left behind are taken over after half a day."""
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
     """List the days before one that were not taken to the end: loaded, computed and proven."""
     rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {_OF_A_BACKFILL}"
+        f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {OF_A_BACKFILL}"
         f" AND (changed_in > {_MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL"
         "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')))) ORDER BY day",
         {"before": before, "marts": _DAILY_MARTS},

@@ -13,7 +13,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.models import CharacterKey, Shard, Usage, split_windows
-from neople_timeline.warehouse.days import TOUCH
+from neople_timeline.warehouse.days import OF_A_BACKFILL, TOUCH
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
@@ -119,15 +119,23 @@ def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
 
 
 def list_indebted_days(connection: psycopg.Connection, before: date) -> list[date]:
-    """List the days before one that owe something which is due, but for those that a live backfill is at work on."""
+    """List the days before one that owe something which is due, but for those that are a backfill's."""
     rows = connection.execute(
-        "SELECT DISTINCT day FROM timeline.collection c"
-        f" WHERE day < %s AND state IN ('planned', 'owed') AND {_DUE}"
-        " AND NOT EXISTS (SELECT FROM timeline.worker w WHERE kind = 'backfill' AND finished_at IS NULL"
-        "  AND expires_at > clock_timestamp() AND c.day BETWEEN first_day AND last_day) ORDER BY day",
+        f"SELECT day FROM timeline.day d WHERE day < %s AND NOT {OF_A_BACKFILL}"
+        "  AND EXISTS (SELECT FROM timeline.collection c"
+        f"  WHERE c.day = d.day AND state IN ('planned', 'owed') AND {_DUE}) ORDER BY day",
         (before,),
     )
     return [row[0] for row in rows]
+
+
+def announce_backfill(connection: psycopg.Connection, days: Sequence[date], rate: int) -> None:
+    """Note that a backfill planned some days, as a collector that has ended: its real ones may wait for a free slot."""
+    connection.execute(
+        "INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, finished_at, allowed_rate)"
+        " VALUES ('backfill', %s, %s, clock_timestamp(), clock_timestamp(), %s)",
+        (min(days), max(days), rate),
+    )
 
 
 def read_least_buckets(connection: psycopg.Connection, days: Sequence[date]) -> int:
