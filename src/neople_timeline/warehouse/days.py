@@ -29,7 +29,7 @@ OF_A_BACKFILL: Final = (
     "EXISTS (SELECT FROM timeline.worker w WHERE kind = 'backfill' AND d.day BETWEEN first_day AND last_day"
     " AND expires_at > clock_timestamp() - interval '12 hours')"
 )
-"""Days `d` that a backfill planned or collected are its own; those that it left behind are taken over after half a day."""
+"""Days `d` that a backfill planned or collected: its own, until it has left them behind for half a day."""
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
