@@ -23,7 +23,7 @@ SPARK_STAMP = $(STAMP)-spark
 SPARK_JARS := .local/spark-jars
 SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
 
-.PHONY: help install install-dev install-spark run cluster stop status test faults chaos check bench bench-marts fix clean
+.PHONY: help install install-dev install-spark run cluster stop status test faults chaos check bench bench-collect bench-marts fix clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -66,7 +66,9 @@ check: $(TEST_STAMP) ## format, lint, types, import directions, generated docume
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m neople_timeline.dictionary --check
 
-bench: $(TEST_STAMP) ## measure collecting: CPU per event, share of the limit, memory (FULL=1: a million characters too)
+bench: bench-collect bench-marts ## measure everything
+
+bench-collect: $(TEST_STAMP) ## measure collecting: CPU per event, share of the limit, memory (FULL=1: a million characters too)
 	@$(SYNC) --quiet --inexact --no-default-groups --group airflow --group local --group dev --group bench
 	@$(BIN)/python benchmarks/collect.py $(if $(FULL),--million)
 

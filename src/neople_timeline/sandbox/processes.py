@@ -135,10 +135,10 @@ def answers_http(port: int, path: str) -> bool:
         connection.close()
 
 
-def choose_port(preferred: int | None = None) -> int:
-    """Choose a loopback port that is free now: the preferred one if it is."""
+def choose_port(preferred: int = 0) -> int:
+    """Choose a loopback port that is free now: the preferred one if it is, and any for 0."""
     others = random.SystemRandom().sample(LISTENING_PORTS, 100)
-    for port in others if preferred is None else (preferred, *others):
+    for port in (preferred, *others) if preferred else others:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
