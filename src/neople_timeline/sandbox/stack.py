@@ -67,6 +67,8 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
 
 def down(root: Path) -> int:
     """Stop everything that was started under `root`, by whomever."""
+    if not _is_any_recorded(root):
+        screen.say("Nothing runs.")
     for path in _list_homes(root):
         supervisor = find(SUPERVISOR, path.parent)
         if supervisor is not None:
@@ -78,6 +80,8 @@ def down(root: Path) -> int:
 
 def status(root: Path) -> int:
     """Say what runs, and where."""
+    if not _is_any_recorded(root):
+        screen.say("Nothing runs: `make run` starts everything.")
     for path in _list_homes(root):
         ports = read_record(path.parent)["ports"]
         for name in list_recorded(path.parent):
@@ -101,6 +105,10 @@ def read_roster(file: Path | None) -> bytes | None:
 def _list_homes(root: Path) -> list[Path]:
     """List the records of `make run` and of `make cluster`."""
     return sorted([*root.glob("*/stack.json"), *root.glob("cluster/*/stack.json")])
+
+
+def _is_any_recorded(root: Path) -> bool:
+    return any(list_recorded(path.parent) for path in _list_homes(root))
 
 
 def _start_parts(local: Local, roster: bytes | None) -> None:
