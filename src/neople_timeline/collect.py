@@ -11,7 +11,6 @@ import secrets
 import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -31,7 +30,7 @@ from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, 
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Claim, Landed
-from neople_timeline.warehouse.permits import RENEW_SECONDS, PermitLease
+from neople_timeline.warehouse.permits import PermitLease
 
 log = logging.getLogger(__name__)
 
@@ -125,10 +124,10 @@ async def collect_shard(
     refused key StopCollecting; what was complete by then has been committed.
     """
     worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
-    async with _open_client(settings, doors.permits, kind) as (client, renew):
+    async with _open_client(settings, doors.permits, kind) as (client, keep_permits):
         collector = _Collector(settings.calendar, doors, shard, worker_id, client, progress)
         try:
-            await _run_beside(collector.run(), collector.keep_alive(), renew(lambda: collector.wanted))
+            await _run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
         finally:
             if not doors.ledger.broken:  # best effort: without it, the claims simply run out
                 ledger.finish_worker(doors.ledger, worker_id, collector.usage)
@@ -144,39 +143,26 @@ async def search_characters(
     async def search() -> None:
         found.extend(await client.search(server_id, name))
 
-    async with _open_client(settings, connection, "daily") as (client, renew):
-        await _run_beside(search(), renew(lambda: 1))
+    async with _open_client(settings, connection, "daily") as (client, keep_permits):
+        await _run_beside(search(), keep_permits(lambda: 1))
     return found
 
 
-Renew = Callable[[Callable[[], int]], Coroutine[Any, Any, None]]
+KeepPermits = Callable[[Callable[[], int]], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
 async def _open_client(
     settings: Settings, connection: psycopg.Connection, kind: str
-) -> AsyncIterator[tuple[Client, Renew]]:
+) -> AsyncIterator[tuple[Client, KeepPermits]]:
     """Open a client and the loop that must run beside it to keep it in permits; it is told how many are wanted."""
     pacer = Pacer()
-    lease = PermitLease(settings, kind, pacer)
-    # A thread of its own: permits never wait for the ledger.
-    thread = ThreadPoolExecutor(1)
-
-    async def slow_down(seconds: float) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, lease.slow_down, connection, seconds)
-
-    async def renew(wanted: Callable[[], int]) -> None:
-        while True:
-            await asyncio.get_running_loop().run_in_executor(thread, lease.renew, connection, wanted())
-            await asyncio.sleep(RENEW_SECONDS)
-
-    async with Client(settings, Pace(pacer), slow_down) as client:
+    lease = PermitLease(settings, connection, kind, pacer)
+    async with Client(settings, Pace(pacer), lease.slow_down) as client:
         try:
-            yield client, renew
+            yield client, lease.keep
         finally:
-            thread.shutdown()
-            if not connection.broken:  # best effort: without it, the permits simply run out
-                lease.give_back(connection)
+            lease.give_back()
 
 
 async def _run_beside(main: Coroutine[Any, Any, None], *companions: Coroutine[Any, Any, None]) -> None:

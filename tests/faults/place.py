@@ -2,9 +2,11 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,7 @@ from _pytest.mark.structures import ParameterSet
 from compare_truth import DayOfCharacter, Event
 
 from neople_timeline.models import CharacterKey
+from neople_timeline.sandbox import services
 from neople_timeline.settings import Settings, make_settings
 
 DAY = date(2026, 10, 17)
@@ -187,3 +190,17 @@ def params(cases: Mapping[str, Any], *quick: str) -> list[ParameterSet]:
 def owe(characters: Iterable[CharacterKey], reason: str, days: Sequence[date] = (DAY,)) -> dict[DayOfCharacter, str]:
     """Say that these characters are owed on these days, for a reason."""
     return {(day, *character): reason for day in days for character in characters}
+
+
+def make_template(server: services.Postgres, world: World) -> str:
+    """Make a database with the schema and the world's roster on a server, and name it."""
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        file.write(world.read("roster.csv"))
+        file.flush()
+        environment = {**os.environ, "WAREHOUSE_URL": server.url(name)}
+        command = [sys.executable, "-c", "from neople_timeline.cli.main import main; main()"]
+        subprocess.run([*command, "roster", "import", file.name], env=environment, check=True, capture_output=True)
+    return name

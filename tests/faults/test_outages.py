@@ -9,10 +9,9 @@ from typing import Any
 
 import psutil
 import pytest
-from place import COMPLETE, DAY, FAILED, Place, World, owe, params
+from place import COMPLETE, DAY, FAILED, Place, World, make_template, owe, params
 from s3_proxy import S3Proxy, Trouble, run_proxy
 
-from conftest import make_template
 from neople_timeline.sandbox import processes, services
 
 LEDGER, LOAD = "neople_timeline.warehouse.ledger", "neople_timeline.warehouse.load"

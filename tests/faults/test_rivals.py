@@ -124,6 +124,9 @@ def test_two_backfills_and_the_daily_run_over_the_same_days_are_one_truth(slow_p
 def test_a_backfill_that_is_killed_beside_others_costs_them_nothing(slow_place: Place) -> None:
     place = slow_place
     dying = place.start("backfill", str(EARLIER), str(DAY), fault={"at": f"{LEDGER}:commit_landed", "call": 2})
+    while not place.query("SELECT 1 FROM timeline.collection WHERE worker_id IS NOT NULL LIMIT 1"):
+        assert dying.process.poll() is None, dying.text
+        time.sleep(0.02)
     other = place.start("backfill", str(EARLIER), str(DAY))
     daily = place.day()
     assert dying.wait() == -signal.SIGKILL

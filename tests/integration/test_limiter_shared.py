@@ -1,5 +1,6 @@
 """One limit for all processes on a key, lent by a real PostgreSQL."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -242,74 +243,86 @@ class Clock:
         return self.now
 
 
-def make_lease(kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
+def make_lease(connection: psycopg.Connection, kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
     pacer, clock = Pacer(), Clock()
-    return PermitLease(Settings(neople_api_key="k", neople_api_rate=50), kind, pacer, clock), pacer, clock
+    settings = Settings(neople_api_key="k", neople_api_rate=50)
+    return PermitLease(settings, connection, kind, pacer, clock), pacer, clock
 
 
 def test_a_lease_hands_its_permits_to_the_pacer_until_shortly_before_it_ends(connection: psycopg.Connection) -> None:
-    lease, pacer, clock = make_lease()
-    lease.renew(connection, 1000)
+    lease, pacer, clock = make_lease(connection)
+    asyncio.run(lease.renew(1000))
     assert pacer.permits == 50
     assert pacer.admit(clock.now)
     assert not pacer.admit(clock.now + permits.LEASE_SECONDS - permits.MARGIN_SECONDS)
 
 
 def test_a_lease_that_cannot_be_renewed_runs_out(postgres_url: str) -> None:
-    lease, pacer, clock = make_lease()
     connection = connect(Settings(warehouse_url=postgres_url))
-    lease.renew(connection, 1000)
+    lease, pacer, clock = make_lease(connection)
+    asyncio.run(lease.renew(1000))
     connection.execute("SELECT 1")
     with psycopg.connect(postgres_url, autocommit=True) as killer:
         killer.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
     with pytest.raises(psycopg.OperationalError):
-        lease.renew(connection, 1000)
+        asyncio.run(lease.renew(1000))
     clock.now += permits.LEASE_SECONDS
     assert not pacer.admit(clock.now)
 
 
 def test_two_processes_share_and_the_second_waits_for_the_first_to_let_go(connection: psycopg.Connection) -> None:
-    first, first_pacer, first_clock = make_lease()
-    second, second_pacer, _ = make_lease()
-    first.renew(connection, 1000)
+    first, first_pacer, first_clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
     assert all(first_pacer.admit(first_clock.now + number / 50) for number in range(50))
-    second.renew(connection, 1000)
-    first.renew(connection, 1000)
-    second.renew(connection, 1000)
+    asyncio.run(second.renew(1000))
+    asyncio.run(first.renew(1000))
+    asyncio.run(second.renew(1000))
     assert (first_pacer.permits, second_pacer.permits) == (25, 0)
     for _ in range(50):
         first_pacer.answered(first_clock.now, first_clock.now, whole=True)
     first_clock.now += 1.1
-    first.renew(connection, 1000)
-    second.renew(connection, 1000)
+    asyncio.run(first.renew(1000))
+    asyncio.run(second.renew(1000))
+    assert (first_pacer.permits, second_pacer.permits) == (25, 25)
+
+
+def test_who_has_to_let_go_says_at_once_what_is_free(connection: psycopg.Connection) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
+    assert all(first_pacer.admit(clock.now) for _ in range(10))
+    asyncio.run(second.renew(1000))
+    asyncio.run(first.renew(1000))
+    asyncio.run(second.renew(1000))
     assert (first_pacer.permits, second_pacer.permits) == (25, 25)
 
 
 def test_a_lease_given_back_keeps_counted_what_cools_down(connection: psycopg.Connection) -> None:
-    first, first_pacer, clock = make_lease()
-    second, second_pacer, _ = make_lease()
-    first.renew(connection, 1000)
+    first, first_pacer, clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
     assert all(first_pacer.admit(clock.now) for _ in range(20))
-    first.give_back(connection)
+    first.give_back()
     assert not first_pacer.admit(clock.now)
-    second.renew(connection, 1000)
+    asyncio.run(second.renew(1000))
     assert second_pacer.permits == 30
 
 
 def test_a_wait_that_one_process_was_told_holds_for_all(connection: psycopg.Connection) -> None:
-    told, told_pacer, clock = make_lease()
-    other, other_pacer, other_clock = make_lease("backfill")
-    told.renew(connection, 10)
-    told.slow_down(connection, 30)
-    other.renew(connection, 10)
+    told, told_pacer, clock = make_lease(connection)
+    other, other_pacer, other_clock = make_lease(connection, "backfill")
+    asyncio.run(told.renew(10))
+    asyncio.run(told.slow_down(30))
+    asyncio.run(other.renew(10))
     for pacer, now in ((told_pacer, clock.now), (other_pacer, other_clock.now)):
         assert not pacer.admit(now + 1)
         assert pacer.paused_until > now + 29
 
 
 def test_the_key_itself_is_stored_nowhere(connection: psycopg.Connection) -> None:
-    lease = PermitLease(Settings(neople_api_key="the-secret-key"), "daily", Pacer())
-    lease.renew(connection, 1)
+    lease = PermitLease(Settings(neople_api_key="the-secret-key"), connection, "daily", Pacer())
+    asyncio.run(lease.renew(1))
     rows = connection.execute(
         "SELECT b::text || l::text FROM timeline.rate_budget b JOIN timeline.rate_lease l USING (key_hash)"
     ).fetchall()

@@ -4,11 +4,13 @@ The permits of all leases together never exceed the rate. A lease that is not re
 before PostgreSQL lends its permits to others; so when PostgreSQL is away, everyone slows down and stops.
 """
 
+import asyncio
 import hashlib
 import time
 import uuid
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, LiteralString
 
 import psycopg
 
@@ -19,17 +21,28 @@ LEASE_SECONDS: Final = 8.0
 MARGIN_SECONDS: Final = 4.5
 """The process stops this much before its lease ends by PostgreSQL's clock, which counts the permits two seconds longer:
 together, as long as a request can be on its way through a broken network (`CONNECT_` and `UNACKNOWLEDGED_SECONDS`)."""
-RENEW_SECONDS: Final = 0.25
+RENEW_SECONDS: Final = 0.1
+"""How long what one lets go of may lie idle before another hears of it."""
 WEIGHTS: Final = {"daily": 16, "retry": 4, "backfill": 1}
 """Shares of the rate where there is not enough for all."""
 
 
 class PermitLease:
-    """One process's lease: `renew` asks for permits and hands them to the pacer."""
+    """One process's lease: `renew` asks for permits and hands them to the pacer.
+
+    Statements run in a thread of its own, so permits never wait for the ledger; the pacer is touched by the loop alone.
+    """
 
     def __init__(
-        self, settings: Settings, kind: str, pacer: Pacer, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        connection: psycopg.Connection,
+        kind: str,
+        pacer: Pacer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1)
         self._key_hash = hashlib.sha256(settings.neople_api_key.encode()).hexdigest()[:16]
         self._holder = uuid.uuid4().hex
         self._rate = settings.neople_api_rate
@@ -37,39 +50,58 @@ class PermitLease:
         self._pacer = pacer
         self._clock = clock
 
-    def renew(self, connection: psycopg.Connection, wanted: int) -> None:
+    async def keep(self, wanted: Callable[[], int]) -> None:
+        """Renew the lease again and again; `wanted` tells how many requests there are to send."""
+        while True:
+            await self.renew(wanted())
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def renew(self, wanted: int) -> None:
         """Ask for as many permits as there are requests to send (`wanted`), and take what is granted."""
+        held = self._pacer.permits
+        await self._ask(wanted)
+        if self._pacer.permits < held:  # others wait for the rest: say at once how much of it is free
+            await self._ask(wanted)
+
+    async def _ask(self, wanted: int) -> None:
         asked = self._clock()
         in_use = self._pacer.in_use(asked)
         wanted = max(1, min(wanted + in_use, self._rate))  # those that cool down cannot be used again at once
         if asked < self._pacer.lent_until:  # the permits held now may be taken while the question is on its way
             in_use = max(in_use, self._pacer.permits)
-        row = connection.execute(
+        row = await self._query(
             "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s,"
             " %s * interval '1 second')",
-            (
-                self._key_hash,
-                self._holder,
-                self._rate,
-                self._weight,
-                wanted,
-                in_use,
-                LEASE_SECONDS,
-            ),
-        ).fetchone()
+            self._key_hash,
+            self._holder,
+            self._rate,
+            self._weight,
+            wanted,
+            in_use,
+            LEASE_SECONDS,
+        )
         granted, paused = row or (0, 0.0)
         self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, self._clock() + paused if paused else 0.0)
 
-    def slow_down(self, connection: psycopg.Connection, seconds: float) -> None:
+    async def slow_down(self, seconds: float) -> None:
         """Make everybody on the key wait, and then start again from half the rate they had."""
-        connection.execute("SELECT timeline.slow_down(%s, %s)", (self._key_hash, seconds))
+        await self._query("SELECT timeline.slow_down(%s, %s)", self._key_hash, seconds)
         self._pacer.paused_until = max(self._pacer.paused_until, self._clock() + seconds)
 
-    def give_back(self, connection: psycopg.Connection) -> None:
+    def give_back(self) -> None:
         """Let go of the permits as soon as the last ones have cooled down."""
-        connection.execute(
+        self._thread.shutdown()
+        if self._connection.broken:  # the permits simply run out
+            return
+        self._connection.execute(
             "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp()"
             " WHERE key_hash = %s AND holder = %s",
             (self._pacer.in_use(self._clock()), self._key_hash, self._holder),
         )
         self._pacer.lend(0, 0.0)
+
+    async def _query(self, statement: LiteralString, *values: object) -> tuple[Any, ...] | None:
+        def run() -> tuple[Any, ...] | None:
+            return self._connection.execute(statement, values).fetchone()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
