@@ -309,6 +309,26 @@ def test_a_lease_given_back_keeps_counted_what_cools_down(connection: psycopg.Co
     assert second_pacer.permits == 30
 
 
+@pytest.mark.parametrize(("whole", "then"), [(True, 50), (False, 30)])
+def test_what_a_lease_given_back_still_used_is_free_a_second_after_its_answer_unless_it_broke_off(
+    connection: psycopg.Connection, *, whole: bool, then: int
+) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
+    for _ in range(20):
+        assert first_pacer.admit(clock.now)
+        first_pacer.answered(clock.now, clock.now + 0.03, whole=whole)
+    clock.now += 0.03
+    first.give_back()
+    time.sleep(0.8)
+    asyncio.run(second.renew(1000))
+    assert second_pacer.permits == 30
+    time.sleep(0.4)
+    asyncio.run(second.renew(1000))
+    assert second_pacer.permits == then
+
+
 def test_a_wait_that_one_process_was_told_holds_for_all(connection: psycopg.Connection) -> None:
     told, told_pacer, clock = make_lease(connection)
     other, other_pacer, other_clock = make_lease(connection, "backfill")

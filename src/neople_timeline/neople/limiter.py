@@ -40,6 +40,8 @@ class Pacer:
         self.lent_until = 0.0
         self.paused_until = 0.0
         self.in_flight = 0
+        self.cut_at = float("-inf")
+        """When a request last broke off: it may be on its way still."""
         self._answered: deque[float] = deque()
         self._even_at = 0.0
         """When the next request would be sent if they all followed each other evenly."""
@@ -57,6 +59,10 @@ class Pacer:
         while self._answered and self._answered[0] <= cooled:
             self._answered.popleft()
         return self.in_flight + len(self._answered)
+
+    def free_in(self, now: float) -> float:
+        """Give the seconds after which all permits of requests that have ended are free again."""
+        return max((answered + self._cooling_time(now) - now for answered in self._answered), default=0.0)
 
     def admit(self, now: float) -> bool:
         """Take a permit for a request that is sent right now, if there is one."""
@@ -81,7 +87,9 @@ class Pacer:
         self.in_flight -= 1
         # What broke off may have been quicker than any answer: its permit rests the whole second.
         self._answered.append(now if whole or not self._proofs else now + TRUST * self._fastest)
-        if whole:
+        if not whole:
+            self.cut_at = now
+        else:
             self._fastest = min(self._fastest, now - sent)
             self._proofs += 1
             self._believed_from = min(self._believed_from, now + PROVING)
