@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 RATE = 1000
-MANY, SAMPLE, PACED = 10_000, 500, 12_000
+MANY, SAMPLE, PACED = 10_000, 500, 22_000
 UNLIMITED = ("--rate", "1000000")
 
 
@@ -99,7 +99,10 @@ def measure_pace(ground: Ground) -> Table:
                 f"{seconds * RATE / stats['requests']:.3f}", f"{watch.busy_rate() / RATE:.1%}",
                 str(stats["violations"]), str(stats["peak_per_second"]),
             )  # fmt: skip
-    table.caption = "seconds include the start of Python; least is requests ÷ limit"
+    table.caption = (
+        "seconds from the start of the first Python to the end of the last, least is requests ÷ limit; "
+        "the share is that of whole seconds, the first and the last left out"
+    )
     return table
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks run against: PostgreSQL, S3 and the sandbox, started on free ports and stopped afterwards."""
 
+import itertools
 import json
 import os
 import secrets
@@ -179,10 +180,18 @@ class Watch(threading.Thread):
     def busy_rate(self) -> float:
         """Give the requests a second between the first and the last second in which there were any.
 
-        Both are left out: in the first a limit lets a full second's worth through at once.
+        Both are left out: in the first a limit lets a full second's worth through at once, in the last the work runs
+        out. Of what is between only whole seconds count, since requests come in waves of a second.
         """
         last = self.notes[-1][1]
         busy = [note for note in self.notes if 0 < note[1] < last]
-        inner = [note for note in busy if busy[0][0] + 1 <= note[0] <= busy[-1][0] - 1]
-        (start_at, before), (end_at, after) = inner[0], inner[-1]
-        return (after - before) / (end_at - start_at)
+        start_at, end_at = busy[0][0] + 1, busy[-1][0] - 1
+        seconds = int(end_at - start_at)
+        return (self._count_until(start_at + seconds) - self._count_until(start_at)) / seconds
+
+    def _count_until(self, moment: float) -> float:
+        """Count the requests up to a moment, evenly between two notes."""
+        for (before_at, before), (after_at, after) in itertools.pairwise(self.notes):
+            if before_at <= moment <= after_at:
+                return before + (after - before) * (moment - before_at) / (after_at - before_at)
+        raise ValueError(moment)
