@@ -129,6 +129,7 @@ async def collect_shard(
         try:
             await _run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
         finally:
+            log.info("%s", collector.usage.describe(settings.neople_api_rate))
             if not doors.ledger.broken:  # best effort: without it, the claims simply run out
                 ledger.finish_worker(doors.ledger, worker_id, collector.usage)
     return collector.collected
@@ -238,8 +239,6 @@ class _Collector:
             await asyncio.sleep(1)
             self._more = True
         self._report()
-        used = self.usage
-        log.info("%s requests in %.1f s, of which %s wasted: %s", used.requests, used.seconds, used.wasted, used)
         if self._stop:
             raise self._stop
 

@@ -180,6 +180,15 @@ class Usage:
         """Requests that brought no new page."""
         return self.retried + self.repeated + self.throttled
 
+    def describe(self, rate: int) -> str:
+        """Tell what the requests were used for, what the limit allowed in that time, and the least time for them."""
+        least = (self.requests - self.wasted) / rate
+        return (
+            f"{self.requests:,} requests in {self.seconds:.1f} s, {rate * self.seconds:,.0f} allowed"
+            f" (at the limit of {rate:,}/s at least {least:.1f} s), {self.wasted:,} wasted: {self.retried:,} retried,"
+            f" {self.repeated:,} pages repeated, {self.throttled:,} refused"
+        )
+
     def __add__(self, other: "Usage") -> "Usage":
         """Add up two pieces of work done one after the other or side by side."""
         return Usage(

@@ -154,7 +154,10 @@ class Debt:
 
 @dataclass(frozen=True)
 class Spending:
-    """What the day cost at the API; `least_seconds` is the time its useful requests take at the allowed rate."""
+    """What the day cost at the API; `least_seconds` is the time its useful requests take at the allowed rate.
+
+    `allowed` is how many requests that rate allows in the `seconds` of collecting.
+    """
 
     requests: int
     retried: int
@@ -162,6 +165,7 @@ class Spending:
     throttled: int
     seconds: float
     least_seconds: float
+    allowed: int
 
     @property
     def wasted(self) -> int:

@@ -149,3 +149,10 @@ def test_usage_of_shards_side_by_side_adds_requests_and_keeps_the_longest_time()
     total = Usage(10, 1, 2, 3, 4.0) + Usage(20, 4, 5, 6, 3.0)
     assert total == Usage(30, 5, 7, 9, 4.0)
     assert total.wasted == 21
+
+
+def test_usage_tells_what_was_allowed_used_and_wasted_and_the_least_time() -> None:
+    assert Usage(13_000, 4, 5, 6, 14.0).describe(1000) == (
+        "13,000 requests in 14.0 s, 14,000 allowed (at the limit of 1,000/s at least 13.0 s),"
+        " 15 wasted: 4 retried, 5 pages repeated, 6 refused"
+    )

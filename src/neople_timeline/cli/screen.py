@@ -73,14 +73,9 @@ def say_plan(plan: Plan, first: date) -> None:
 
 
 def say_usage(used: Usage, rate: int) -> None:
-    """Tell what the requests were used for, and the time they would have taken at best."""
+    """Tell what the requests were used for, if there were any."""
     if used.requests:
-        least = used.requests / rate
-        out.print(
-            f"{used.requests:,} requests in {used.seconds:.1f} s (at the limit of {rate:,}/s at least {least:.1f} s),"
-            f" {used.wasted:,} wasted: {used.retried:,} retried, {used.repeated:,} pages repeated,"
-            f" {used.throttled:,} refused."
-        )
+        out.print(f"{used.describe(rate)}.")
 
 
 def say_verification(result: Verification) -> int:

@@ -80,4 +80,4 @@ def _read_spending(connection: psycopg.Connection, first: date, last: date) -> S
         return None
     requests, retried, repeated, throttled, rate, seconds = row
     useful = requests - retried - repeated - throttled
-    return Spending(requests, retried, repeated, throttled, seconds, useful / rate)
+    return Spending(requests, retried, repeated, throttled, seconds, useful / rate, round(rate * seconds))

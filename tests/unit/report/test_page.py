@@ -126,7 +126,7 @@ def test_a_complete_day_says_so_and_names_missing_characters_and_rejected_lines(
     assert "검증 통과" in page.text
     assert "DNF001 NOT_FOUND_CHARACTER" in page.text
     assert "=cmd|' /C calc'!A0,xyz" in page.text
-    assert "API 요청 1,240건, 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
+    assert "API 요청 1,240건(허용 3,900건), 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
     assert "아직 받지 못한" not in page.text
 
 
