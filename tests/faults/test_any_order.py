@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 from compare_truth import assert_nothing_false
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from place import COMPLETE, DAY, Place, Run, World
 from s3_proxy import Trouble, run_proxy
 from test_crashes import COLLECTING, PUBLISHING
@@ -38,6 +39,12 @@ WRONG_ANSWERS = (
     {"fault": "too_many", "retry_after": "1"},
     {"fault": "timeout", "times": 1},
 )  # fmt: skip
+BEGINNINGS = {
+    "command": st.sampled_from(COMMANDS),
+    "fault": st.none() | st.sampled_from(STEPS),
+    "action": st.sampled_from(["kill", "stop"]),
+    "call": st.integers(1, 3),
+}
 Borrow = Callable[[], AbstractContextManager[Place]]
 
 
@@ -59,15 +66,18 @@ class AnyOrder(RuleBasedStateMachine):
         self.running: list[Run] = []
         self.truth = self.world.truth(*DAYS)
 
+    @initialize(**BEGINNINGS)
+    def begin_first(self, **beginning: Any) -> None:
+        self._begin(**beginning)
+
     @precondition(lambda self: len(self.running) < 2)
-    @rule(
-        command=st.sampled_from(COMMANDS),
-        fault=st.none() | st.sampled_from(STEPS),
-        action=st.sampled_from(["kill", "stop"]),
-        call=st.integers(1, 3),
-    )
-    def begin(self, command: tuple[str, ...], fault: dict[str, Any] | None, action: str, call: int) -> None:
-        """Start a run that may die or stand still at a step."""
+    @rule(**BEGINNINGS)
+    def begin(self, **beginning: Any) -> None:
+        """Start a run that may die or stand still at a step; some debts are due by now."""
+        self.place.query("UPDATE timeline.collection SET next_try_at = NULL WHERE next_try_at IS NOT NULL RETURNING 1")
+        self._begin(**beginning)
+
+    def _begin(self, command: tuple[str, ...], fault: dict[str, Any] | None, action: str, call: int) -> None:
         self.running.append(
             self.place.start(*command, fault={"call": call, **fault, "action": action} if fault else None)
         )
@@ -104,13 +114,11 @@ class AnyOrder(RuleBasedStateMachine):
             Trouble(one.action, one.match, min(one.times, 10), one.seconds) for one in TROUBLES[name]
         ]
 
-    @rule()
-    def cut_off_postgres(self) -> None:
+    @precondition(lambda self: self.running)
+    @rule(after=st.sampled_from([0.2, 0.7, 1.5]))
+    def cut_off_postgres(self, after: float) -> None:
+        time.sleep(after)
         in_sessions(self.place, "pg_terminate_backend")
-
-    @rule()
-    def let_debts_become_due(self) -> None:
-        self.place.query("UPDATE timeline.collection SET next_try_at = NULL WHERE next_try_at IS NOT NULL RETURNING 1")
 
     def _look(self) -> None:
         """Assert that what is there is true, though some may be lacking, and that no run ended by a defect."""
