@@ -4,14 +4,20 @@ from dataclasses import asdict, replace
 from datetime import date
 from email import message_from_bytes
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from collected_day import collect_day
 
 from neople_timeline import pipeline
 from neople_timeline.settings import Settings
+from neople_timeline.summary import Spending
+from neople_timeline.warehouse.connection import connect_reader
+from neople_timeline.warehouse.state import read_state
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 SIGNED, UNSIGNED = 2**63, 2**64
 
 
@@ -34,6 +40,28 @@ def test_a_day_is_measured_as_it_is(settings: Settings) -> None:
     assert 0 < found.used_share <= 1
     assert found.lag_seconds is not None
     assert 0 < found.lag_seconds < 2 * 86400
+
+
+def test_the_ledger_tells_what_each_collector_was_allowed_used_and_wasted(settings: Settings) -> None:
+    day = collect_day(settings)
+    statement = OPERATIONS.read_text("utf-8").partition("```sql")[2].partition("```")[0]
+
+    rows = query(settings, statement.strip().rstrip(";"))
+
+    spending = read_page_spending(settings, day)
+    assert {(kind, last_day) for _, kind, last_day, *_ in rows} == {("daily", day)}
+    allowed, used, wasted, seconds, least = (sum(row[place] for row in rows) for place in range(4, 9))
+    assert (used, wasted) == (spending.requests, spending.wasted)
+    assert seconds == pytest.approx(spending.seconds)
+    assert allowed == pytest.approx(spending.allowed, abs=len(rows))
+    assert least == pytest.approx(spending.least_seconds)
+
+
+def read_page_spending(settings: Settings, day: date) -> Spending:
+    with connect_reader(settings) as connection:
+        spending = read_state(connection, day, day).spending
+    assert spending
+    return spending
 
 
 def test_debts_are_measured_on_their_day_and_in_all(settings: Settings) -> None:
