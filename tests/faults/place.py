@@ -204,3 +204,10 @@ def make_template(server: services.Postgres, world: World) -> str:
         command = [sys.executable, "-c", "from neople_timeline.cli.main import main; main()"]
         subprocess.run([*command, "roster", "import", file.name], env=environment, check=True, capture_output=True)
     return name
+
+
+def in_sessions(place: Place, action: str) -> None:
+    """Let the server end all sessions of a place, as when their machines were cut off."""
+    server, _, name = place.environment["WAREHOUSE_URL"].rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f"SELECT {action}(pid) FROM pg_stat_activity WHERE datname = '{name}'".encode())

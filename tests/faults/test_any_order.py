@@ -14,11 +14,10 @@ from compare_truth import assert_nothing_false
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from place import COMPLETE, DAY, Place, Run, World
+from place import COMPLETE, DAY, Place, Run, World, in_sessions
 from s3_proxy import Trouble, run_proxy
 from test_crashes import COLLECTING, PUBLISHING
 from test_outages import RESTARTS, TROUBLES
-from test_rivals import in_sessions
 
 DAYS = (DAY - timedelta(days=1), DAY)
 COMMANDS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from place import COMPLETE, DAY, FAILED, Place, World, make_template, owe, params
+from place import COMPLETE, DAY, FAILED, Place, World, in_sessions, make_template, owe, params
 from s3_proxy import S3Proxy, Trouble, run_proxy
 
 from neople_timeline.sandbox import processes, services
@@ -93,6 +93,17 @@ def test_postgres_restarts(
     time.sleep(0.5)
     frail_server.start()
     assert run.wait() == COMPLETE, run.text
+    place.assert_complete()
+    assert place.world.stats()["violations"] == 0
+
+
+@pytest.mark.parametrize("pause", params({"0.1 s": 0.1, "0.3 s": 0.3, "0.9 s": 0.9}, "0.3 s"))
+def test_sessions_that_are_ended_again_and_again(place: Place, pause: float) -> None:
+    runs = [place.start("day", str(DAY)) for _ in range(2)]
+    for _ in range(int(4 / pause)):
+        time.sleep(pause)
+        in_sessions(place, "pg_terminate_backend")
+    assert [run.wait() for run in runs] == [COMPLETE, COMPLETE], runs[0].text + runs[1].text
     place.assert_complete()
     assert place.world.stats()["violations"] == 0
 

@@ -5,9 +5,8 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
-from place import COMPLETE, DAY, Place, params
+from place import COMPLETE, DAY, Place, in_sessions, params
 
 from neople_timeline.lake import open_lake
 
@@ -36,13 +35,6 @@ def slow_place(place: Place) -> Place:
     """A place so far from the API that a day takes a second."""
     place.world.switch(latency_seconds=0.06)
     return place
-
-
-def in_sessions(place: Place, action: str) -> None:
-    """Let the server end all sessions of a place, as when their machines were cut off."""
-    server, _, name = place.environment["WAREHOUSE_URL"].rpartition("/")
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
-        admin.execute(f"SELECT {action}(pid) FROM pg_stat_activity WHERE datname = '{name}'".encode())
 
 
 def assert_kept_the_limit(place: Place) -> None:

@@ -187,9 +187,10 @@ def test_without_a_setting_nothing_starts(command: tuple[str, ...], name: str, m
 
 def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     collected = Collected(5, 1, 0, 0, Usage())
-    steps = stand_in(monkeypatch, collect_shard=[RetryLater("maintenance", seconds=300)] * 3 + [collected])
+    later = [RetryLater("maintenance", seconds=300)] * 3
+    steps = stand_in(monkeypatch, collect_shard=[*later, collected], verify_days=[*later, PROVEN])
     assert run("day", "2026-11-15").exit_code == COMPLETE
-    assert steps.names().count("collect_shard") == 4
+    assert [steps.names().count(name) for name in ("collect_shard", "verify_days")] == [4, 4]
 
 
 def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def _run(settings: Settings, plan: Plan, kind: str) -> int:
     touched = patiently(partial(pipeline.list_touched, settings, plan.days))
     patiently(partial(pipeline.build_marts, settings, touched))
     say_usage(used, settings.neople_api_rate)
-    return say_verification(pipeline.verify_days(settings, plan.days))
+    return say_verification(patiently(partial(pipeline.verify_days, settings, plan.days)))
 
 
 def _say_republished(settings: Settings) -> None:
