@@ -112,7 +112,7 @@ def up(cluster: Cluster, roster: bytes | None = None) -> None:
     local, home = cluster.local, cluster.local.home
     services.prepare_postgres(home, local.secrets["postgres"])
     if cluster.has_hosts:
-        _let_hosts_in(home / "postgres" / "pg_hba.conf")
+        let_hosts_in(home / "postgres" / "pg_hba.conf")
     for service in list_stores(cluster):
         start(service, home)
     services.create_database(local.postgres, "airflow", "airflow", local.secrets["metastore"])
@@ -215,7 +215,8 @@ def run_day(cluster: Cluster) -> str:
     return state
 
 
-def _let_hosts_in(pg_hba: Path) -> None:
+def let_hosts_in(pg_hba: Path) -> None:
+    """Have PostgreSQL accept passwords from workers' hosts as well, once it reads this file."""
     line = f"host all all {HOSTS} scram-sha-256\n"
     if line not in pg_hba.read_text():
         with pg_hba.open("a") as file:

@@ -1,10 +1,12 @@
 """Connections to the warehouse, whose schema is made or upgraded on first use."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.settings import Settings
@@ -12,6 +14,15 @@ from neople_timeline.settings import Settings
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 UPGRADE_LOCK: Final = 7_105_206_601
 """Advisory lock that keeps two first users from making the schema at once."""
+
+DEFAULTS: Final = {"application_name": "neople-timeline", "connect_timeout": "10"}
+PATIENCE: Final = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+"""Who has not answered for 25 s is gone, in libpq's words. Left to the system, it would keep its locks for hours."""
 
 
 def connect(settings: Settings) -> psycopg.Connection:
@@ -83,10 +94,14 @@ def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
+
+    def open_for_transactions() -> psycopg.Connection:
+        connection = _open(settings)
+        connection.autocommit = False
+        return connection
+
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(settings.warehouse_url),
-        poolclass=sqlalchemy.NullPool,
+        "postgresql+psycopg://", creator=open_for_transactions, poolclass=sqlalchemy.NullPool
     )
     with engine.connect() as bind:
         config.attributes["connection"] = bind
@@ -102,9 +117,8 @@ def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
 def _open(settings: Settings) -> psycopg.Connection:
     settings.require("warehouse_url")
     try:
-        return psycopg.connect(
-            settings.warehouse_url, autocommit=True, application_name="neople-timeline", connect_timeout=10
-        )
+        chosen = DEFAULTS | PATIENCE | conninfo_to_dict(settings.warehouse_url)
+        connection = psycopg.connect(make_conninfo("", **chosen), autocommit=True)
     except psycopg.ProgrammingError:  # it quotes parts of the URL
         raise ConfigError(
             "WAREHOUSE_URL cannot be read: it must look like postgresql://user:password@host/db"
@@ -114,3 +128,24 @@ def _open(settings: Settings) -> psycopg.Connection:
         if "password authentication" in reason or "does not exist" in reason or "no pg_hba.conf" in reason:
             raise ConfigError(f"PostgreSQL refuses WAREHOUSE_URL: {reason}") from None
         raise RetryLater(f"PostgreSQL does not answer: {reason}", seconds=30) from None
+    try:
+        _share_patience(connection, chosen)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _share_patience(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
+    """Have the server give up this client as soon as this client gives up the server.
+
+    A statement, because PgBouncer refuses it as a start option; such an option is kept where one was given.
+    """
+    if chosen.get("keepalives") == "0":
+        return
+    names = [name if name == "tcp_user_timeout" else f"tcp_{name}" for name in PATIENCE]
+    connection.execute(
+        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
+        " JOIN pg_settings USING (name) WHERE source <> 'client'",
+        (names, [chosen[name] for name in PATIENCE]),
+    )

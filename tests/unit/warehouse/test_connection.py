@@ -12,7 +12,8 @@ from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect, connect_reader
 
-SETTINGS = Settings(warehouse_url="postgresql://u:secret%zz@h/d")
+SETTINGS = Settings(warehouse_url="postgresql://u:secret@h/d")
+UNREADABLE = Settings(warehouse_url="postgresql://u:secret%zz@h/d")
 DAY = date(2026, 11, 15)
 
 
@@ -37,7 +38,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Dying:
 
 def test_an_address_that_cannot_be_read_is_not_shown() -> None:
     with pytest.raises(ConfigError, match="WAREHOUSE_URL cannot be read") as caught:
-        connect(SETTINGS)
+        connect(UNREADABLE)
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
