@@ -45,6 +45,11 @@ def read_tables(settings: Settings, names: list[str]) -> dict[str, list[tuple[An
     return {name: sorted(query(settings, f"SELECT * FROM timeline.{name}"), key=repr) for name in names}
 
 
+def read_days(settings: Settings) -> list[tuple[Any, ...]]:
+    """Read what every version knows of days: the later ones also have marks of the marts' clock."""
+    return query(settings, "SELECT day, buckets, verified_at FROM timeline.day ORDER BY day")
+
+
 def test_every_column_is_as_the_code_names_it_and_says_what_it_means(settings: Settings) -> None:
     connect(settings).close()
     rows = query(
@@ -78,18 +83,22 @@ def test_a_version_undone_and_done_again_is_the_same_schema(settings: Settings, 
 def test_going_back_and_forth_keeps_what_was_collected(settings: Settings) -> None:
     day = collect_day(settings)
     owned = [name for (name,) in query(settings, "SELECT tablename FROM pg_tables WHERE schemaname = 'timeline'")]
-    # A day also has marks of the marts' clock, which go with them.
     kept = sorted(set(owned) - {*MART_TABLES, "published_mart", "alembic_version", "day"})
-    rows, marts = read_tables(settings, kept), read_tables(settings, MART_TABLES)
+    rows, days, marts = read_tables(settings, kept), read_days(settings), read_tables(settings, MART_TABLES)
     assert len(rows["event"]) > 100
     assert any(marts.values())
 
-    upgrade(settings, "0001")
-    with psycopg.connect(settings.warehouse_url) as connection:
-        assert read_version(connection) == "0001"
+    for version in reversed(VERSIONS[:-1]):
+        upgrade(settings, version)
+        with psycopg.connect(settings.warehouse_url) as connection:
+            assert read_version(connection) == version
+        assert (read_tables(settings, kept), read_days(settings)) == (rows, days)
+        assert version < "0002" or read_tables(settings, MART_TABLES) == marts
     assert not query(settings, "SELECT 1 FROM pg_tables WHERE schemaname = 'timeline' AND tablename LIKE 'mart%'")
-    assert read_tables(settings, kept) == rows
 
+    for version in VERSIONS[:-1]:
+        upgrade(settings, version)
+        assert (read_tables(settings, kept), read_days(settings)) == (rows, days)
     connect(settings).close()  # as any command of the new program does
     assert read_tables(settings, kept) == rows
     pipeline.build_marts(settings, [day])
