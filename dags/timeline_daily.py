@@ -15,6 +15,7 @@ from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
+from timeline_lineage import REPORTS, list_mart_tables, tell_lineage
 from timeline_steps import RETRIES, answer_questions, collect, load, refine, verify
 
 CALENDAR = read_settings().calendar
@@ -58,9 +59,11 @@ def report() -> dict[str, Any]:
         from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
 
         send_measures(name_day(context))
-        done = publish_report(connect_settings(), name_day(context), explain_failure(context))
-        for day, again in republish_reports(connect_settings()).items():
+        settings = connect_settings()
+        done = publish_report(settings, name_day(context), explain_failure(context))
+        for day, again in republish_reports(settings).items():
             log.info("%s has changed, its report is written anew: %s", day, again.url)
+    tell_lineage(settings, reads=["event", "character", *list_mart_tables()], writes=[REPORTS])
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
     return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}
 

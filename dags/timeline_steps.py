@@ -14,6 +14,7 @@ from airflow_terms import PlainShard, as_airflow_says, list_days, name_spark_run
 from connections import connect_settings
 from neople_timeline.errors import ConfigError, DataError
 from neople_timeline.settings import read_settings
+from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ def collect(shard: PlainShard, kind: str) -> dict[str, int]:
     with as_airflow_says():
         from neople_timeline.pipeline import collect_shard  # noqa: PLC0415
 
-        done = collect_shard(connect_settings(), unpack_shard(shard), kind=kind)
+        settings = connect_settings()
+        done = collect_shard(settings, unpack_shard(shard), kind=kind)
+    tell_lineage(settings, writes=[RAW])
     return {
         "landed": done.landed,
         "events": done.events,
@@ -58,7 +61,9 @@ def refine(shard: PlainShard) -> dict[str, Any]:
     with as_airflow_says():
         from neople_timeline.pipeline import refine_shard  # noqa: PLC0415
 
-        done = refine_shard(connect_settings(), unpack_shard(shard))
+        settings = connect_settings()
+        done = refine_shard(settings, unpack_shard(shard))
+    tell_lineage(settings, reads=[RAW], writes=[EVENTS, CHARACTERS])
     return {"events": done.events, "objects": list(done.objects)}
 
 
@@ -68,7 +73,9 @@ def load(shard: PlainShard) -> dict[str, int]:
     with as_airflow_says():
         from neople_timeline.pipeline import load_shard  # noqa: PLC0415
 
-        done = load_shard(connect_settings(), unpack_shard(shard))
+        settings = connect_settings()
+        done = load_shard(settings, unpack_shard(shard))
+    tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=["event", "character"])
     return {"events": done.events, "characters": done.characters}
 
 
@@ -98,7 +105,9 @@ def marts(shards: list[PlainShard]) -> dict[str, int]:
         from neople_timeline.pipeline import build_marts, list_touched  # noqa: PLC0415
 
         settings = connect_settings()
-        return {mart.name: mart.rows for mart in build_marts(settings, list_touched(settings, list_days(shards)))}
+        built = build_marts(settings, list_touched(settings, list_days(shards)))
+    tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=[MARTS, *list_mart_tables()])
+    return {mart.name: mart.rows for mart in built}
 
 
 @task(task_id="marts", multiple_outputs=False)
@@ -107,7 +116,9 @@ def publish_marts() -> dict[str, int]:
     with as_airflow_says():
         from neople_timeline.pipeline import publish_marts  # noqa: PLC0415
 
-        published = publish_marts(connect_settings(), name_spark_run(get_current_context()))
+        settings = connect_settings()
+        published = publish_marts(settings, name_spark_run(get_current_context()))
+    tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=[MARTS, *list_mart_tables()])
     return {mart.name: mart.rows for mart in published}
 
 
