@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 import zstandard
 
-from neople_timeline.digest import fold_digest
+from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, raw_prefix
 from neople_timeline.models import Calendar, Collected, Shard, Usage, Window
@@ -93,6 +93,8 @@ class Batch:
 
 def digest_days(chain: Chain, days: tuple[date, ...], calendar: Calendar) -> list[Landed]:
     """Count and digest a chain's events for each day that it covers."""
+    if len(days) == 1:
+        return [Landed(days[0], chain.character, len(chain.hashes), digest_hashes(chain.hashes))]
     starts = [calendar.window(day, day).start for day in days]
     counts, sums = [0] * len(days), [0] * len(days)
     minutes = (row.date for answer in chain.answers for row in answer.timeline.rows)

@@ -6,7 +6,7 @@ an unexpected type leaves its typed column empty and costs nothing else. Unknown
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -144,7 +144,6 @@ def make_events(days: list[CharacterDay]) -> pa.Table:
     """Build `events`: one row per event, in the order of `days`, then by minute."""
     rows = [row for day in days for row in day.rows]
     texts = [bytes(row.data) for row in rows]
-    payloads = list(map(_read_payload, texts))
     minutes = [row.date for row in rows]
     columns: dict[str, Any] = {
         **_repeat_keys(days),
@@ -153,8 +152,9 @@ def make_events(days: list[CharacterDay]) -> pa.Table:
         "ordinal": [ordinal for day in days for ordinal in _number(day.rows)],
         "code": [row.code for row in rows],
         "name": [row.name for row in rows],
-        **{column.name: list(map(_getter(column.source), payloads)) for column in PAYLOAD_COLUMNS},
-        "data": [None if text == NO_DATA else text.decode() for text in texts],
+        **_read_payloads(texts),
+        # Arrow looks at the encoding of all texts together, in a third of the time that Python takes one by one.
+        "data": pa.array([None if text == NO_DATA else text for text in texts], pa.binary()).cast(pa.string()),
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in EVENTS.schema], schema=EVENTS.schema)
 
@@ -210,8 +210,12 @@ def _to_microseconds(minute: str) -> int:
     return int(to_instant(minute).timestamp()) * 1_000_000
 
 
-def _getter(source: str) -> Callable[[Any], Any]:
-    return attrgetter(source)
+def _read_payloads(texts: list[bytes]) -> dict[str, Any]:
+    """Read the typed columns of payloads, by name."""
+    fields = zip(*map(msgspec.structs.astuple, map(_read_payload, texts)), strict=True)
+    values = dict(zip(Payload.__struct_fields__, fields, strict=False))  # without payloads there are no fields
+    values["ticket.itemName"] = tuple(ticket.itemName for ticket in values.get("ticket", ()))
+    return {column.name: values.get(column.source, ()) for column in PAYLOAD_COLUMNS}
 
 
 def _read_payload(data: bytes) -> Any:

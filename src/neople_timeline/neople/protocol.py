@@ -220,7 +220,6 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
         rows = answer.timeline.rows
         if b"\\u" in body:
             _check_escapes(body)
-        body.decode()
         if any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
             _check_integers(body)
         _check_keys(body)
@@ -329,7 +328,7 @@ def _check_keys(body: bytes) -> None:
     """Refuse an object that has a key twice: PostgreSQL would keep one of the values, readers may believe the other.
 
     Reading and writing the answer loses the quotes of what came twice; only escaped quotes would hide that. Reading
-    also refuses floats that no column holds.
+    also refuses text that is not UTF-8, and floats that no column holds.
     """
     if body.count(b'"') == _encode(_read_anything(body)).count(b'"') and rb"\u0022" not in body:
         return

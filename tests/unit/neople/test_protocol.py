@@ -384,6 +384,19 @@ def test_a_key_that_comes_twice_in_one_object_is_refused(data: str) -> None:
         read_answer(CHARACTER, WINDOW, spell_data(data.encode()))
 
 
+@pytest.mark.parametrize("broken", [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe2\x82"])
+@pytest.mark.parametrize(
+    "data", [b'{"itemId":"HERE"}', b'{"HERE":1}', b'{"a":["HERE"]}', b'{"a":{"b":"\\u0041HERE"}}', b'"HERE"']
+)
+def test_bytes_that_are_not_utf_8_are_refused_wherever_they_are(data: bytes, broken: bytes) -> None:
+    body = spell_data(data)
+    assert read_answer(CHARACTER, WINDOW, body)
+    with pytest.raises(Unreadable):
+        read_answer(CHARACTER, WINDOW, body.replace(b"HERE", broken))
+    with pytest.raises(Unreadable):
+        read_answer(CHARACTER, WINDOW, make_page([], unknown="HERE").replace(b"HERE", broken))
+
+
 def test_a_key_that_comes_twice_is_refused_in_the_envelope_too() -> None:
     body = make_page([make_row()]).replace(b'"code": 505', b'"code": 504, "code": 505')
     with pytest.raises(Unreadable, match="'code' twice"):
