@@ -9,13 +9,24 @@ from typing import Any
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from neople_timeline.errors import ConfigError, DataError, RetryLater, StopCollecting
+from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
+from neople_timeline.settings import read_settings
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=12)
-"""How long a run waits for the API, the stores or the end of the day before it fails and says so."""
+"""How long a task waits for the API or the stores, on end, before it fails and says so."""
+
+AT_WORK = timedelta(hours=1)
+"""A task that has to wait this long after it came back, or later, was at work meanwhile: a new wait begins."""
+
+LAST_EVENTS = timedelta(hours=1)
+"""A scheduled run starts when its day ends, and waits for the last events and for clocks that differ. Whoever asks for
+a day that ends later than this has asked too early."""
+
+WAITING = "waiting"
+"""The key under which a task keeps since when it waits, and until when, from one try to the next."""
 
 PlainShard = dict[str, Any]
 
@@ -37,6 +48,18 @@ def list_days(shards: list[PlainShard]) -> tuple[date, ...]:
     return unpack_shard(shards[0]).days if shards else ()
 
 
+def name_day(chosen: str | None, interval_start: datetime | None, run_after: datetime) -> date:
+    """Name the day a run is about: the one chosen, else the one its data interval covers, else the last that is over.
+
+    Scheduled runs and backfills have the interval of their day, a run triggered by hand that of the last whole day
+    before its logical date; one without a logical date, as from an asset, has none.
+    """
+    if chosen:
+        return date.fromisoformat(chosen)
+    calendar = read_settings().calendar
+    return calendar.day_at(interval_start) if interval_start else calendar.last_over(run_after)
+
+
 def name_spark_run(context: Context) -> str:
     """Name the Spark job's run: the same for every try of a DAG run."""
     return f"{context['ti'].dag_id} {context['ti'].run_id}"
@@ -49,9 +72,10 @@ def as_airflow_says() -> Iterator[None]:
     try:
         yield
     except RetryLater as later:
-        resume_at = datetime.now(UTC) + timedelta(seconds=later.seconds)
-        if resume_at > _read_start(context) + LONGEST_WAIT:
-            raise _fail(context, f"{later}. Given up: that is too long to wait, run it again then") from later
+        pause = timedelta(seconds=later.seconds)
+        if isinstance(later, NotOver) and pause > LAST_EVENTS:
+            raise _fail(context, str(later)) from later
+        resume_at = _wait_on(context, later, pause)
         log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
         raise AirflowRescheduleException(resume_at) from later  # type: ignore[no-untyped-call]
     except (ConfigError, StopCollecting, DataError) as error:
@@ -63,5 +87,18 @@ def _fail(context: Context, reason: str) -> AirflowFailException:
     return AirflowFailException(reason)
 
 
-def _read_start(context: Context) -> datetime:
-    return context["dag_run"].start_date or datetime.now(UTC)
+def _wait_on(context: Context, later: RetryLater, pause: timedelta) -> datetime:
+    """Note that a task waits once more, and say until when; one that has waited too long fails."""
+    now, store = datetime.now(UTC), context["task_state_store"]
+    kept: Any = store.get(WAITING) or {"since": f"{now}", "until": f"{now}"}
+    since, until = (datetime.fromisoformat(kept[name]) for name in ("since", "until"))
+    since = now if now - until >= AT_WORK else since
+    if now + pause > since + LONGEST_WAIT:
+        store.delete(WAITING)  # who clears the task gives it the whole time again
+        raise _fail(
+            context,
+            f"{later}. Given up after waiting since {since:%F %H:%M} UTC. What was complete is kept: clear the failed"
+            " tasks once this is mended, and they go on from there",
+        ) from later
+    store.set(WAITING, {"since": f"{since}", "until": f"{now + pause}"})
+    return now + pause

@@ -13,8 +13,8 @@ from airflow.sdk import Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
+from airflow_terms import name_day
 from connections import connect_settings
-from neople_timeline.settings import read_settings
 
 LATE_AFTER = timedelta(hours=3)
 """How long a day's run may take from its start."""
@@ -72,8 +72,12 @@ def _mail_lateness(context: dict[str, Any]) -> None:
     from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
 
     run = context["dag_run"]
-    moment = datetime.fromisoformat(run["logical_date"] or run["run_after"])
-    day = read_settings().calendar.day_at(moment)
+    interval_start = run["data_interval_start"]
+    day = name_day(
+        (run["conf"] or {}).get("day"),
+        datetime.fromisoformat(interval_start) if interval_start else None,
+        datetime.fromisoformat(run["run_after"]),
+    )
     title = f"[late] {run['dag_id']} {day}"
     hours = LATE_AFTER.total_seconds() / 3600
     reason = f"The run is {run['state']} {hours:g} hours after its start, and goes on."

@@ -36,8 +36,8 @@ def tell() -> bool:
     max_active_runs=1,
     default_args={"owner": "timeline", "execution_timeout": timedelta(days=2), **RETRIES},
     params={
-        "first": Param("2026-11-01", type="string", format="date", description="First day"),
-        "last": Param("2026-11-15", type="string", format="date", description="Last day, included"),
+        "first": Param(type="string", format="date", description="First day, 2017-09-21 or later"),
+        "last": Param(type="string", format="date", description="Last day, included; it must be over"),
         "again": Param(default=False, type="boolean", description="Collect the days anew and replace them whole"),
     },
     tags=["neople", "timeline"],

@@ -10,7 +10,7 @@ from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from airflow_terms import as_airflow_says, pack_plan
+from airflow_terms import as_airflow_says, name_day, pack_plan
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_settings
@@ -29,13 +29,10 @@ LATENESS = (
 )
 
 
-def name_day(context: Context) -> date:
-    """Name the day a run is about: its parameter, else the day that its logical date lies in, else the last over."""
-    if chosen := context["params"].get("day"):
-        return date.fromisoformat(chosen)
-    if logical_date := context.get("logical_date"):
-        return CALENDAR.day_at(logical_date)
-    return CALENDAR.last_over(context["dag_run"].run_after)
+def read_day(context: Context) -> date:
+    """Read which day a run is about; every task of a run reads the same."""
+    run = context["dag_run"]
+    return name_day(context["params"].get("day"), run.data_interval_start, run.run_after)
 
 
 @task(multiple_outputs=False)
@@ -45,7 +42,7 @@ def plan() -> list[dict[str, Any]]:
     with as_airflow_says():
         from neople_timeline.pipeline import plan_day  # noqa: PLC0415
 
-        return pack_plan(plan_day(connect_settings(), name_day(context), again=context["params"]["again"]))
+        return pack_plan(plan_day(connect_settings(), read_day(context), again=context["params"]["again"]))
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
@@ -58,9 +55,9 @@ def report() -> dict[str, Any]:
     with as_airflow_says():
         from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
 
-        send_measures(name_day(context))
+        send_measures(read_day(context))
         settings = connect_settings()
-        done = publish_report(settings, name_day(context), explain_failure(context))
+        done = publish_report(settings, read_day(context), explain_failure(context))
         for day, again in republish_reports(settings).items():
             log.info("%s has changed, its report is written anew: %s", day, again.url)
     tell_lineage(settings, reads=["event", "character", *list_mart_tables()], writes=[REPORTS])
@@ -76,7 +73,12 @@ def report() -> dict[str, Any]:
     deadline=LATENESS,
     default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES},
     params={
-        "day": Param(None, type=["null", "string"], format="date", description="Instead of the run's own day"),
+        "day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            description="A day that is over; without it the newest such day, or the one that the schedule asks for",
+        ),
         "again": Param(default=False, type="boolean", description="Collect the day anew and replace it whole"),
     },
     tags=["neople", "timeline"],

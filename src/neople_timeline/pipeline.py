@@ -175,7 +175,8 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
         return
     if not unfinished:
         raise NotOver(
-            f"{last} is not over: the game's day ends, its last events in the API, at {over_at:%Y-%m-%d %H:%M} UTC",
+            f"{last} is not over: its last events are in the API on {over_at.astimezone(KOREA):%Y-%m-%d at %H:%M} in"
+            f" Korea. The newest day that is over is {settings.calendar.last_over(now)}",
             seconds=(over_at - now).total_seconds(),
         )
     if first > settings.calendar.day_at(now):

@@ -68,19 +68,31 @@ def test_a_failed_backfill_is_mailed_with_task_reason_and_link(mails: list[tuple
     )
 
 
-def test_a_late_day_is_mailed_with_its_state_and_link(mails: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize(
+    ("interval_start", "conf", "late"),
+    [
+        ("2026-11-14T21:00:00Z", None, DAY),
+        ("2026-11-14T21:00:00Z", {"day": "2026-10-01"}, date(2026, 10, 1)),
+        ("2026-11-14T21:00:00Z", {"day": None, "again": True}, DAY),
+        (None, {}, date(2026, 11, 14)),  # by hand, without a logical date: five minutes later the 15th would be over
+    ],
+)
+def test_a_late_day_is_mailed_with_its_state_and_link(
+    mails: list[tuple[Any, ...]], interval_start: str | None, conf: dict[str, Any] | None, late: date
+) -> None:
     run = {
         "dag_id": "timeline_daily",
         "dag_run_id": "scheduled__2026",
-        "logical_date": "2026-11-14T21:00:00Z",
+        "data_interval_start": interval_start,
         "run_after": "2026-11-15T21:00:00Z",
+        "conf": conf,
         "state": "running",
     }
 
     asyncio.run(timeline_alerts.mail_lateness({"dag_run": run}))
 
     ((edition, day, title, lines),) = mails
-    assert (edition, day, title) == ("late", DAY, "[late] timeline_daily 2026-11-15")
+    assert (edition, day, title) == ("late", late, f"[late] timeline_daily {late}")
     assert "running 3 hours after its start" in lines[2]
     assert lines[3] == "http://localhost:8080/dags/timeline_daily/runs/scheduled__2026"
 

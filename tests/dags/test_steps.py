@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+from pendulum import instance
 
 import airflow_terms
 import timeline_daily
 import timeline_steps
 from connections import connect_settings, read_api, read_lake, read_mail
-from neople_timeline.errors import ConfigError, DataError, RetryLater, StopCollecting
+from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
 from neople_timeline.sandbox.airflow import describe_connections
 from neople_timeline.settings import Settings
@@ -41,36 +44,75 @@ class FakeTask:
 
 
 class FakeRun:
-    def __init__(self, start_date: datetime | None = None, run_after: datetime | None = None) -> None:
-        self.start_date, self.run_after = start_date, run_after
+    def __init__(self, run_after: datetime | None = None, interval_start: datetime | None = None) -> None:
+        self.run_after, self.data_interval_start = run_after, interval_start
 
 
-def give_context(monkeypatch: pytest.MonkeyPatch, started: datetime) -> FakeTask:
+class FakeStore(dict[str, Any]):
+    set = dict.__setitem__
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+class Clock:
+    """Stands in for `datetime` where only `now` is asked."""
+
+    fromisoformat = datetime.fromisoformat
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self, _zone: object) -> datetime:
+        return self.at
+
+
+def give_context(monkeypatch: pytest.MonkeyPatch) -> FakeTask:
     task = FakeTask()
-    monkeypatch.setattr(airflow_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun(started)})
+    context = {"ti": task, "task_state_store": FakeStore()}
+    monkeypatch.setattr(airflow_terms, "get_current_context", lambda: context)
     return task
 
 
+TIMETABLE = CronDataIntervalTimetable("00 06 * * *", timezone="Asia/Seoul")
+AFTERNOON = datetime(2026, 11, 23, 6, tzinfo=UTC)
+"""15:00 in Korea, in the middle of the day of the 23rd."""
+
+
+def trigger(logical_date: datetime | None) -> FakeRun:
+    """Make a run as Airflow does for somebody who presses the button; the form's logical date is now, or none."""
+    interval = logical_date and TIMETABLE.infer_manual_data_interval(run_after=instance(logical_date))
+    return FakeRun(AFTERNOON, interval.start if interval else None)
+
+
+def read_day(run: FakeRun, chosen: str | None = None) -> date:
+    return timeline_daily.read_day({"params": {"day": chosen}, "dag_run": run})  # type: ignore[typeddict-item]
+
+
 @pytest.mark.parametrize(
-    ("params", "logical_date", "day"),
+    ("logical_date", "day"),
     [
-        (
-            {"day": None},
-            datetime(2026, 11, 14, 21, tzinfo=UTC),
-            date(2026, 11, 15),
-        ),  # as the schedule has it: 06:00 KST
-        ({"day": None}, datetime(2026, 11, 14, 20, 59, tzinfo=UTC), date(2026, 11, 14)),
-        ({"day": None}, datetime(2026, 11, 15, tzinfo=UTC), date(2026, 11, 15)),  # airflow dags test … 2026-11-15
-        ({"day": "2026-10-01"}, datetime(2026, 11, 15, tzinfo=UTC), date(2026, 10, 1)),
-        ({"day": None}, None, date(2026, 11, 22)),
+        (AFTERNOON, date(2026, 11, 22)),
+        (None, date(2026, 11, 22)),  # as from an asset
+        (datetime(2026, 11, 22, 21, tzinfo=UTC), date(2026, 11, 22)),  # 06:00 in Korea, when the day has just ended
+        (datetime(2026, 11, 22, 20, 59, tzinfo=UTC), date(2026, 11, 21)),
+        (datetime(2026, 11, 15, tzinfo=UTC), date(2026, 11, 14)),
     ],
 )
-def test_a_run_is_about_one_day_whenever_it_runs(
-    params: dict[str, str | None], logical_date: datetime | None, day: date
-) -> None:
-    run = FakeRun(run_after=datetime(2026, 11, 23, 12, tzinfo=UTC))
+def test_a_run_started_by_hand_is_about_the_newest_day_that_is_over(logical_date: datetime | None, day: date) -> None:
+    assert read_day(trigger(logical_date)) == day
+    assert read_day(trigger(logical_date), "2026-10-01") == date(2026, 10, 1)
 
-    assert timeline_daily.name_day({"params": params, "logical_date": logical_date, "dag_run": run}) == day  # type: ignore[typeddict-item]
+
+def test_each_run_of_the_schedule_and_of_airflow_backfill_is_about_its_own_day() -> None:
+    during = TimeRestriction(instance(datetime(2026, 11, 19, 21, tzinfo=UTC)), instance(AFTERNOON), catchup=True)
+    found, last = [], None
+    while run := TIMETABLE.next_dagrun_info(last_automated_data_interval=last, restriction=during):
+        last = run.data_interval
+        assert last
+        found.append((read_day(FakeRun(run.run_after, last.start)), run.run_after))
+
+    assert found == [(date(2026, 11, day), datetime(2026, 11, day, 21, tzinfo=UTC)) for day in (20, 21, 22, 23)]
 
 
 def test_a_shard_survives_its_xcom() -> None:
@@ -85,7 +127,7 @@ def test_a_shard_survives_its_xcom() -> None:
 
 
 def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_context(monkeypatch, datetime.now(UTC))
+    give_context(monkeypatch)
 
     with pytest.raises(AirflowRescheduleException) as raised, airflow_terms.as_airflow_says():
         raise RetryLater("maintenance", seconds=600)
@@ -93,18 +135,55 @@ def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPat
     assert timedelta(seconds=595) < raised.value.reschedule_date - datetime.now(UTC) <= timedelta(seconds=600)
 
 
-def test_a_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = give_context(monkeypatch, datetime.now(UTC) - timedelta(hours=11, minutes=55))
+def wait(clock: Clock, seconds: float = 600) -> None:
+    """Have a task find a maintenance, and come back when it asked for it."""
+    with pytest.raises(AirflowRescheduleException), airflow_terms.as_airflow_says():
+        raise RetryLater("maintenance", seconds=seconds)
+    clock.at += timedelta(seconds=seconds)
 
+
+def give_up() -> None:
     with pytest.raises(AirflowFailException, match="maintenance"), airflow_terms.as_airflow_says():
         raise RetryLater("maintenance", seconds=600)
 
-    assert "maintenance" in task.pushed["failure"]
+
+def test_a_task_waits_for_twelve_hours_and_when_cleared_for_as_long_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, clock = give_context(monkeypatch), Clock(AFTERNOON)
+    monkeypatch.setattr(airflow_terms, "datetime", clock)
+    for _ in range(2):
+        began = clock.at
+        for _ in range(72):
+            wait(clock)
+        assert clock.at - began == timedelta(hours=12)
+        give_up()
+        assert f"since {began:%F %H:%M} UTC. What was complete is kept" in task.pushed["failure"]
+
+
+def test_only_waiting_on_end_counts_however_long_a_backfill_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_context(monkeypatch)
+    clock = Clock(AFTERNOON)
+    monkeypatch.setattr(airflow_terms, "datetime", clock)
+    wait(clock)
+    clock.at += timedelta(hours=13)  # of work
+    for _ in range(72):
+        wait(clock)
+    give_up()
+
+
+def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = give_context(monkeypatch)
+    with pytest.raises(AirflowRescheduleException), airflow_terms.as_airflow_says():
+        raise NotOver("2026-11-22 is not over", seconds=300)
+
+    with pytest.raises(AirflowFailException, match="not over"), airflow_terms.as_airflow_says():
+        raise NotOver("2026-11-23 is not over. The newest day that is over is 2026-11-22", seconds=15 * 3600)
+
+    assert task.pushed == {"failure": "2026-11-23 is not over. The newest day that is over is 2026-11-22"}
 
 
 @pytest.mark.parametrize("error", [ConfigError("no key"), StopCollecting("no key"), DataError("no key")])
 def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    task = give_context(monkeypatch, datetime.now(UTC))
+    task = give_context(monkeypatch)
 
     with pytest.raises(AirflowFailException, match="no key"), airflow_terms.as_airflow_says():
         raise error
@@ -113,7 +192,7 @@ def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.M
 
 
 def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_context(monkeypatch, datetime.now(UTC))
+    give_context(monkeypatch)
 
     with pytest.raises(ZeroDivisionError), airflow_terms.as_airflow_says():
         raise ZeroDivisionError
@@ -136,7 +215,7 @@ def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
 def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, day, built = date(2026, 11, 12), date(2026, 11, 15), []
     shard = {"days": [f"{one}" for one in (earlier, date(2026, 11, 14), day)], "index": 0, "of": 1}
-    task = give_context(monkeypatch, datetime.now(UTC))
+    task = give_context(monkeypatch)
     context = {"ti": task, "dag_run": FakeRun(), "params": {"day": f"{day}"}}
     page = Published("s3://lake/page", mailed=False, debts=0)
     steps: dict[str, Any] = {

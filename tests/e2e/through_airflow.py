@@ -48,7 +48,7 @@ class World:
     def run_day(self, day: date) -> str:
         """Run a day as a person would, and name the state in which Airflow left the run."""
         done = subprocess.run(
-            [airflow.AIRFLOW, "dags", "test", "timeline_daily", day.isoformat()],
+            [airflow.AIRFLOW, "dags", "test", "timeline_daily", f"{day}", "--conf", json.dumps({"day": f"{day}"})],
             env={**os.environ, **self.airflow.environment},
             cwd=self.home,
             capture_output=True,

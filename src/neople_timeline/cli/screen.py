@@ -52,7 +52,7 @@ def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print) -> 
         try:
             return step()
         except NotOver as error:
-            raise ConfigError(f"{error}. `day DATE --unfinished` collects what there is until now.") from None
+            raise ConfigError(f"{error}. `day DATE --unfinished` collects what there is of it now.") from None
         except RetryLater as error:
             if waited >= PATIENCE_SECONDS:
                 raise
