@@ -122,9 +122,14 @@ def plan_day(settings: Settings, day: date, *, again: bool = False, unfinished: 
     _check_days(settings, day, day, unfinished=unfinished)
     with _open(settings) as (lake, connection):
         _bind(settings, lake, connection)
-        ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
+        debts = {
+            *ledger.list_indebted_days(connection, day),
+            *calendar_days.list_unpublished_days(connection, day),
+            *calendar_days.list_unfinished_days(connection, day, settings.calendar),
+        }
+        for one in (*debts, day):
+            ledger.reopen_unfinished(connection, one, settings.calendar.over_at(one))
         ledger.plan_days(connection, [day], again=again)
-        debts = {*ledger.list_indebted_days(connection, day), *calendar_days.list_unpublished_days(connection, day)}
         return _make_plan(connection, [*sorted(debts), day], [day])
 
 

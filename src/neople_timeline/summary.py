@@ -223,6 +223,8 @@ class Summary:
     newcomers: tuple[Newcomer, ...]
     state: DataState
     failure: str | None = None
+    is_provisional: bool = False
+    """Whether it was collected, or is told, before its last events had reached the API."""
 
     @property
     def is_week(self) -> bool:
@@ -345,3 +347,5 @@ class Published:
     mailed: bool
     debts: int
     week_url: str | None = None
+    is_provisional: bool = False
+    """Such a day has a page and no mail yet."""

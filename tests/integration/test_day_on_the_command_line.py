@@ -217,7 +217,8 @@ def test_a_day_that_is_not_over_is_refused_and_on_demand_collected_but_not_calle
     now = make_settings({}).calendar.day_at(datetime.now(UTC))
     code, said = terminal.run("day", f"{now}", "--unfinished")
     assert code == INDEBTED
-    assert "is not over yet" in said
+    assert "marked as provisional. It is not mailed" in said
+    assert terminal.query("SELECT count(*) FROM timeline.mail") == [(0,)]
 
 
 WRONG_SETTINGS = (

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
 from neople_timeline.report.page import render_page
+from neople_timeline.sandbox.processes import choose_port
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.summary import read_summary
@@ -294,6 +298,62 @@ def test_a_day_of_100_000_characters_is_told_within_five_seconds_and_two_megabyt
     assert seconds < 5
     pipeline.publish_report(replace(settings, smtp_url=""), DAY)
     assert 50 <= len(open_lake(settings).list_keys("reports/characters")) <= 1000
+
+
+class Picky:
+    """Takes mail for some, and has no mailbox or no time for others."""
+
+    def __init__(self, replies: dict[str, str]) -> None:
+        self.replies, self.taken = replies, list[list[str]]()
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's
+        self, _server: object, _session: object, envelope: Envelope, address: str, _options: object
+    ) -> str:
+        if address not in self.replies:
+            envelope.rcpt_tos.append(address)
+        return self.replies.get(address, "250 fine")
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Envelope) -> str:  # noqa: N802
+        self.taken.append(list(envelope.rcpt_tos))
+        return "250 fine"
+
+
+@contextmanager
+def serve_mail(settings: Settings, picky: Picky, to: str) -> Iterator[Settings]:
+    server = Controller(picky, hostname="127.0.0.1", port=choose_port())
+    server.start()
+    try:
+        yield replace(settings, smtp_url=f"smtp://127.0.0.1:{server.port}", report_to=to)
+    finally:
+        server.stop()
+
+
+def test_who_is_refused_is_named_and_the_others_get_one_mail(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    picky = Picky({"gone@example.org": "550 no such user", "busy@example.org": "450 come back later"})
+    with serve_mail(settings, picky, "a@example.org, gone@example.org, busy@example.org, b@example.org") as asked:
+        published = [pipeline.publish_report(asked, DAY) for _ in range(2)]
+
+    assert [one.mailed for one in published] == [True, False]
+    assert picky.taken == [["a@example.org", "b@example.org"]]
+    (said,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "gone@example.org (550 no such user), busy@example.org (450 come back later)" in said
+    assert "a@example.org" not in said
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "said"), [("550 no such user", ConfigError, "REPORT_TO"), ("450 later", RetryLater, "")]
+)
+def test_a_mail_that_all_are_refused_did_not_leave(
+    settings: Settings, reply: str, error: type[Exception], said: str
+) -> None:
+    picky = Picky({"gone@example.org": reply, "away@example.org": reply})
+    with serve_mail(settings, picky, "gone@example.org, away@example.org") as asked:
+        with pytest.raises(error, match=rf"gone@example\.org \({reply}\), away@example\.org .*{said}"):
+            pipeline.publish_report(asked, DAY)
+        picky.replies.clear()
+        assert pipeline.publish_report(asked, DAY).mailed
 
 
 @pytest.fixture

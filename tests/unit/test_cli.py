@@ -2,7 +2,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -139,12 +139,14 @@ def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch:
     assert "publish_report" in steps.names()
 
 
-def test_a_day_that_is_still_running_is_never_called_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch)
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    result = run("day", str(tomorrow), "--unfinished")
+@pytest.mark.parametrize("command", [("day", "2026-11-15", "--unfinished"), ("report", "2026-11-15")])
+def test_a_day_that_is_still_running_is_never_called_complete(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, publish_report=Published("s3://lake/x", mailed=False, debts=0, is_provisional=True))
+    result = run(*command)
     assert result.exit_code == INDEBTED
-    assert "not over yet" in result.output
+    assert "before the day was over, marked as provisional. It is not mailed" in result.output
 
 
 def test_yesterday_is_the_last_day_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,9 +190,26 @@ def test_without_a_setting_nothing_starts(command: tuple[str, ...], name: str, m
 def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     collected = Collected(5, 1, 0, 0, Usage())
     later = [RetryLater("maintenance", seconds=300)] * 3
-    steps = stand_in(monkeypatch, collect_shard=[*later, collected], verify_days=[*later, PROVEN])
+    published = Published("s3://lake/reports/x", mailed=True, debts=0)
+    patient = {
+        "plan_day": PLAN,
+        "collect_shard": collected,
+        "verify_days": PROVEN,
+        "publish_report": published,
+        "republish_reports": {},
+    }
+    steps = stand_in(monkeypatch, **{name: [*later, result] for name, result in patient.items()})
     assert run("day", "2026-11-15").exit_code == COMPLETE
-    assert [steps.names().count(name) for name in ("collect_shard", "verify_days")] == [4, 4]
+    assert [steps.names().count(name) for name in patient] == [4] * len(patient)
+
+
+def test_a_report_is_repeated_no_earlier_than_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", slept.append)
+    later = [RetryLater("PostgreSQL went away", seconds=10), RetryLater("fate unknown", seconds=600)]
+    stand_in(monkeypatch, publish_report=[*later, Published("s3://lake/reports/x", mailed=True, debts=0)])
+    assert run("report", "2026-11-15").exit_code == COMPLETE
+    assert slept == [10, 600]
 
 
 def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """Collect, prove and publish days."""
 
 import sys
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -29,6 +29,7 @@ from neople_timeline.settings import Settings, read_settings
 
 app = typer.Typer()
 
+T = TypeVar("T")
 Again = Annotated[bool, typer.Option("--again", help="Collect anew what is there already, and replace it whole.")]
 
 
@@ -48,12 +49,10 @@ def day(
     say_plan(plan, wanted)
     code = _run(settings, plan, "daily")
     failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if code == FAILED else None
-    say_report(settings, pipeline.publish_report(settings, wanted, failure))
+    published = _publish(lambda: pipeline.publish_report(settings, wanted, failure))
+    say_report(settings, published)
     _say_republished(settings)
-    if settings.calendar.over_at(wanted) > datetime.now(UTC):
-        out.print(f"{wanted} is not over yet: this is what there is so far, not the complete day.")
-        code = code or INDEBTED
-    raise typer.Exit(code)
+    raise typer.Exit(code or (INDEBTED if published.is_provisional else COMPLETE))
 
 
 @app.command()
@@ -83,7 +82,7 @@ def retry() -> None:
     """Ask again now for everything that is owed."""
     settings = read_settings()
     settings.require("neople_api_key", "lake_url", "warehouse_url")
-    plan = pipeline.plan_debts(settings)
+    plan = patiently(partial(pipeline.plan_debts, settings))
     if not plan.days:
         out.print("Nothing is owed.")
         return
@@ -123,9 +122,10 @@ def verify(
 def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
     """Write a day's report anew, on a Wednesday also its week's; mail each once."""
     settings = read_settings()
-    published = pipeline.publish_report(settings, read_day(day))
+    wanted = read_day(day)
+    published = _publish(lambda: pipeline.publish_report(settings, wanted))
     say_report(settings, published)
-    raise typer.Exit(INDEBTED if published.debts else COMPLETE)
+    raise typer.Exit(INDEBTED if published.debts or published.is_provisional else COMPLETE)
 
 
 @app.command()
@@ -155,9 +155,14 @@ def _run(settings: Settings, plan: Plan, kind: str) -> int:
     return say_verification(patiently(partial(pipeline.verify_days, settings, plan.days)))
 
 
+def _publish(step: Callable[[], T]) -> T:
+    """Repeat what writes and mails reports as late as it asks for: earlier, its mail still counts as being sent."""
+    return patiently(step, pause=600.0)
+
+
 def _say_republished(settings: Settings) -> None:
     """Write anew the pages of other days that the run changed, and name them."""
-    for changed, published in pipeline.republish_reports(settings).items():
+    for changed, published in _publish(partial(pipeline.republish_reports, settings)).items():
         out.print(f"{changed} has changed, its report is written anew: {published.url}", markup=False)
 
 

@@ -43,11 +43,16 @@ def say_report(settings: Settings, published: Published) -> None:
     out.print(f"Report: {published.url}{mailed}", markup=False)
     if published.week_url:
         out.print(f"Weekly: {published.week_url}", markup=False)
+    if published.is_provisional:
+        out.print(
+            "This is what there was before the day was over, marked as provisional. It is not mailed: the day's mail"
+            " leaves when a run after its end has collected it anew."
+        )
 
 
-def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print) -> T:
-    """Repeat a step that asks to be repeated later, for hours if need be."""
-    waited, pause = 0.0, 5.0
+def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print, pause: float = 5.0) -> T:
+    """Repeat a step that asks to be repeated later, for hours if need be; the first time after `pause` at the most."""
+    waited = 0.0
     while True:
         try:
             return step()

@@ -132,15 +132,15 @@ def make_message_id(edition: str, day: date, sender: str, lake: str) -> str:
     return f"<{edition}.{day}.{digest}@{domain}>"
 
 
-def send_mail(server: MailServer, message: EmailMessage) -> None:
-    """Hand a mail in.
+def send_mail(server: MailServer, message: EmailMessage) -> tuple[str, ...]:
+    """Hand a mail in, and return whom the server refused while it took the mail for others, each with its reason.
 
     MailRefusedError means that it certainly did not leave; RetryLater that the outcome is not known.
     """
     where = _name(server)
     client = _connect(server)
     try:
-        client.send_message(message)
+        refused = client.send_message(message)
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
         raise MailRefusedError(_explain(where, error)) from None
     except (OSError, smtplib.SMTPException) as error:
@@ -151,6 +151,7 @@ def send_mail(server: MailServer, message: EmailMessage) -> None:
     finally:
         with suppress(OSError, smtplib.SMTPException):
             client.quit()
+    return _list_refused(refused)
 
 
 def try_server(server: MailServer) -> None:
@@ -204,15 +205,26 @@ def _explain(where: str, error: Exception) -> ConfigError | RetryLater:
     reason = _describe(error)
     if isinstance(error, smtplib.SMTPAuthenticationError):
         return ConfigError(f"{where} refuses the login: {reason}. Check user and password in SMTP_URL")
-    permanent = isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
-    if permanent or isinstance(error, (smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError)):
+    if _is_permanent(error):
         return ConfigError(f"{where} refuses the mail: {reason}. Check SMTP_URL, REPORT_FROM and REPORT_TO")
     return RetryLater(f"{where} does not take the mail: {reason}", seconds=300)
 
 
+def _is_permanent(error: Exception) -> bool:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return any(code >= 500 for code, _ in error.recipients.values())
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code >= 500
+    return isinstance(error, smtplib.SMTPNotSupportedError)
+
+
+def _list_refused(replies: Mapping[str, tuple[int, bytes]]) -> tuple[str, ...]:
+    return tuple(f"{recipient} ({_show_reply(*reply)})" for recipient, reply in replies.items())
+
+
 def _describe(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return _show_reply(*next(iter(error.recipients.values())))
+        return ", ".join(_list_refused(error.recipients))
     if isinstance(error, smtplib.SMTPResponseException):
         return _show_reply(error.smtp_code, error.smtp_error)
     return " ".join(str(error).split())[:200] or type(error).__name__

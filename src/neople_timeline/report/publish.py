@@ -41,21 +41,24 @@ def publish_report(
 ) -> Published:
     """Write the pages of a day, of its characters and, on a week's last day, of the week; mail each edition once.
 
-    A mail that fails raises after the pages are in the lake.
+    A day that still runs brings no week and no mail, so that its one mail is left for the whole day. A mail that fails
+    raises after the pages are in the lake.
     """
     generation = take_generation(connection)
     summary = read_summary(connection, day, settings.calendar, failure)
     editions = [summary]
     week = week_of(day)
-    if day == last_day_of(week) and summary.figures is not None and failure is None:
+    is_settled = failure is None and not summary.is_provisional
+    if day == last_day_of(week) and summary.figures is not None and is_settled:
         editions.append(read_summary(connection, day, settings.calendar, first=week))
     known = {page_key(edition) for edition in editions} | write_profiles(settings, lake, connection, editions)
     keys = [write_report(settings, lake, edition, known) for edition in editions]
     record_page(connection, day, generation)
     urls = [lake.describe(key) for key in keys]
-    wants_mail = bool(settings.smtp_url and settings.report_to)
+    wants_mail = bool(settings.smtp_url and settings.report_to) and (is_settled or failure is not None)
     mailed = [wants_mail and mail_report(settings, connection, *both) for both in zip(editions, keys, strict=True)]
-    return Published(urls[0], any(mailed), summary.state.owed, urls[1] if len(urls) > 1 else None)
+    week_url = urls[1] if len(urls) > 1 else None
+    return Published(urls[0], any(mailed), summary.state.owed, week_url, summary.is_provisional)
 
 
 def write_report(settings: Settings, lake: Lake, summary: Summary, known: Collection[str]) -> str:
@@ -121,10 +124,12 @@ def send_once(
         logger.info("The mail %s of %s was sent before, or is being sent", edition, day)
         return False
     try:
-        send_mail(server, message)
+        unreached = send_mail(server, message)
     except MailRefusedError as refused:
         release_mail(connection, edition, day)
         raise refused.cause from None
     record_sent(connection, edition, day)
     logger.info("Mailed %s of %s", edition, day)
+    if unreached:
+        logger.warning("Not taken for %s: correct REPORT_TO. All others have the mail", ", ".join(unreached))
     return True

@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.catalogue import MARTS
+from neople_timeline.models import SETTLING, Calendar
 
 TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
 """Says of the days in its WHERE that they changed."""
@@ -39,6 +40,16 @@ def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[
         f" AND (changed_in > {_MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL"
         "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')))) ORDER BY day",
         {"before": before, "marts": _DAILY_MARTS},
+    )
+    return [row[0] for row in rows]
+
+
+def list_unfinished_days(connection: psycopg.Connection, before: date, calendar: Calendar) -> list[date]:
+    """List the days before one that were proven while they still ran."""
+    rows = connection.execute(
+        "SELECT day FROM timeline.day WHERE day < %s"
+        " AND verified_at < (day + 1 + %s::time) AT TIME ZONE 'Asia/Seoul' + %s ORDER BY day",
+        (before, calendar.starts_at, SETTLING),
     )
     return [row[0] for row in rows]
 

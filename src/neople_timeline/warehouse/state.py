@@ -1,6 +1,6 @@
 """Reads how complete some days are: what was collected, what is missing or owed and why, and what it cost."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import psycopg
@@ -61,6 +61,16 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
         spending=_read_spending(connection, first, last),
         is_verified=bool(verified and verified[0]),
     )
+
+
+def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime) -> bool:
+    """Say whether a day runs until `over_at`, or was collected in part while it ran."""
+    row = connection.execute(
+        "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection"
+        " WHERE day = %(day)s AND asked_at < %(over_at)s AND state = ANY(%(collected)s))",
+        {"day": day, "over_at": over_at, "collected": list(COLLECTED)},
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _count_states(connection: psycopg.Connection, first: date, last: date) -> dict[str, int]:

@@ -24,7 +24,7 @@ from neople_timeline.summary import (
     Rename,
     Summary,
 )
-from neople_timeline.warehouse.state import read_state
+from neople_timeline.warehouse.state import is_provisional, read_state
 
 TREND_DAYS: Final = 14
 BEST_DROPS: Final = 20
@@ -184,6 +184,7 @@ def read_summary(
             newcomers=reader.read_newcomers(first, day),
             state=read_state(connection, first, day),
             failure=failure,
+            is_provisional=is_provisional(connection, day, calendar.over_at(day)),
         )
 
 

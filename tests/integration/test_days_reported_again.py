@@ -1,0 +1,118 @@
+"""Days and weeks whose report is not their last: collected before they were over, or with debts that are paid later."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from neople_timeline import pipeline
+from neople_timeline.lake import open_lake
+from neople_timeline.models import Plan
+from neople_timeline.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import Smtp
+
+WEDNESDAY, THURSDAY = date(2026, 10, 21), date(2026, 10, 15)
+CHARACTERS = 6
+MARK = "잠정:"
+
+
+@pytest.fixture
+def small(settings: Settings, make_sandbox_api: Callable[..., Any]) -> Settings:
+    """Settings with a roster of few, of whom nothing is collected yet."""
+    api = make_sandbox_api("--characters", f"{CHARACTERS}", "--seed", "1", "--rate", "1000", "--latency", "0")
+    settings = replace(settings, neople_api_url=api.url, neople_api_key=api.key)
+    pipeline.import_roster(settings, api.read("roster.csv"))
+    return settings
+
+
+def work_off(settings: Settings, plan: Plan) -> None:
+    for shard in plan.shards:
+        pipeline.collect_shard(settings, shard)
+        pipeline.refine_shard(settings, shard)
+        pipeline.load_shard(settings, shard)
+    pipeline.build_marts(settings, pipeline.list_touched(settings, plan.days))
+    assert pipeline.verify_days(settings, plan.days).ok
+
+
+def change(settings: Settings, statement: str) -> int:
+    with psycopg.connect(settings.warehouse_url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).rowcount
+
+
+def read_page(settings: Settings, name: str) -> str:
+    return open_lake(settings).get(f"reports/{name}/index.html").decode()
+
+
+def list_subjects(maildir: Path) -> list[str]:
+    mails = (message_from_bytes(path.read_bytes(), policy=policy.default) for path in (maildir / "new").iterdir())
+    return sorted(str(mail["Subject"]) for mail in mails)
+
+
+def make_unfinished(settings: Settings, day: date) -> None:
+    """Have a day look as if it had been collected in its afternoon."""
+    work_off(settings, pipeline.plan_day(settings, day))
+    change(settings, f"UPDATE timeline.collection SET asked_at = '{day} 15:00+09' WHERE day = '{day}'")
+    change(settings, f"UPDATE timeline.day SET verified_at = '{day} 15:01+09' WHERE day = '{day}'")
+
+
+def test_a_day_collected_before_its_end_is_marked_brings_no_week_and_leaves_its_mail_for_later(
+    small: Settings, smtp: "Smtp"
+) -> None:
+    make_unfinished(small, WEDNESDAY)
+    published = pipeline.publish_report(small, WEDNESDAY)
+    assert (published.is_provisional, published.mailed, published.week_url) == (True, False, None)
+    assert MARK in read_page(small, f"day={WEDNESDAY}")
+
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    published = pipeline.publish_report(small, WEDNESDAY)
+    assert (published.is_provisional, published.mailed, bool(published.week_url)) == (False, True, True)
+    assert MARK not in read_page(small, f"day={WEDNESDAY}")
+    assert [subject[:12].strip() for subject in list_subjects(smtp.maildir)] == [f"{THURSDAY} 주", f"{WEDNESDAY} 던"]
+
+
+def test_a_day_collected_before_its_end_is_collected_anew_by_the_next_run_even_of_a_later_day(
+    small: Settings, smtp: "Smtp"
+) -> None:
+    day = WEDNESDAY - timedelta(days=1)
+    make_unfinished(small, day)
+    pipeline.publish_report(small, day)
+
+    plan = pipeline.plan_day(small, WEDNESDAY)
+    assert (plan.days, plan.pending) == ((day, WEDNESDAY), 2 * CHARACTERS)
+    work_off(small, plan)
+    assert list(pipeline.republish_reports(small)) == [day]
+    assert MARK not in read_page(small, f"day={day}")
+    assert list_subjects(smtp.maildir)[0].startswith(f"{day} 던파")
+    assert pipeline.plan_day(small, WEDNESDAY + timedelta(days=1)).days == (WEDNESDAY + timedelta(days=1),)
+
+
+def test_a_day_that_failed_while_it_ran_is_mailed_all_the_same(small: Settings) -> None:
+    make_unfinished(small, WEDNESDAY)
+    published = pipeline.publish_report(small, WEDNESDAY, "the key is blocked")
+    assert (published.is_provisional, published.mailed, published.week_url) == (True, True, None)
+
+
+def test_a_debt_of_a_week_that_is_over_is_paid_into_the_page_of_the_week_too(small: Settings, smtp: "Smtp") -> None:
+    monday = WEDNESDAY - timedelta(days=2)
+    work_off(small, pipeline.plan_backfill(small, THURSDAY, WEDNESDAY))
+    owed = change(
+        small,
+        f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE day = '{monday}' AND bucket = 0",
+    )
+    assert owed
+    for day in (monday, WEDNESDAY):
+        pipeline.publish_report(small, day)
+    assert f"받지 못한 캐릭터와 날이 {owed}건" in read_page(small, f"week={THURSDAY}")
+
+    work_off(small, pipeline.plan_debts(small))
+    assert set(pipeline.republish_reports(small)) == {monday, WEDNESDAY}
+    assert "받지 못한" not in read_page(small, f"week={THURSDAY}")
+    assert f"[수집 완료] {THURSDAY} 주간" in " ".join(list_subjects(smtp.maildir))
+    assert pipeline.republish_reports(small) == {}
