@@ -1,19 +1,22 @@
 """Do the ledger, the raw answers, Parquet and PostgreSQL agree? Pure: counts and digests in, findings out.
 
 Raw answers and Parquet hold the payload byte for byte, so their digests are the ledger's. PostgreSQL's jsonb keeps
-values but not their spelling, so there a digest of the canonical form is compared, of Parquet and of PostgreSQL alike.
+values but not their spelling, so there a digest of the canonical form is compared, of Parquet and of PostgreSQL alike,
+and with it all that was derived from the payload.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Context, Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from neople_timeline.digest import NO_DATA, fold_digest, hash_event
 from neople_timeline.models import CharacterKey
+from neople_timeline.tables import EVENTS, INSTANT, Column
 
 
 class EventText(NamedTuple):
@@ -25,6 +28,38 @@ class EventText(NamedTuple):
     code: int
     name: str
     data: str | None
+    derived: str = ""
+    """The other columns in one text, as `DERIVED_SQL` and `spell_derived` write it; empty where there are none yet."""
+
+
+DERIVED: Final = tuple(column for column in EVENTS.columns if column.name not in {"day", *EventText._fields})
+"""Columns that the project made: time, number within the minute, and fields of the payload."""
+
+_NOTHING: Final = "\x1e"
+_BETWEEN: Final = "\x1f"
+
+
+def spell_derived(events: pa.RecordBatch) -> pa.StringArray:
+    """Write each event's derived columns, of the table `events` in the lake, in one text."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes as long to load as pyarrow itself, and only proofs need it
+
+    texts = []
+    for column in DERIVED:
+        values = events.column(column.name)
+        if column.arrow == INSTANT:
+            values = values.cast(pa.int64())
+        texts.append(values.cast(pa.string()))
+    # The stubs know no separator.
+    return pc.binary_join_element_wise(*texts, _BETWEEN, null_handling="replace", null_replacement=_NOTHING)  # type: ignore[call-overload,no-any-return]
+
+
+def _spell_in_sql(column: Column) -> str:
+    value = f"(1000000 * extract(epoch FROM {column.name}))::bigint" if column.arrow == INSTANT else column.name
+    return f"coalesce({value}::text, U&'\\001E')"
+
+
+DERIVED_SQL: Final = f"concat_ws(U&'\\001F', {', '.join(map(_spell_in_sql, DERIVED))})"
+"""Does with the columns of `timeline.event` what `spell_derived` does."""
 
 
 class Tally(NamedTuple):
@@ -53,14 +88,14 @@ Tallies = dict[CharacterKey, Tally]
 
 
 def tally_events(events: Iterable[EventText], *, canonical: bool) -> Tallies:
-    """Count and digest events per character, of the payload as it is spelt or of its canonical form."""
+    """Count and digest events per character: the payload as it is spelt, or its canonical form and what is derived."""
     counts: dict[CharacterKey, int] = {}
     sums: dict[CharacterKey, int] = {}
     for event in events:
         character = CharacterKey(event.server_id, event.character_id)
         data = NO_DATA if event.data is None else event.data.encode()
         if canonical:
-            data = canonicalize(data)
+            data = canonicalize(data) + b"\x1f" + event.derived.encode()
         counts[character] = counts.get(character, 0) + 1
         sums[character] = sums.get(character, 0) + hash_event(event.code, event.name, event.occurred_minute, data)
     return {character: Tally(count, fold_digest(sums[character])) for character, count in counts.items()}

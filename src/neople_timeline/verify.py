@@ -18,6 +18,7 @@ from neople_timeline.checks import (
     Tally,
     compare_characters,
     compare_tallies,
+    spell_derived,
     tally_events,
 )
 from neople_timeline.errors import DataError
@@ -25,7 +26,7 @@ from neople_timeline.lake import Lake, part_key, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, Shard
 from neople_timeline.parts import digest_sources
 from neople_timeline.refine import Entry, find_days
-from neople_timeline.tables import CHARACTERS
+from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.load import Part
@@ -138,19 +139,26 @@ def _read_raw(
 
 
 def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:
-    yield from map(EventText._make, _read_rows(lake, part, "events", EventText._fields))
+    for batch in _read_batches(lake, part, EVENTS):
+        derived = spell_derived(batch)
+        columns = [derived if name == "derived" else batch.column(name) for name in EventText._fields]
+        yield from map(EventText._make, _list_rows(columns))
 
 
 def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, tuple[Any, ...]]:
-    rows = _read_rows(lake, part, "characters", CHARACTERS.schema.names)
+    batches = _read_batches(lake, part, CHARACTERS)
+    rows = (row for batch in batches for row in _list_rows([batch.column(name) for name in CHARACTERS.schema.names]))
     return {CharacterKey(row[1], row[2]): row for row in rows}
 
 
-def _read_rows(lake: Lake, part: Part, table: str, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    key = part_key(table, part.day, part.bucket, part.buckets)
+def _list_rows(columns: Sequence["pa.Array[Any]"]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in columns), strict=True)
+
+
+def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBatch]:
+    key = part_key(table.name, part.day, part.bucket, part.buckets)
     try:
         file = pq.ParquetFile(io.BytesIO(lake.get(key)))
-        for batch in file.iter_batches(20_000, columns=list(names)):
-            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+        yield from (batch.select(table.schema.names) for batch in file.iter_batches(20_000))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None

@@ -172,19 +172,23 @@ def test_what_cannot_be_had_is_owed_and_paid_by_the_next_run(terminal: Terminal)
 
 DOUBLE = "jsonb_populate_record(o, '{\"ordinal\": 99}')"
 TAMPER = (
-    "UPDATE timeline.event SET name = name || '!' WHERE ctid = (SELECT min(ctid) FROM timeline.event)",
-    "DELETE FROM timeline.event WHERE ctid = (SELECT min(ctid) FROM timeline.event)",
+    "UPDATE timeline.event SET name = name || '!' WHERE {one}",
+    "UPDATE timeline.event SET item_rarity = coalesce(item_rarity, '') || '!' WHERE {one}",
+    "UPDATE timeline.event SET is_guide = is_guide IS NULL WHERE {one}",
+    "UPDATE timeline.event SET occurred_at = occurred_at + interval '1 microsecond' WHERE {one}",
+    "DELETE FROM timeline.event WHERE {one}",
     f"INSERT INTO timeline.event SELECT e.* FROM timeline.event o, {DOUBLE} e ORDER BY o.ctid LIMIT 1",
     "UPDATE timeline.character SET character_name = '???'",
     "DELETE FROM timeline.character WHERE events = 0",
 )
+ONE = "ctid = (SELECT min(ctid) FROM timeline.event)"
 
 
 def test_a_changed_row_is_found_and_the_next_run_mends_it_without_asking(terminal: Terminal) -> None:
     assert terminal.run("day", f"{DAY}")[0] == COMPLETE
     asked = terminal.count_requests()
     for statement in TAMPER:
-        terminal.query(statement)
+        terminal.query(statement.replace("{one}", ONE))
         code, said = terminal.run("verify", f"{DAY}")
         assert (code, "PostgreSQL has" in said) == (FAILED, True), (statement, said)
         code, said = terminal.run("day", f"{DAY}")

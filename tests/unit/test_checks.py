@@ -1,24 +1,28 @@
 import json
 import random
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neople_timeline.checks import (
+    DERIVED,
     Disagreement,
     EventText,
     Tally,
     canonicalize,
     compare_characters,
     compare_tallies,
+    spell_derived,
     tally_events,
 )
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.models import CharacterKey
+from neople_timeline.tables import EVENTS
 
 DAY = date(2026, 11, 15)
 CAIN, BAKAL = CharacterKey("cain", "a" * 32), CharacterKey("bakal", "b" * 32)
@@ -119,6 +123,32 @@ def test_another_spelling_is_another_payload_unless_compared_by_value() -> None:
     spelt, other = [make_event('{"a": 1.0, "b": 2}')], [make_event('{"b":2,"a":1}')]
     assert tally_events(spelt, canonical=False) != tally_events(other, canonical=False)
     assert tally_events(spelt, canonical=True) == tally_events(other, canonical=True)
+
+
+def test_what_was_derived_from_a_payload_counts_where_values_are_compared() -> None:
+    event = make_event('{"a":1}')
+    other = event._replace(derived="태초")
+    assert tally_events([event], canonical=True) != tally_events([other], canonical=True)
+    assert tally_events([event], canonical=False) == tally_events([other], canonical=False)
+
+
+def test_every_column_of_an_event_is_compared() -> None:
+    compared = {"day", *EventText._fields[:-1], *(column.name for column in DERIVED)}
+    assert compared == set(EVENTS.schema.names)
+
+
+def test_derived_columns_are_spelt_one_after_the_other_and_nothing_is_not_an_empty_text() -> None:
+    row: dict[str, Any] = dict.fromkeys(EVENTS.schema.names)
+    rows = [
+        row | {"occurred_at": datetime(2026, 11, 14, 22, 0, tzinfo=UTC), "ordinal": 2, "item_name": ""},
+        row | {"occurred_at": datetime(1969, 12, 31, 23, 59, tzinfo=UTC), "ordinal": 0, "is_hard": False},
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, EVENTS.schema)
+    spelt = [text.split("\x1f") for text in spell_derived(batch).to_pylist()]
+    names = [column.name for column in DERIVED]
+    first, second = ({k: v for k, v in zip(names, texts, strict=True) if v != "\x1e"} for texts in spelt)
+    assert first == {"occurred_at": "1794693600000000", "ordinal": "2", "item_name": ""}
+    assert second == {"occurred_at": "-60000000", "ordinal": "0", "is_hard": "false"}
 
 
 def test_no_payload_and_null_are_the_same() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from neople_timeline.checks import EventText
+from neople_timeline.checks import DERIVED_SQL, EventText
 from neople_timeline.models import CharacterKey
 from neople_timeline.tables import CHARACTERS
 from neople_timeline.warehouse.load import Part
@@ -29,9 +29,9 @@ def stream_events(connection: psycopg.Connection, part: Part) -> Iterator[EventT
     with connection.transaction(), connection.cursor("events") as cursor:
         cursor.itersize = 20_000
         cursor.execute(
-            "SELECT e.server_id, e.character_id, e.occurred_minute, e.code, e.name, e.data::text"
+            f"SELECT e.server_id, e.character_id, occurred_minute, code, name, data::text, {DERIVED_SQL}"
             " FROM timeline.event e JOIN timeline.collection c ON c.day = e.day AND c.server_id = e.server_id"
-            " AND c.character_id = e.character_id WHERE e.day = %s AND c.day = %s AND c.bucket = %s",
+            " AND c.character_id = e.character_id WHERE e.day = %s AND c.day = %s AND c.bucket = %s".encode(),
             (part.day, part.day, part.bucket),
         )
         yield from map(EventText._make, cursor)
