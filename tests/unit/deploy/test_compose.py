@@ -119,3 +119,15 @@ def test_files_that_are_mounted_exist() -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (DEPLOY / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+
+
+def test_redis_itself_hears_when_it_is_told_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "redis").write_text("the-password")
+    redis = tmp_path / "redis-server"
+    redis.write_text("#!/bin/sh\necho $$\ncat\n")
+    redis.chmod(0o755)
+    script = SERVICES["redis"]["command"][2].replace("/run/secrets", str(tmp_path)).replace("$$", "$")
+    command = ["/bin/sh", "-c", script]
+    started = subprocess.Popen(command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, stdout=subprocess.PIPE, text=True)
+    read, _ = started.communicate()
+    assert read.splitlines()[:2] == [str(started.pid), "requirepass the-password"]

@@ -30,6 +30,10 @@ def test_bases_are_pinned_to_a_whole_version() -> None:
         assert image in stages or re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.-]+)?", image), image
 
 
+def test_it_is_built_without_an_image_that_is_not_a_base() -> None:
+    assert not re.search(r"(?mi)^#\s*syntax\s*=", DOCKERFILE)
+
+
 def test_the_environment_is_the_locked_one() -> None:
     syncs = [part for line in list_arguments("RUN") for part in line.split("&&") if "uv sync" in part]
     assert len(syncs) == 2
