@@ -41,13 +41,14 @@ def main() -> None:
 def keep(name: str, value: str) -> str:
     """Write a secret unless it is there; return the one that is.
 
-    The folder keeps strangers out; the file itself must be readable by the containers' users.
+    The folder keeps strangers out; the file itself must be readable by the containers' users, and replaced in place by its
+    owner: a container goes on with the file that it was given.
     """
     path = FOLDER / name
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(value)
-        path.chmod(0o444)
+        path.chmod(0o644)
     return path.read_text()
 
 

@@ -36,6 +36,11 @@ def test_only_the_owner_gets_at_them(script: ModuleType) -> None:
     assert stat.S_IMODE(script.FOLDER.stat().st_mode) == 0o700
 
 
+def test_containers_may_read_them_and_their_owner_may_replace_them_in_place(script: ModuleType) -> None:
+    script.main()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in script.FOLDER.iterdir()} == {0o644}
+
+
 def test_a_second_run_changes_nothing(script: ModuleType) -> None:
     script.main()
     before = {path.name: path.read_text() for path in script.FOLDER.iterdir()}
