@@ -53,6 +53,13 @@ def test_what_lasts_is_watched_and_started_again(name: str) -> None:
     assert {"interval", "timeout", "retries"} <= set(service["healthcheck"])
 
 
+@pytest.mark.parametrize("name", AIRFLOW)
+def test_a_slow_start_is_no_failure_and_being_watched_costs_little(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check["start_period"] == "5m"  # on two busy cores the API server needs two and a half
+    assert not re.search(r"airflow[ .]", " ".join(check["test"]))  # whose import takes four seconds of a core
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_containers_cannot_gain_rights(name: str) -> None:
     assert SERVICES[name]["cap_drop"] == ["ALL"]
