@@ -41,8 +41,8 @@ def main() -> None:
 def keep(name: str, value: str) -> str:
     """Write a secret unless it is there; return the one that is.
 
-    The folder keeps strangers out; the file itself must be readable by the containers' users, and replaced in place by its
-    owner: a container goes on with the file that it was given.
+    The folder keeps strangers out. The file itself can be read by the containers' users and written by its owner: a
+    container never sees another file of the same name.
     """
     path = FOLDER / name
     if not path.exists():
