@@ -375,10 +375,11 @@ def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
 def _open_warehouse(
     settings: Settings, connect: Callable[[Settings], psycopg.Connection] = connect
 ) -> Iterator[psycopg.Connection]:
-    """Open the warehouse; one that goes away in the middle is RetryLater: what was committed stays."""
+    """Open the warehouse; one that goes away or is full is RetryLater: what was committed stays."""
     try:
         with connect(settings) as connection:
             yield connection
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RetryLater(f"PostgreSQL went away: {reason}", seconds=10) from None
+        what = "has no room" if isinstance(error, psycopg.errors.DiskFull) else "went away"
+        raise RetryLater(f"PostgreSQL {what}: {reason}", seconds=10) from None

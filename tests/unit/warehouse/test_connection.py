@@ -21,9 +21,10 @@ class Dying:
     """A connection whose server goes away at the first statement."""
 
     closed = broken = False
+    error: Exception = psycopg.OperationalError("server closed the connection unexpectedly")
 
     def execute(self, *_: object) -> NoReturn:
-        raise psycopg.OperationalError("server closed the connection unexpectedly")
+        raise self.error
 
     def close(self) -> None:
         self.closed = True
@@ -52,4 +53,10 @@ def test_a_server_that_goes_away_at_once_leaves_no_connection_open(dying: Dying,
 @pytest.mark.usefixtures("dying")
 def test_who_only_reads_is_told_to_come_back_too() -> None:
     with pytest.raises(RetryLater, match="PostgreSQL went away"):
+        list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
+
+
+def test_a_full_disk_is_called_one_and_waited_for(dying: Dying) -> None:
+    dying.error = psycopg.errors.DiskFull("could not extend file: No space left on device")
+    with pytest.raises(RetryLater, match="PostgreSQL has no room: could not extend file"):
         list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
