@@ -190,13 +190,13 @@ class Usage:
         )
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Add up two pieces of work done one after the other or side by side."""
+        """Add up two pieces of work done one after the other."""
         return Usage(
             self.requests + other.requests,
             self.retried + other.retried,
             self.repeated + other.repeated,
             self.throttled + other.throttled,
-            max(self.seconds, other.seconds),
+            self.seconds + other.seconds,
         )
 
 

@@ -14,10 +14,10 @@ from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key
 from neople_timeline.models import Calendar, Shard
 from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_part
+from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.load import Part
 
-TABLES: Final = ("events", "characters")
 DAYS_AT_ONCE: Final = 30
 """Days of a long backfill whose parts are locked and written side by side; bounds locks and memory."""
 
@@ -67,7 +67,7 @@ class _Draft:
 
 
 def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
-    etags = {table: lake.etag(_key(part, table)) for table in TABLES}
+    etags = {table.name: lake.etag(_key(part, table)) for table in TABLES}
     return _Draft(part, etags, load.read_entries(connection, part))
 
 
@@ -91,7 +91,9 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
             "the ledger names: collect the day again with `--again`"
         )
     files = writer.finish()
-    etags = {table: lake.replace(_key(part, table), files[table], etag=draft.etags[table]) for table in TABLES}
+    etags = {
+        table.name: lake.replace(_key(part, table), files[table.name], etag=draft.etags[table.name]) for table in TABLES
+    }
     written = replace(
         part,
         sources=digest_sources(draft.entries),
@@ -105,18 +107,23 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
 
 
 def digest_sources(entries: Sequence[Entry]) -> str:
-    """Digest what a part is made from: its character-days, and where and what their answers are."""
-    text = "\n".join(f"{'/'.join(entry.character)} {entry.raw_key} {entry.digest}" for entry in entries)
+    """Digest what a part is made from: the tables' columns, its character-days, and where and what their answers are.
+
+    So a part with fewer columns than a newer version of the program has is refined anew, without asking the API.
+    """
+    answers = (f"{'/'.join(entry.character)} {entry.raw_key} {entry.digest}" for entry in entries)
+    text = "\n".join([*(str(table.schema) for table in TABLES), *answers])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _key(part: Part, table: str) -> str:
-    return part_key(table, part.day, part.bucket, part.buckets)
+def _key(part: Part, table: Table) -> str:
+    return part_key(table.name, part.day, part.bucket, part.buckets)
 
 
-def _read_part(lake: Lake, part: Part, table: str) -> pq.ParquetFile | None:
-    """Open a part's object, or give None if it is not the one that was recorded."""
+def _read_part(lake: Lake, part: Part, table: Table) -> pq.ParquetFile | None:
+    """Open a part's object, or give None if it is not the one that was recorded, or has other columns than today's."""
     found = lake.read(_key(part, table))
-    if found is None or found.etag != getattr(part, f"{table}_etag"):
+    if found is None or found.etag != getattr(part, f"{table.name}_etag"):
         return None
-    return pq.ParquetFile(io.BytesIO(found.data))
+    file = pq.ParquetFile(io.BytesIO(found.data))
+    return file if file.schema_arrow.equals(table.schema) else None

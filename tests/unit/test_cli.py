@@ -203,6 +203,22 @@ def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatc
     assert [steps.names().count(name) for name in patient] == [4] * len(patient)
 
 
+def test_what_was_spent_before_a_wait_is_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch)
+    attempts = [Usage(requests=40, retried=3, seconds=2), Usage(requests=60, seconds=3)]
+
+    def collect(*_: Any, progress: Callable[[Collected], None], **__: Any) -> Collected:
+        collected = Collected(2, 30, 0, 0, attempts.pop(0))
+        progress(collected)
+        if attempts:
+            raise RetryLater("maintenance", seconds=300)
+        return collected
+
+    monkeypatch.setattr(pipeline, "collect_shard", collect)
+    assert "100 requests in 5.0 s" in run("day", "2026-11-15").output
+    assert attempts == []
+
+
 def test_a_report_is_repeated_no_earlier_than_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", slept.append)

@@ -145,9 +145,9 @@ def test_a_week_starts_on_the_thursday_at_or_before_its_days(day: date) -> None:
     assert timedelta(0) <= day - start <= timedelta(days=6)
 
 
-def test_usage_of_shards_side_by_side_adds_requests_and_keeps_the_longest_time() -> None:
+def test_usage_of_one_try_after_the_other_adds_up() -> None:
     total = Usage(10, 1, 2, 3, 4.0) + Usage(20, 4, 5, 6, 3.0)
-    assert total == Usage(30, 5, 7, 9, 4.0)
+    assert total == Usage(30, 5, 7, 9, 7.0)
     assert total.wasted == 21
 
 

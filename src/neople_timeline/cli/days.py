@@ -179,14 +179,19 @@ def _collect(settings: Settings, plan: Plan, kind: str) -> Usage:
     )
     with Progress(*columns, TextColumn("{task.fields[rate]}"), console=err) as bar:
         task = bar.add_task("Collecting", total=plan.pending, rate="")
-        used, base = Usage(), 0
+        attempts: list[Collected] = []
 
         def show(now: Collected) -> None:
+            attempts[-1] = now
             rate = now.usage.requests / max(now.usage.seconds, 0.001)
-            done = base + now.landed + now.missing + now.owed
-            bar.update(task, completed=done, rate=f"{now.events:,} events, {rate:,.0f} requests/s")
+            done = sum(one.landed + one.missing + one.owed for one in attempts)
+            events = sum(one.events for one in attempts)
+            bar.update(task, completed=done, rate=f"{events:,} events, {rate:,.0f} requests/s")
 
         def collect() -> Collected:
-            return pipeline.collect_shard(settings, Shard(plan.days, 0, 1), kind=kind, progress=show)
+            attempts.append(Collected(0, 0, 0, 0, Usage()))
+            show(pipeline.collect_shard(settings, Shard(plan.days, 0, 1), kind=kind, progress=show))
+            return attempts[-1]
 
-        return used + patiently(collect, say=lambda text: bar.console.print(text, markup=False)).usage
+        patiently(collect, say=lambda text: bar.console.print(text, markup=False))
+        return sum((one.usage for one in attempts), Usage())

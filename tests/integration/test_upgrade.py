@@ -1,0 +1,66 @@
+"""Days that an older version of the program left, whose tables had a column less."""
+
+import io
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from collected_day import collect_day
+
+from neople_timeline import pipeline
+from neople_timeline.errors import RetryLater
+from neople_timeline.lake import Lake, open_lake
+from neople_timeline.models import Shard
+from neople_timeline.settings import Settings
+from neople_timeline.tables import EVENTS
+
+COUNT_NAMES = "SELECT count(npc_name) FROM timeline.event"
+
+
+def rewrite(lake: Lake, key: str) -> str:
+    """Write an object as the older version did, and give its entity tag."""
+    older = io.BytesIO()
+    pq.write_table(pq.read_table(io.BytesIO(lake.get(key))).drop_columns(["npc_name"]), older)
+    return lake.put(key, older.getvalue())
+
+
+def test_they_are_refined_and_loaded_anew_without_asking_the_api(settings: Settings) -> None:
+    day = collect_day(settings)
+    shard, lake = Shard((day,), 0, 1), open_lake(settings)
+    keys = lake.list_keys(f"events/day={day}")
+    with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:
+        (names,) = warehouse.execute(COUNT_NAMES).fetchone() or (0,)
+        assert names > 0
+        for bucket, key in enumerate(keys):
+            warehouse.execute(
+                "UPDATE timeline.part SET sources = 'as the older version had it', events_etag = %s"
+                " WHERE day = %s AND bucket = %s",
+                (rewrite(lake, key), day, bucket),
+            )
+        warehouse.execute("UPDATE timeline.event SET npc_name = NULL")
+
+        assert "not published yet" in str(pipeline.verify_days(settings, [day]).disagreements[0])
+        assert pipeline.plan_day(settings, day).pending == 0
+        pipeline.refine_shard(settings, shard)
+        pipeline.load_shard(settings, shard)
+
+        assert pipeline.verify_days(settings, [day]).ok
+        assert warehouse.execute(COUNT_NAMES).fetchone() == (names,)
+    for key in keys:
+        assert pq.read_schema(io.BytesIO(lake.get(key))).equals(EVENTS.schema)
+
+
+def test_what_was_refined_and_not_loaded_yet_is_refined_anew_first(settings: Settings) -> None:
+    day = collect_day(settings)
+    shard, lake = Shard((day,), 0, 1), open_lake(settings)
+    key = lake.list_keys(f"events/day={day}")[0]
+    with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:
+        warehouse.execute(
+            "UPDATE timeline.part SET sources = '', events_etag = %s, loaded_version = NULL"
+            " WHERE day = %s AND bucket = 0",
+            (rewrite(lake, key), day),
+        )
+    with pytest.raises(RetryLater, match="refined anew"):
+        pipeline.load_shard(settings, shard)
+    pipeline.load_shard(settings, shard)
+    assert pipeline.verify_days(settings, [day]).ok
