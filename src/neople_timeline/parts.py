@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key
 from neople_timeline.models import Calendar, Shard
-from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_part
+from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.load import Part
@@ -72,9 +71,7 @@ def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
 
 
 def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, drafts: Sequence[_Draft]) -> list[Part]:
-    wanted: dict[str, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in (entry for draft in drafts for entry in draft.entries):
-        wanted[entry.raw_key][entry.character].append(entry)
+    wanted = group_by_object(entry for draft in drafts for entry in draft.entries)
     writers = {(draft.part.day, draft.part.bucket): PartWriter() for draft in drafts}
     for raw_key in sorted(wanted):
         cut = cut_days(lake.get(raw_key), wanted[raw_key], calendar)

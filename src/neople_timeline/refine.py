@@ -72,6 +72,14 @@ class CharacterDay:
     collected_at: datetime
 
 
+def group_by_object(entries: Iterable[Entry]) -> dict[str, dict[CharacterKey, list[Entry]]]:
+    """Sort character-days by the raw object that holds them, and there by character."""
+    objects: dict[str, dict[CharacterKey, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        objects[entry.raw_key][entry.character].append(entry)
+    return objects
+
+
 def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
     """Read a raw object: the first line and all pages of each chain in it."""
     try:
@@ -85,20 +93,18 @@ def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
 
 
 def find_days(
-    data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
+    data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar
 ) -> Iterator[tuple[Entry, list[Row], Answer, datetime]]:
     """Find in a raw object what the ledger expects from it: a character-day's rows, character, time of asking."""
     for line, answers in read_chains(data):
-        for entry in wanted.get((line.server_id, line.character_id), ()):
+        for entry in wanted.get(CharacterKey(line.server_id, line.character_id), ()):
             window = calendar.window(entry.day, entry.day)
             if line.start <= window.start <= window.end <= line.end:
                 rows = [row for answer in answers for row in answer.timeline.rows if row.date in window]
                 yield entry, rows, answers[0], line.fetched_at
 
 
-def cut_days(
-    data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
-) -> Iterator[CharacterDay]:
+def cut_days(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar) -> Iterator[CharacterDay]:
     """Cut the chains of a raw object into the character-days that the ledger expects from it."""
     for entry, rows, answer, collected_at in find_days(data, wanted, calendar):
         if len(rows) != entry.events:

@@ -1,7 +1,6 @@
 """Whether the ledger, the raw answers, Parquet and PostgreSQL hold the same events, character-day by character-day."""
 
 import io
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -25,7 +24,7 @@ from neople_timeline.errors import DataError
 from neople_timeline.lake import Lake, part_key, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, Shard
 from neople_timeline.parts import digest_sources
-from neople_timeline.refine import Entry, find_days
+from neople_timeline.refine import Entry, find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
@@ -121,18 +120,13 @@ def _mend(part: Part) -> str:
 
 
 def _tally_raw(calendar: Calendar, lake: Lake, entries: Sequence[Entry]) -> Tallies:
-    places: dict[str, dict[tuple[str, str], list[Entry]]] = defaultdict(lambda: defaultdict(list))
-    for entry in entries:
-        places[entry.raw_key][entry.character].append(entry)
     tallies: Tallies = {}
-    for raw_key, wanted in places.items():
+    for raw_key, wanted in group_by_object(entries).items():
         tallies |= tally_events(_read_raw(lake.get(raw_key), wanted, calendar), canonical=False)
     return tallies
 
 
-def _read_raw(
-    data: bytes, wanted: Mapping[tuple[str, str], Sequence[Entry]], calendar: Calendar
-) -> Iterator[EventText]:
+def _read_raw(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar) -> Iterator[EventText]:
     for entry, rows, _, _ in find_days(data, wanted, calendar):
         for row in rows:
             yield EventText(*entry.character, row.date, row.code, row.name, bytes(row.data).decode())
