@@ -13,6 +13,7 @@ from airflow.sdk import Asset, get_current_context, task
 from airflow_terms import PlainShard, as_airflow_says, list_days, name_spark_run, unpack_shard
 from connections import connect_settings
 from neople_timeline.errors import ConfigError, DataError
+from neople_timeline.models import Kind
 from neople_timeline.settings import read_settings
 from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
 
@@ -37,7 +38,7 @@ WAREHOUSE_EVENTS = Asset("timeline_events_in_warehouse")
 
 
 @task(pool=POOL, multiple_outputs=False)
-def collect(shard: PlainShard, kind: str) -> dict[str, int]:
+def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
     with as_airflow_says():
         from neople_timeline.pipeline import collect_shard  # noqa: PLC0415

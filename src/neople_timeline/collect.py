@@ -23,7 +23,7 @@ import zstandard
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, raw_prefix
-from neople_timeline.models import Calendar, Collected, Shard, Usage, Window
+from neople_timeline.models import Calendar, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
 from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, RawLine, SlowDown, Unreadable
@@ -118,7 +118,7 @@ class Doors:
 
 
 async def collect_shard(
-    settings: Settings, doors: Doors, shard: Shard, *, kind: str, progress: Progress | None = None
+    settings: Settings, doors: Doors, shard: Shard, *, kind: Kind, progress: Progress | None = None
 ) -> Collected:
     """Collect everything that the ledger has open and due for a shard, and commit it.
 
@@ -156,7 +156,7 @@ KeepPermits = Callable[[Callable[[], int]], Coroutine[Any, Any, None]]
 
 @asynccontextmanager
 async def _open_client(
-    settings: Settings, connection: psycopg.Connection, kind: str
+    settings: Settings, connection: psycopg.Connection, kind: Kind
 ) -> AsyncIterator[tuple[Client, KeepPermits]]:
     """Open a client and the loop that must run beside it to keep it in permits; it is told how many are wanted."""
     pacer = Pacer()
@@ -286,7 +286,8 @@ class _Collector:
         except (Maintenance, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
-            await self._record_failure(claim, error.state, str(error))
+            await self._record_failure(claim, "missing", str(error))
+            self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
         except Unreadable as error:
             await self._owe(claim, error)
         else:
@@ -312,6 +313,7 @@ class _Collector:
             key = f"dead/day={claim.days[0]}/{self._name_object()}.bin"
             await asyncio.to_thread(self._keep_dead_letter, key, claim, error)
         await self._record_failure(claim, "owed", str(error))
+        self.collected = replace(self.collected, owed=self.collected.owed + len(claim.days))
 
     def _keep_dead_letter(self, key: str, claim: Claim, error: Unreadable) -> None:
         self._doors.lake.put_new(key, error.body)
@@ -320,8 +322,6 @@ class _Collector:
     async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
         await asyncio.to_thread(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
-        name = "missing" if state == "missing" else "owed"
-        self.collected = replace(self.collected, **{name: getattr(self.collected, name) + len(claim.days)})
 
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)

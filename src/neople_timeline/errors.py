@@ -5,7 +5,7 @@ TimelineError
 ├── StopCollecting    stop now: every further call to the API would fail too
 ├── RetryLater        come back after `seconds`; nothing is lost meanwhile
 │   └── NotOver       the day is still running
-├── SkipCharacter     go on with the next character; this one is recorded with `reason`
+├── SkipCharacter     go on with the next character; this one is missing, for the reason in the message
 └── DataError         a promise about data is broken; publish nothing that depends on it
 
 Every message is written for the person who has to act: what is wrong, where, what to do. None carries a secret.
@@ -40,11 +40,7 @@ class NotOver(RetryLater):
 
 
 class SkipCharacter(TimelineError):  # noqa: N818 - named by what the caller does
-    """This character cannot be collected now; the ledger records it as `state` with this message as the reason."""
-
-    def __init__(self, message: str, *, state: str) -> None:
-        super().__init__(message)
-        self.state = state
+    """The API knows no such character; the ledger records it as missing with this message as the reason."""
 
 
 class DataError(TimelineError):

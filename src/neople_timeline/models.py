@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 KOREA = ZoneInfo("Asia/Seoul")
@@ -136,6 +136,10 @@ def week_of(day: date) -> date:
 def last_day_of(week: date) -> date:
     """Name the Wednesday on which a week ends."""
     return week + timedelta(days=6)
+
+
+Kind = Literal["daily", "retry", "backfill"]
+"""What a collector works for; it decides its share of the rate."""
 
 
 @dataclass(frozen=True)

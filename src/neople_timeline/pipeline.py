@@ -1,4 +1,6 @@
-"""A day as a story. The DAGs and the command line call these functions, and nothing deeper.
+"""A day as a story. The DAGs and the command line call these functions; from deeper they take values, and no steps.
+
+Two know more: `doctor` opens every part by itself, and dags/spark_marts.py submits the job instead of running it.
 
     plan_day → collect_shard × shards → refine_shard → load_shard → build_marts → verify_days → publish_report
 
@@ -23,6 +25,7 @@ from neople_timeline.models import (
     KOREA,
     CharacterKey,
     Collected,
+    Kind,
     Plan,
     Shard,
     days_between,
@@ -167,11 +170,6 @@ def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
     )
 
 
-def last_day(settings: Settings, now: datetime) -> date:
-    """Name the newest day that is over at `now`."""
-    return settings.calendar.last_over(now)
-
-
 def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool) -> None:
     if first < FIRST_DAY_WITH_DATA:
         raise ConfigError(f"{first} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
@@ -213,9 +211,9 @@ def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequ
 
 
 def collect_shard(
-    settings: Settings, shard: Shard, *, kind: str = "daily", progress: collect.Progress | None = None
+    settings: Settings, shard: Shard, *, kind: Kind = "daily", progress: collect.Progress | None = None
 ) -> Collected:
-    """Collect everything that is open and due in a shard; `kind` (daily, retry, backfill) is its share of the rate.
+    """Collect everything that is open and due in a shard; `kind` decides its share of the rate.
 
     RetryLater and StopCollecting leave all that was complete committed.
     """

@@ -23,7 +23,6 @@ import psutil
 import psycopg
 import pytest
 
-from neople_timeline import pipeline
 from neople_timeline.sandbox import airflow, cluster, day_run, local, stack
 from neople_timeline.sandbox.cluster import Cluster
 from neople_timeline.sandbox.processes import find
@@ -195,7 +194,7 @@ def test_a_day_survives_the_loss_of_its_parts(
     running: Cluster, disk: Path | None, metrics: tuple[str, dict[str, float]]
 ) -> None:
     settings = running.local.settings
-    day = pipeline.last_day(settings, datetime.now(UTC))
+    day = settings.calendar.last_over(datetime.now(UTC))
     api = airflow.RestApi(running.local.airflow.port, running.local.airflow.password)
     run_id = day_run.ensure_run(api, settings, day)
     began = time.monotonic()

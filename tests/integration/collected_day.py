@@ -11,7 +11,7 @@ def collect_day(settings: Settings) -> date:
     """Collect the last complete day of everybody, and prove it."""
     with urlopen(f"{settings.neople_api_url}/sandbox/roster.csv", timeout=30) as answer:  # noqa: S310 - loopback
         pipeline.import_roster(settings, answer.read())
-    day = pipeline.last_day(settings, datetime.now(UTC))
+    day = settings.calendar.last_over(datetime.now(UTC))
     for shard in pipeline.plan_day(settings, day).shards:
         pipeline.collect_shard(settings, shard)
         pipeline.refine_shard(settings, shard)

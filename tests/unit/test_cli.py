@@ -2,7 +2,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from neople_timeline.checks import Disagreement
 from neople_timeline.cli.main import app, main
 from neople_timeline.cli.screen import PATIENCE_SECONDS
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
-from neople_timeline.models import CharacterKey, Collected, Plan, Reject, Shard, Usage
+from neople_timeline.models import Calendar, CharacterKey, Collected, Plan, Reject, Shard, Usage
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import Roster
 from neople_timeline.summary import Published
@@ -150,9 +150,10 @@ def test_a_day_that_is_still_running_is_never_called_complete(
 
 
 def test_yesterday_is_the_last_day_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = stand_in(monkeypatch, last_day=DAY)
+    steps = stand_in(monkeypatch)
+    before = datetime.now(UTC)
     assert run("day", "yesterday").exit_code == COMPLETE
-    assert steps.calls[1][1] == (DAY,)
+    assert steps.calls[0][1][0] in {Calendar().last_over(now) for now in (before, datetime.now(UTC))}
 
 
 @pytest.mark.parametrize("text", ["15.11.2026", "2026-11-31", "today", "2026-13-01", ""])

@@ -24,7 +24,7 @@ from neople_timeline.cli.screen import (
     say_verification,
 )
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import Collected, Plan, Shard, Usage, days_between
+from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between
 from neople_timeline.settings import Settings, read_settings
 
 app = typer.Typer()
@@ -143,7 +143,7 @@ def export(
     sys.stdout.writelines(lines)
 
 
-def _run(settings: Settings, plan: Plan, kind: str) -> int:
+def _run(settings: Settings, plan: Plan, kind: Kind) -> int:
     """Take a plan through all steps and return the exit code."""
     used = _collect(settings, plan, kind)
     for shard in plan.shards:
@@ -166,7 +166,7 @@ def _say_republished(settings: Settings) -> None:
         out.print(f"{changed} has changed, its report is written anew: {published.url}", markup=False)
 
 
-def _collect(settings: Settings, plan: Plan, kind: str) -> Usage:
+def _collect(settings: Settings, plan: Plan, kind: Kind) -> Usage:
     """Collect all shards at once: one process is enough for the whole limit."""
     if not plan.pending:
         return Usage()

@@ -30,7 +30,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def read_day(text: str) -> date:
     """Read a day from the command line; one that makes no sense is a ConfigError."""
     if text == "yesterday":
-        return pipeline.last_day(read_settings(), datetime.now(UTC))
+        return read_settings().calendar.last_over(datetime.now(UTC))
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -193,7 +193,7 @@ def check_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
     if code == "DNF980":
         raise Maintenance("the game is under maintenance (DNF980)", seconds=MAINTENANCE_SECONDS)
     if code in MISSING:
-        raise SkipCharacter(f"{code}: {MISSING[code]}", state="missing")
+        raise SkipCharacter(f"{code}: {MISSING[code]}")
     if code in STOP:
         raise StopCollecting(f"{STOP[code]} ({code})")
     if status in {401, 403}:

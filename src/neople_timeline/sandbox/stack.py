@@ -167,7 +167,7 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
 
 
 def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
-    day = pipeline.last_day(local.settings, datetime.now(UTC))
+    day = local.settings.calendar.last_over(datetime.now(UTC))
     day_run.wait_for_dag(api)
     day_run.ensure_pool(api)
     run_id = day_run.ensure_run(api, local.settings, day)

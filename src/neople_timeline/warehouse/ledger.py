@@ -12,7 +12,7 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.models import CharacterKey, Shard, Usage, split_windows
+from neople_timeline.models import CharacterKey, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.days import OF_A_BACKFILL, TOUCH
 
 LEASE_SECONDS: Final = 30
@@ -144,7 +144,7 @@ def read_least_buckets(connection: psycopg.Connection, days: Sequence[date]) -> 
     return int(row[0]) if row and row[0] else 1
 
 
-def start_worker(connection: psycopg.Connection, shard: Shard, kind: str, rate: int) -> int:
+def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate: int) -> int:
     """Register a collector and return its id, greater than all before it."""
     row = connection.execute(
         "INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, allowed_rate)"

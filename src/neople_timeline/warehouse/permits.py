@@ -14,6 +14,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
+from neople_timeline.models import Kind
 from neople_timeline.neople.limiter import Pacer
 from neople_timeline.settings import Settings
 
@@ -25,7 +26,7 @@ KEPT_SECONDS: Final = 2.0
 """How long `lend_permits` counts a lease after its end."""
 RENEW_SECONDS: Final = 0.1
 """How long what one lets go of may lie idle before another hears of it."""
-WEIGHTS: Final = {"daily": 16, "retry": 4, "backfill": 1}
+WEIGHTS: Final[dict[Kind, int]] = {"daily": 16, "retry": 4, "backfill": 1}
 """Shares of the rate where there is not enough for all."""
 
 
@@ -39,7 +40,7 @@ class PermitLease:
         self,
         settings: Settings,
         connection: psycopg.Connection,
-        kind: str,
+        kind: Kind,
         pacer: Pacer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -110,9 +110,8 @@ def test_a_refused_key_or_request_stops_everything(code: str) -> None:
 
 @pytest.mark.parametrize("code", MISSING)
 def test_an_unknown_character_is_skipped_as_missing(code: str) -> None:
-    with pytest.raises(SkipCharacter, match=code) as caught:
+    with pytest.raises(SkipCharacter, match=code):
         check_status(404, {}, make_error(code, 404))
-    assert caught.value.state == "missing"
 
 
 @pytest.mark.parametrize(
