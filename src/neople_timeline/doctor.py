@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import EmailMessage
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, TimelineError
 from neople_timeline.lake import LAKE_FILE, open_lake
 from neople_timeline.marts import spark_run
-from neople_timeline.report.mail import read_server, try_server
+from neople_timeline.report.mail import address_mail, read_server, try_server
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
 
@@ -106,6 +107,8 @@ def _try_spark(settings: Settings) -> str:
 
 def _try_mail(settings: Settings) -> str:
     server = read_server(settings.smtp_url)
+    if settings.report_to:
+        address_mail(EmailMessage(), settings.report_from, settings.report_to, "<doctor@localhost>", datetime.now(UTC))
     try_server(server)
     accepted = f"{server.host}:{server.port} accepts mail"
     return accepted if settings.report_to else f"{accepted}; but REPORT_TO is not set: nobody gets it"

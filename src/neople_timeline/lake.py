@@ -56,7 +56,7 @@ def open_lake(settings: Settings) -> "Lake":
     settings.require("lake_url")
     parts = urlsplit(settings.lake_url)
     if parts.scheme == "file":
-        return Lake(settings, LocalStore(prefix=parts.path, mkdir=True))
+        return Lake(settings, _open_folder(parts.path))
     store = S3Store(
         parts.netloc,
         prefix=parts.path.strip("/") or None,
@@ -65,6 +65,14 @@ def open_lake(settings: Settings) -> "Lake":
         config=_read_s3_config(settings),
     )
     return Lake(settings, store)
+
+
+def _open_folder(path: str) -> LocalStore:
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"LAKE_URL: the folder {path} cannot be made: {error.strerror}") from None
+    return LocalStore(prefix=path)
 
 
 class Lake:
@@ -200,6 +208,10 @@ class Lake:
             result = obstore.put(self._store, key, data, mode=mode, use_multipart=False, attributes=attributes)
         except (AlreadyExistsError, PreconditionError, NotSupportedError):
             raise
+        except FileNotFoundError:
+            raise ConfigError(
+                f"LAKE_URL: there is no bucket for {self.describe(key)}: make it, or correct it"
+            ) from None
         except BaseError as error:
             raise self._explain(error, key) from None
         return _etag(result["e_tag"])
@@ -209,6 +221,8 @@ class Lake:
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
             return ConfigError(f"the store refuses the login for {where}: check AWS_ACCESS_KEY_ID and its rights")
         reason = str(error).splitlines()[0][:300]
+        if key == LAKE_FILE and " 400 Bad Request" in reason:  # no name for a bucket, or a region that it is not in
+            return ConfigError(f"the store does not understand the request for {where}: check LAKE_URL and AWS_REGION")
         return RetryLater(f"the store does not answer for {where}: {reason}", seconds=30)
 
 

@@ -138,8 +138,6 @@ def plan_day(settings: Settings, day: date, *, again: bool = False, unfinished: 
 
 def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = False) -> Plan:
     """Write the ledger rows of all days from `first` to `last` that have none, and cut them into shards."""
-    if first > last:
-        raise ConfigError(f"the first day {first} is after the last day {last}")
     _check_days(settings, first, last, unfinished=False)
     days = list(days_between(first, last))
     with _open(settings) as (lake, connection):
@@ -160,6 +158,7 @@ def plan_debts(settings: Settings) -> Plan:
 
 def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
     """Tell what a backfill would take, without planning or asking anything."""
+    _check_days(settings, first, last, unfinished=False)
     with _open_warehouse(settings) as connection:
         characters, there, patterns = ledger.count_gaps(connection, first, last)
     return Forecast(
@@ -171,6 +170,8 @@ def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
 
 
 def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool) -> None:
+    if first > last:
+        raise ConfigError(f"the first day {first} is after the last day {last}")
     if first < FIRST_DAY_WITH_DATA:
         raise ConfigError(f"{first} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
     over_at, now = settings.calendar.over_at(last), datetime.now(UTC)
@@ -313,6 +314,12 @@ def republish_reports(settings: Settings) -> dict[date, Published]:
     with _open(settings) as (lake, connection):
         outdated = calendar_days.list_outdated_pages(connection)
         return {day: publish(settings, lake, connection, day, None) for day in outdated}
+
+
+def is_planned(settings: Settings, day: date) -> bool:
+    """Say whether a run has ever taken a day up."""
+    with _open_warehouse(settings) as connection:
+        return bool(audit.list_known_days(connection, [day]))
 
 
 def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: list[str]) -> bool:

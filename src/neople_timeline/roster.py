@@ -1,5 +1,6 @@
 """Whom to collect: reading roster files, and servers as people name them. Pure."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -25,10 +26,10 @@ class Roster:
 
 
 def read_roster(data: bytes) -> Roster:
-    """Read a CSV with the header `serverId,characterId` (more are fine), in UTF-8 with or without BOM, or CP949.
+    """Read a CSV with the header `serverId,characterId` (more are fine), in UTF-8, CP949, or UTF-16 with its mark.
 
-    Blank and repeated lines do no harm; a line that cannot be used is listed, and the others count. A file without the
-    header is a ConfigError.
+    Cells are separated by commas, or as the header's are by semicolons or tabs. Blank and repeated lines do no harm; a
+    line that cannot be used is listed, and the others count. A file without the header is a ConfigError.
     """
     lines = _split_lines(_decode(data))
     places = _find_columns(next(lines, (0, []))[1])
@@ -54,18 +55,24 @@ def find_server(name: str) -> str | None:
 
 
 def _decode(data: bytes) -> str:
-    for encoding in ("utf-8-sig", "cp949"):
+    if data.startswith(b"PK\x03\x04"):
+        raise ConfigError("the roster file is an Excel workbook: save it as CSV (UTF-8)")
+    marked = ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ()
+    for encoding in (*marked, "utf-8-sig", "cp949"):
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise ConfigError("the roster file is neither UTF-8 nor CP949 text: save it as CSV (UTF-8)")
+    raise ConfigError("the roster file is no text in UTF-8, CP949 or UTF-16: save it as CSV (UTF-8)")
 
 
 def _split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """Split each line for itself, so that a quote that is never closed costs no other line; blank ones are left out."""
-    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
-        cells = next(csv.reader([line[:LONGEST_LINE]]), [])
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    header = next((line for line in lines if line.strip()), "")
+    delimiter = next((sign for sign in ",;\t" if sign in header), ",")
+    for number, line in enumerate(lines, 1):
+        cells = next(csv.reader([line[:LONGEST_LINE]], delimiter=delimiter), [])
         if any(cell.strip() for cell in cells):
             yield number, cells
 
@@ -75,7 +82,8 @@ def _find_columns(header: list[str]) -> tuple[int, int]:
     try:
         server, character = (names.index(name.lower()) for name in HEADER)
     except ValueError:
-        raise ConfigError(f"the roster file's first line must be the header {','.join(HEADER)}") from None
+        found = f"it is {','.join(header)[:100]!r}" if header else "it is empty"
+        raise ConfigError(f"the roster file's first line must be the header {','.join(HEADER)}; {found}") from None
     return server, character
 
 

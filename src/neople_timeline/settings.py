@@ -78,6 +78,8 @@ def make_settings(values: Mapping[str, str]) -> Settings:
         fields["day_starts_at"] = _read_time(start)
     if url := values.get("lake_url"):
         fields["lake_url"] = _read_lake_url(url)
+    if url := values.get("aws_endpoint_url"):
+        _check_endpoint(url)
     if url := values.get("report_url"):
         fields["report_url"] = _read_report_url(url)
     if url := values.get("warehouse_url"):
@@ -117,6 +119,12 @@ def _read_lake_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _check_endpoint(text: str) -> None:
+    parts = _split_url(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"AWS_ENDPOINT_URL is {text!r}: it must be an address such as http://127.0.0.1:9000")
+
+
 def _read_report_url(text: str) -> str:
     parts = _split_url(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -132,9 +140,11 @@ def _read_warehouse_url(text: str) -> str:
 
 def _split_url(text: str) -> SplitResult:
     try:
-        return urlsplit(text)
-    except ValueError:  # brackets that enclose no IPv6 address, as in a password that is not percent-encoded
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises where it is no port
+    except ValueError:  # or brackets that enclose no IPv6 address, as in a password that is not percent-encoded
         return urlsplit("")
+    return parts
 
 
 def _check_choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, **others: Any) -> Steps:
         "list_touched": (DAY,),
         "build_marts": (),
         "verify_days": PROVEN,
+        "is_planned": True,
         "publish_report": Published("s3://lake/reports/x", mailed=True, debts=0),
         "republish_reports": {},
     }
@@ -308,8 +310,29 @@ def test_verify_tells_by_its_exit_code(verification: Verification, code: int, mo
     assert steps.calls[0][1] == ([date(2026, 11, 14), DAY],)
 
 
-def test_days_the_wrong_way_round_are_refused() -> None:
-    assert isinstance(run("verify", "2026-11-15", "2026-11-14").exception, ConfigError)
+@pytest.mark.parametrize("command", [("verify",), ("owed",), ("export", "event"), ("backfill", "--dry-run")])
+def test_days_the_wrong_way_round_are_refused(command: tuple[str, ...]) -> None:
+    result = run(*command, "2026-11-15", "2026-11-14")
+    assert isinstance(result.exception, ConfigError)
+    assert "the first day 2026-11-15 is after the last day 2026-11-14" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("day",), ("day", "--unfinished"), ("report",), ("verify",), ("export", "event")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("2017-09-20", "before 2017-09-21"), ("0001-01-01", "before"), ("9999-12-31", "has not begun")]
+)
+def test_a_day_without_any_data_is_refused(command: tuple[str, ...], text: str, said: str) -> None:
+    result = run(*command, text)
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
+
+
+def test_a_day_that_was_never_collected_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, is_planned=False)
+    result = run("report", "2026-11-15")
+    assert isinstance(result.exception, ConfigError)
+    assert "`neople-timeline day 2026-11-15` does so" in str(result.exception)
+    assert steps.names() == ["is_planned"]
 
 
 # Roster -------------------------------------------------------------------------------------------------------------
@@ -414,6 +437,65 @@ def test_an_error_is_one_line_and_an_exit_code(
 def test_a_defect_is_no_debt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert leave(ZeroDivisionError(), monkeypatch) == FAILED
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+class Panic(BaseException):
+    """As Rust libraries raise it."""
+
+
+def test_a_panic_is_no_debt_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert leave(Panic(), monkeypatch) == FAILED
+
+
+def test_what_the_machine_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(OSError(28, "No space left on device"), monkeypatch) == FAILED
+    assert capsys.readouterr().err == "neople-timeline: this machine refuses: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
+def test_a_terminal_without_the_letters_is_told_all_the_same(encoding: str) -> None:
+    done = type_in("roster", "add", "어딘가", "빛", PYTHONIOENCODING=encoding)
+    assert done.returncode == WRONG
+    assert "Traceback" not in done.stderr
+    assert ("카인" if encoding == "cp949" else r"\uce74\uc778") in done.stderr
+
+
+def test_a_name_that_python_could_not_read_is_refused() -> None:
+    done = type_in("roster", "add", "cain", "빛", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert done.returncode == WRONG
+    assert "set PYTHONUTF8=1" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_debt() -> None:
+    for output, said in (("/dev/full", "this machine refuses: [Errno 28]"), ("|true", "")):
+        command = f"'{sys.executable}' -c '{LISTING}' {output if output[0] == '|' else '>' + output}"
+        done = subprocess.run(
+            ["/bin/bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == FAILED
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+LISTING = (
+    "import sys; from neople_timeline import pipeline; from neople_timeline.cli.main import main;"
+    " from neople_timeline.warehouse.roster import Member;"
+    ' pipeline.list_members = lambda _: [Member(("cain", "a" * 32), "x")] * 100_000;'
+    ' sys.argv = ["neople-timeline", "roster", "list"]; main()'
+)
+
+
+def type_in(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a person does; `cp949` is what it writes if that is the terminal's."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("neople-timeline"), *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding=environment.get("PYTHONIOENCODING", "utf-8"),
+        check=False,
+    )
 
 
 def test_an_interruption_is_no_debt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,3 +164,10 @@ def test_spark_without_a_fitting_java_is_found(
     finding = find(examine(lambda: replace(settings, marts_engine="spark")), "spark")
     assert not finding.ok
     assert f"there is {found}: Spark needs Java 17" in finding.message
+
+
+@pytest.mark.usefixtures("parts")
+def test_recipients_that_are_no_addresses_are_found_before_the_first_mail(settings: Settings) -> None:
+    found = find(examine(lambda: replace(settings, report_to="somebody")), "mail")
+    assert found.ok is False
+    assert "REPORT_TO must be mail addresses" in found.message

@@ -121,3 +121,8 @@ def test_keys_are_named_for_people_and_for_sorting(lake: Lake, folder: Path) -> 
     assert lake.describe("reports/x") == f"file://{folder}/reports/x"
     assert part_key("events", DAY, 3, 16) == "events/day=2026-11-15/bucket-03-of-16.parquet"
     assert raw_prefix(DAY) == "raw/day=2026-11-15"
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(ConfigError, match="LAKE_URL: the folder /proc/none/lake cannot be made"):
+        open_lake(Settings(lake_url="file:///proc/none/lake"))

@@ -24,7 +24,8 @@ KEYS = st.tuples(st.sampled_from(sorted(SERVERS)), st.text("0123456789abcdef", m
 HABITS = st.fixed_dictionaries(
     {
         "end": st.sampled_from(["\n", "\r\n", "\r"]),
-        "encoding": st.sampled_from(["utf-8", "utf-8-sig", "cp949"]),
+        "encoding": st.sampled_from(["utf-8", "utf-8-sig", "cp949", "utf-16"]),
+        "between": st.sampled_from([",", ";", "\t"]),
         "korean": st.booleans(),
         "quote": st.sampled_from(["", '"']),
         "blank": st.sampled_from(["", " ", "\t"]),
@@ -35,12 +36,13 @@ HABITS = st.fixed_dictionaries(
 
 @given(st.lists(KEYS), HABITS)
 def test_how_a_spreadsheet_saves_it_makes_no_difference(keys: list[tuple[str, str]], habits: dict[str, Any]) -> None:
-    quote, blank, lines = habits["quote"], habits["blank"], ["serverId,characterId"]
+    between, quote = habits["between"], habits["quote"]
+    blank, lines = "" if between == "\t" else habits["blank"], [f"serverId{between}characterId"]
     for server, character in keys:
         name = SERVERS[server] if habits["korean"] else server.upper()
         cells = (f"{quote}{cell}{blank}{quote}" for cell in (name, character.upper()))
-        lines += ["" for _ in range(habits["empty"])] + [",".join(cells)]
-    roster = read_roster(habits["end"].join([*lines, " , ", ""]).encode(habits["encoding"]))
+        lines += ["" for _ in range(habits["empty"])] + [between.join(cells)]
+    roster = read_roster(habits["end"].join([*lines, f" {between} ", ""]).encode(habits["encoding"]))
     assert roster.characters == tuple(dict.fromkeys(CharacterKey(*key) for key in keys))
     assert roster.repeated == len(keys) - len(set(keys))
     assert roster.rejects == ()
@@ -97,14 +99,14 @@ def test_any_bytes_below_the_header_are_read_or_named(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\n\n", f"cain,{A}\n".encode(), b"serverId;characterId\n", "﻿serverId\n".encode()]
+    "data", [b"", b"\n\n", f"cain,{A}\n".encode(), b"serverId|characterId\n", "﻿serverId\n".encode()]
 )
 def test_a_file_without_the_header_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match="serverId,characterId"):
         read_roster(data)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfes\x00e\x00", b"PK\x03\x04\xff\xff\xff"])
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00\xd8", b"PK\x03\x04\xff\xff\xff"])
 def test_a_file_that_is_no_text_is_refused_with_what_to_do(data: bytes) -> None:
     with pytest.raises(ConfigError, match=r"CSV \(UTF-8\)"):
         read_roster(data)
@@ -120,3 +122,18 @@ def test_a_server_is_found_by_either_name(name: str, server: str) -> None:
 def test_no_such_server_is_none() -> None:
     assert find_server("카인인") is None
     assert find_server("") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "it is empty"),
+        ("서버;캐릭터\n".encode("cp949"), "it is '서버,캐릭터'"),
+        (b"PK\x03\x04" + bytes(100), "is an Excel workbook: save it as CSV"),
+        (bytes(range(256)), "is no text"),
+        (b"\xff\xfe\x00", "is no text"),
+    ],
+)
+def test_what_is_no_roster_is_refused_with_what_it_is(data: bytes, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read_roster(data)

@@ -17,6 +17,7 @@ from neople_timeline.cli.screen import (
     out,
     patiently,
     read_day,
+    read_days,
     say_forecast,
     say_plan,
     say_report,
@@ -57,15 +58,15 @@ def day(
 
 @app.command()
 def backfill(
-    first: Annotated[str, typer.Argument(metavar="FROM")],
-    last: Annotated[str, typer.Argument(metavar="TO")],
+    first: Annotated[str, typer.Argument(metavar="FROM", help="First day, 2017-09-21 or later.")],
+    last: Annotated[str, typer.Argument(metavar="TO", help="Last day, included; it must be over.")],
     again: Again = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take.")] = False,
 ) -> None:
     """Collect the days from FROM to TO that are not there."""
     settings = read_settings()
     settings.require("lake_url", "warehouse_url")
-    from_day, to_day = read_day(first), read_day(last)
+    from_day, to_day = read_days(first, last)
     if dry_run:
         say_forecast(settings, pipeline.forecast_backfill(settings, from_day, to_day))
         return
@@ -98,7 +99,8 @@ def owed(
     last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
 ) -> None:
     """List what is owed, by character-day and reason."""
-    debts = pipeline.list_owed(read_settings(), read_day(first) if first else None, read_day(last) if last else None)
+    from_day, to_day = read_days(first, last) if first and last else (read_day(first) if first else None, None)
+    debts = pipeline.list_owed(read_settings(), from_day, to_day)
     for debt in debts:
         out.print(f"{debt.day}  {'/'.join(debt.character)}  {debt.reason}  (tries: {debt.attempts})", markup=False)
     out.print(f"{len(debts):,} character-days are owed." if debts else "Nothing is owed.")
@@ -111,18 +113,20 @@ def verify(
     last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
 ) -> None:
     """Prove days: ledger, raw, Parquet and PostgreSQL agree."""
-    from_day = read_day(first)
-    days = list(days_between(from_day, read_day(last) if last else from_day))
-    if not days:
-        raise ConfigError(f"the first day {first} is after the last day {last}")
+    days = list(days_between(*read_days(first, last)))
     raise typer.Exit(say_verification(pipeline.verify_days(read_settings(), days)))
 
 
 @app.command()
 def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
-    """Write a day's report anew, on a Wednesday also its week's; mail each once."""
+    """Write a day's report anew, and its week's; mail each once.
+
+    A week's report goes with its last day, a Wednesday.
+    """
     settings = read_settings()
     wanted = read_day(day)
+    if not pipeline.is_planned(settings, wanted):
+        raise ConfigError(f"{wanted} was never collected: `neople-timeline day {wanted}` does so")
     published = _publish(lambda: pipeline.publish_report(settings, wanted))
     say_report(settings, published)
     raise typer.Exit(INDEBTED if published.debts or published.is_provisional else COMPLETE)
@@ -134,13 +138,19 @@ def export(
     first: Annotated[str, typer.Argument(metavar="FROM")],
     last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
 ) -> None:
-    """Write a table's days as CSV for a spreadsheet, to the standard output."""
-    from_day = read_day(first)
-    lines = pipeline.export_table(read_settings(), table, from_day, read_day(last) if last else from_day)
+    """Write a table's days as CSV for a spreadsheet.
+
+    It goes to the standard output.
+    """
+    lines = pipeline.export_table(read_settings(), table, *read_days(first, last))
     header = next(lines)
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-    sys.stdout.write(f"\ufeff{header}")  # without the mark Excel takes Korean for Latin
-    sys.stdout.writelines(lines)
+    try:
+        sys.stdout.write(f"\ufeff{header}")  # without the mark Excel takes Korean for Latin
+        sys.stdout.writelines(lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        out.on_broken_pipe()
 
 
 def _run(settings: Settings, plan: Plan, kind: Kind) -> int:

@@ -3,6 +3,7 @@
 Exit codes: 0 done and complete, 1 finished with debt (listed), 2 wrong usage or settings, 3 failed.
 """
 
+import io
 import sys
 from importlib import metadata
 from typing import Annotated, NoReturn
@@ -17,6 +18,7 @@ from neople_timeline.settings import read_settings
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
+STOPPED = "interrupted; what was complete is committed, the next run goes on from there"
 
 app = typer.Typer(
     help="Collect the timelines of your Dungeon & Fighter characters: every event, once, proven.",
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-sandbox_app = typer.Typer(help="An imitation of the API, and all the rest on one machine.", no_args_is_help=True)
+sandbox_app = typer.Typer(help="An imitation of the API on this machine.", no_args_is_help=True)
 app.add_typer(days.app)
 app.add_typer(roster.app, name="roster")
 app.add_typer(sandbox_app, name="sandbox")
@@ -49,19 +51,26 @@ def take_options(
 
 def main() -> None:
     """Run the command line; what goes wrong is said in one line, with what to do."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal has no letters for is still told
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ConfigError as error:
         _fail(str(error), WRONG)
     except TimelineError as error:
         _fail(str(error), FAILED)
-    except Exception:  # noqa: BLE001 - a defect must not look like exit code 1, which says "finished with debt"
-        err.print_exception()
-        _fail("this is a defect of the program; nothing that was complete is lost. Please report it.", FAILED)
+    except OSError as error:
+        _fail(f"this machine refuses: {error}", FAILED)
+    except KeyboardInterrupt:
+        _fail(STOPPED, FAILED)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:
-            _fail("interrupted; what was complete is committed, the next run goes on from there", FAILED)
+            _fail(STOPPED, FAILED)
         raise
+    except BaseException:  # noqa: BLE001 - a defect, panics of libraries too, must not look like "finished with debt"
+        err.print_exception()
+        _fail("this is a defect of the program; nothing that was complete is lost. Please report it.", FAILED)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -40,12 +40,14 @@ def import_roster(
 
 @app.command("add")
 def add_characters(
-    server: Annotated[str, typer.Argument(help="카인 or cain; `all` looks on every server.")],
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="카인 or cain; `all` looks on every server.")],
     names: Annotated[list[str], typer.Argument(metavar="NAME…")],
 ) -> None:
     """Look characters up by name and add them to the roster."""
     settings = read_settings()
     settings.require("neople_api_key", "warehouse_url")
+    if not all(name.isprintable() for name in names):  # or bytes that Python could not decode
+        raise ConfigError("a name has letters that cannot be read here: set PYTHONUTF8=1 in the environment")
     server_id = "all" if server == "all" else find_server(server)
     if server_id is None:
         known = ", ".join(f"{korean} ({identity})" for identity, korean in SERVERS.items())

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
-from neople_timeline.models import Plan, Usage
+from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Usage
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
@@ -23,18 +23,45 @@ LISTED = 20
 """Lines of a list that a terminal shows; the report has them all."""
 PATIENCE_SECONDS = 12 * 3600
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Screen(Console):
+    """A console whose reader may leave, as `head` does: that is no debt."""
+
+    def on_broken_pipe(self) -> None:
+        """End as rich does, but for the exit code."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(FAILED) from None
+
+
+out = Screen(highlight=False, soft_wrap=True)
+err = Screen(stderr=True, highlight=False, soft_wrap=True)
 
 
 def read_day(text: str) -> date:
-    """Read a day from the command line; one that makes no sense is a ConfigError."""
+    """Read a day from the command line; one that makes no sense, or of which there can be no data, is a ConfigError."""
+    now, calendar = datetime.now(UTC), read_settings().calendar
+    newest = calendar.last_over(now)
     if text == "yesterday":
-        return read_settings().calendar.last_over(datetime.now(UTC))
+        return newest
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is not a day: write it as 2026-11-15 (or `yesterday`)") from None
+    if day < FIRST_DAY_WITH_DATA:
+        raise ConfigError(f"{day} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
+    if day > calendar.day_at(now):
+        raise ConfigError(f"{day} has not begun in Korea: the newest day that is over is {newest}")
+    return day
+
+
+def read_days(first: str, last: str | None) -> tuple[date, date]:
+    """Read the first and the last day of a range, which may be one; the wrong way round is a ConfigError."""
+    days = read_day(first), read_day(last or first)
+    if days[0] > days[1]:
+        raise ConfigError(f"the first day {days[0]} is after the last day {days[1]}")
+    return days
 
 
 def say_report(settings: Settings, published: Published) -> None:

@@ -124,7 +124,7 @@ def _open(settings: Settings) -> psycopg.Connection:
             "WAREHOUSE_URL cannot be read: it must look like postgresql://user:password@host/db"
         ) from None
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = " ".join(str(error).split())
         if "password authentication" in reason or "does not exist" in reason or "no pg_hba.conf" in reason:
             raise ConfigError(f"PostgreSQL refuses WAREHOUSE_URL: {reason}") from None
         raise RetryLater(f"PostgreSQL does not answer: {reason}", seconds=30) from None
