@@ -165,9 +165,13 @@ def test_what_is_no_day_is_refused(text: str) -> None:
     assert "2026-11-15" in str(result.exception)
 
 
-def test_an_unfinished_day_is_refused_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, plan_day=NotOver("2026-11-15 is not over", seconds=60))
-    result = run("day", "2026-11-15")
+@pytest.mark.parametrize("command", [("day",), ("backfill", "2026-11-01"), ("backfill", "--dry-run", "2026-11-01")])
+def test_an_unfinished_day_is_refused_with_its_reason(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = NotOver("2026-11-15 is not over", seconds=60)
+    stand_in(monkeypatch, plan_day=early, plan_backfill=early, forecast_backfill=early)
+    result = run(*command, "2026-11-15")
     assert isinstance(result.exception, ConfigError)
     assert "--unfinished" in str(result.exception)
 

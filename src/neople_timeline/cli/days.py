@@ -68,7 +68,7 @@ def backfill(
     settings.require("lake_url", "warehouse_url")
     from_day, to_day = read_days(first, last)
     if dry_run:
-        say_forecast(settings, pipeline.forecast_backfill(settings, from_day, to_day))
+        say_forecast(settings, patiently(partial(pipeline.forecast_backfill, settings, from_day, to_day)))
         return
     settings.require("neople_api_key")
     plan = patiently(lambda: pipeline.plan_backfill(settings, from_day, to_day, again=again))
