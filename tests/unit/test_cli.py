@@ -399,6 +399,14 @@ def test_a_choice_shows_what_tells_characters_apart(monkeypatch: pytest.MonkeyPa
     assert f"2. 빛: 바칼, level 110, 眞 웨펀마스터 (bakal,{'c' * 32})" in output
 
 
+def test_an_empty_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    result = run("roster", "add", "카인", "빛", " ")
+    assert isinstance(result.exception, ConfigError)
+    assert "a name is empty" in str(result.exception)
+    assert steps.calls == []
+
+
 def test_an_unknown_server_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch)
     result = run("roster", "add", "카엔", "빛")

@@ -48,6 +48,8 @@ def add_characters(
     settings.require("neople_api_key", "warehouse_url")
     if not all(name.isprintable() for name in names):  # or bytes that Python could not decode
         raise ConfigError("a name has letters that cannot be read here: set PYTHONUTF8=1 in the environment")
+    if not all(name.strip() for name in names):
+        raise ConfigError("a name is empty: write the character's name as the game shows it")
     server_id = "all" if server == "all" else find_server(server)
     if server_id is None:
         known = ", ".join(f"{korean} ({identity})" for identity, korean in SERVERS.items())
