@@ -38,11 +38,21 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
                     files = source(table.name, covered, Path(folder))
                     _show_files(connection, table, [_write_empty(table, folder), *files])
                 for mart in chosen:
-                    rows = shape_result(mart, connection.execute(mart.sql).to_arrow_table())
+                    rows = shape_result(mart, ask(connection, mart.sql))
                     connection.register(mart.name, rows)
                     tables[mart.name].append(rows)
             # Each part is sorted, and by its period first.
             yield from (MartResult(mart, pa.concat_tables(tables.pop(mart.name))) for mart in chosen)
+
+
+def ask(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """Ask DuckDB; what it makes of Ctrl-C becomes KeyboardInterrupt again."""
+    try:
+        return connection.execute(query).to_arrow_table()
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if "interrupted" in str(error).lower():
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _cut(starts: Sequence[date], size: int) -> list[Sequence[date]]:

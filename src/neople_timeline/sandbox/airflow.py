@@ -18,6 +18,8 @@ from neople_timeline.settings import Settings
 AIRFLOW = str(Path(sys.executable).parent / "airflow")
 USER = "admin"
 PARALLEL_TASKS = 3
+SLOWEST_ANSWER = 120
+"""Seconds that Airflow may take for one on a machine with much else to do."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class RestApi:
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, accept: int = 0) -> Any:
         """Send a request and give the JSON of its answer; any error but `accept`, which gives None, is a LocalError."""
-        connection = HTTPConnection(LOOPBACK, self._port, timeout=30)
+        connection = HTTPConnection(LOOPBACK, self._port, timeout=SLOWEST_ANSWER)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, self._headers)
             answer = connection.getresponse()

@@ -1,17 +1,21 @@
 """What the engine does beside the SQL: periods a few at a time, older files, nothing left behind."""
 
+import os
+import signal
 import tempfile
+import threading
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rows import THURSDAY, character, event, run_all
 
 from neople_timeline.catalogue import MARTS
-from neople_timeline.marts.duckdb_engine import run_marts
+from neople_timeline.marts.duckdb_engine import ask, run_marts
 from neople_timeline.tables import EVENTS
 
 DAYS = [THURSDAY + timedelta(days=number) for number in range(9)]
@@ -49,3 +53,15 @@ def test_days_without_files_give_empty_marts_and_nothing_is_left_behind(
     assert {result.mart.name for result in results} == {mart.name for mart in MARTS}
     assert not any(result.table.num_rows for result in results)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_stays_one() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with duckdb.connect() as connection, pytest.raises(KeyboardInterrupt):
+            ask(connection, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b WHERE a.range % 7 = b.range")
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
