@@ -380,11 +380,23 @@ def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
 def _open_warehouse(
     settings: Settings, connect: Callable[[Settings], psycopg.Connection] = connect
 ) -> Iterator[psycopg.Connection]:
-    """Open the warehouse; one that goes away or is full is RetryLater: what was committed stays."""
+    """Open the warehouse; one that goes away, is full or has somebody else's lock on it is RetryLater.
+
+    What was committed stays.
+    """
     try:
         with connect(settings) as connection:
             yield connection
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        what = "has no room" if isinstance(error, psycopg.errors.DiskFull) else "went away"
-        raise RetryLater(f"PostgreSQL {what}: {reason}", seconds=10) from None
+        raise RetryLater(f"PostgreSQL {_name_trouble(error)}: {reason}", seconds=10) from None
+
+
+def _name_trouble(error: psycopg.Error) -> str:
+    match error:
+        case psycopg.errors.DiskFull():
+            return "has no room"
+        case psycopg.errors.LockNotAvailable():
+            return "is busy with the same for another run"
+        case _:
+            return "went away"

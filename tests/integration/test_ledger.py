@@ -51,3 +51,37 @@ def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(conn
     assert ledger.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
     connection.execute("UPDATE timeline.worker SET expires_at = expires_at - interval '12 hours'")
     assert ledger.list_indebted_days(connection, last) == [first - timedelta(days=1), *days[:-1]]
+
+
+def test_a_month_is_made_room_for_while_others_read(connection: psycopg.Connection, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as reader:
+        reader.execute("SELECT count(*) FROM timeline.event, timeline.collection, timeline.character")
+        connection.execute("SET lock_timeout = '2s'")
+        ledger.create_partitions(connection, [date(2025, 1, 31), date(2024, 12, 1), date(2025, 1, 1)])
+        ledger.create_partitions(connection, [date(2025, 1, 31)])
+    partitions = connection.execute(
+        "SELECT part.relname FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid"
+        " WHERE part.relkind = 'r' ORDER BY 1"
+    ).fetchall()
+    assert [name for (name,) in partitions] == [
+        f"{table}_{month}" for table in ("character", "collection", "event") for month in ("2024_12", "2025_01")
+    ]
+    assert connection.execute("SELECT count(*) FROM pg_index WHERE NOT indisvalid").fetchone() == (0,)
+
+
+def test_who_claims_holds_no_lock_between_two_statements(connection: psycopg.Connection, postgres_url: str) -> None:
+    ledger.plan_days(connection, [DAY], again=False)
+    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
+    assert len(ledger.claim_characters(connection, worker, SHARD, 2)) == 2
+    assert connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() == (0,)
+    with psycopg.connect(postgres_url) as paused:
+        paused.execute("SELECT pg_advisory_xact_lock(%s)", (ledger.CLAIM_LOCK,))
+        connection.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            ledger.claim_characters(connection, worker, SHARD, 2)
+    assert len(ledger.claim_characters(connection, worker, SHARD, 2)) == 1
+
+
+def test_a_long_range_is_planned_whole(connection: psycopg.Connection) -> None:
+    days = [DAY - timedelta(days=offset) for offset in range(ledger.DAYS_PLANNED_AT_ONCE * 2 + 3)]
+    assert ledger.plan_days(connection, days, again=False) == len(CHARACTERS) * len(days)

@@ -6,15 +6,20 @@ import shutil
 import socket
 import tempfile
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
+from neople_timeline import pipeline
+from neople_timeline.errors import RetryLater
 from neople_timeline.sandbox import processes, services
 from neople_timeline.settings import Settings
+from neople_timeline.warehouse import load
 from neople_timeline.warehouse.connection import connect, connect_reader
+from neople_timeline.warehouse.load import Part
 
 NAMES = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
 OPTIONS = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, getattr(socket, "TCP_USER_TIMEOUT", 18))
@@ -60,6 +65,31 @@ def test_keepalives_may_be_switched_off(postgres_url: str) -> None:
         usual = read_server(untouched)
     with connect(Settings(warehouse_url=f"{postgres_url}?keepalives=0")) as connection:
         assert read_server(connection) == usual
+
+
+def test_nobody_waits_for_a_lock_for_ever_nor_keeps_one_in_silence(postgres_url: str) -> None:
+    with connect(Settings(warehouse_url=postgres_url)) as connection:
+
+        def show(name: str) -> str:
+            return str((connection.execute(f"SHOW {name}".encode()).fetchone() or ("",))[0])
+
+        assert (show("lock_timeout"), show("idle_in_transaction_session_timeout")) == ("1min", "15min")
+        with load.hold_parts(connection, [Part(date(2026, 11, 15), bucket=0, buckets=2)]):
+            assert show("idle_session_timeout") == "15min"
+        assert show("idle_session_timeout") == "0"
+
+
+def test_who_finds_a_lock_taken_comes_back_later(postgres_url: str) -> None:
+    part = Part(date(2026, 11, 15), bucket=0, buckets=2)
+    settings = Settings(warehouse_url=f"{postgres_url}?options=-c%20lock_timeout%3D100ms")
+    with (
+        connect(settings) as holder,
+        load.hold_parts(holder, [part]),
+        pytest.raises(RetryLater, match="busy with the same for another run"),
+        pipeline._open_warehouse(settings) as connection,  # noqa: SLF001 - what every step opens first
+        load.hold_parts(connection, [part]),
+    ):
+        pass
 
 
 def test_a_unix_socket_needs_none_of_it() -> None:

@@ -23,6 +23,10 @@ PATIENCE: Final = {
     "tcp_user_timeout": "25000",
 }
 """Who has not answered for 25 s is gone, in libpq's words. Left to the system, it would keep its locks for hours."""
+IDLE_LIMIT: Final = "15min"
+"""A paused process answers still, by its system. So whoever holds locks and says nothing for this long loses them."""
+LIMITS: Final = {"lock_timeout": "60s", "idle_in_transaction_session_timeout": IDLE_LIMIT}
+"""Who waits for a lock longer than a minute gives its place away and comes back later."""
 
 
 def connect(settings: Settings) -> psycopg.Connection:
@@ -137,15 +141,15 @@ def _open(settings: Settings) -> psycopg.Connection:
 
 
 def _share_patience(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
-    """Have the server give up this client as soon as this client gives up the server.
+    """Have the server give up this client as soon as this client gives up the server, and keep its limits.
 
     A statement, because PgBouncer refuses it as a start option; such an option is kept where one was given.
     """
-    if chosen.get("keepalives") == "0":
-        return
-    names = [name if name == "tcp_user_timeout" else f"tcp_{name}" for name in PATIENCE]
+    wanted = dict(LIMITS)
+    if chosen.get("keepalives") != "0":
+        wanted |= {name if name == "tcp_user_timeout" else f"tcp_{name}": chosen[name] for name in PATIENCE}
     connection.execute(
         "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
         " JOIN pg_settings USING (name) WHERE source <> 'client'",
-        (names, [chosen[name] for name in PATIENCE]),
+        (list(wanted), list(wanted.values())),
     )

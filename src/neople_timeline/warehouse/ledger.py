@@ -22,6 +22,8 @@ CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
 MOST_BUCKETS: Final = 16
+DAYS_PLANNED_AT_ONCE: Final = 7
+"""So that planning a long backfill keeps nobody else from planning for long."""
 
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
@@ -55,10 +57,14 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
         after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
         for table in ("collection", "event", "character"):
             name = f"timeline.{table}_{month:%Y_%m}"
-            # Asked first, because creating one locks the whole table, even where it turns out to be there.
-            if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() == (None,):
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
+                if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
+                    continue
+                # Made and then attached: creating it as a partition would lock out everybody who reads the table.
+                connection.execute(f"CREATE TABLE {name} (LIKE timeline.{table} INCLUDING ALL)")
                 connection.execute(
-                    f"CREATE TABLE {name} PARTITION OF timeline.{table} FOR VALUES FROM ('{month}') TO ('{after}')"
+                    f"ALTER TABLE timeline.{table} ATTACH PARTITION {name} FOR VALUES FROM ('{month}') TO ('{after}')"
                 )
 
 
@@ -67,9 +73,15 @@ def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bo
 
     Owed ones become due at once. Those landed before their day was over, or all with `again`, are collected anew.
     """
+    create_partitions(connection, days)
+    for start in range(0, len(days), DAYS_PLANNED_AT_ONCE):
+        _plan_at_once(connection, days[start : start + DAYS_PLANNED_AT_ONCE], again=again)
+    return count_open(connection, days)
+
+
+def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
-        create_partitions(connection, days)
         connection.execute(
             "INSERT INTO timeline.day (day, buckets) SELECT d, greatest(2, least(%s,"
             " 2 ^ ceil(log(2, greatest(1, (SELECT count(*) FROM timeline.roster)) / 5000.0))))"
@@ -98,7 +110,6 @@ def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bo
                 " AND reason IS DISTINCT FROM 'malformed id: correct the roster'",
                 (list(days),),
             )
-    return count_open(connection, days)
 
 
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
@@ -190,13 +201,11 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
         " RETURNING c.server_id, c.character_id, c.day, c.bucket"
     )
     values = {**_describe(shard), "limit": limit, "me": worker_id}
-    # Statements of their own: other threads use this connection too, and must not get into a transaction.
-    connection.execute("SELECT pg_advisory_lock(%s)", (CLAIM_LOCK,))
-    try:
-        rows = connection.execute(statement, values).fetchall()
-    finally:
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (CLAIM_LOCK,))
+    # One text is one transaction of PostgreSQL's own: who is paused in the middle of it does not keep the lock.
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK}); {statement}".encode(), values)
+    cursor.nextset()
+    rows = cursor.fetchall()
     claimed: dict[CharacterKey, dict[date, int]] = {}
     for server_id, character_id, day, bucket in rows:
         claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket

@@ -15,6 +15,7 @@ from pgpq.schema import Jsonb
 from neople_timeline.models import CharacterKey, Shard
 from neople_timeline.refine import Entry
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
+from neople_timeline.warehouse.connection import IDLE_LIMIT
 from neople_timeline.warehouse.days import TOUCH
 
 PART_LOCK: Final = 710_520
@@ -53,9 +54,10 @@ def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
 
 @contextmanager
 def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> Iterator[None]:
-    """Keep other runs from publishing the same parts; PostgreSQL lets go of them if this process dies."""
+    """Keep other runs from publishing the same parts; PostgreSQL lets go of them if this process dies or is paused."""
     keys = [part.day.toordinal() * 16 + part.bucket for part in parts]
     try:
+        connection.execute(f"SET idle_session_timeout = '{IDLE_LIMIT}'".encode())
         for key in keys:
             connection.execute("SELECT pg_advisory_lock(%s, %s)", (PART_LOCK, key))
         yield
@@ -63,6 +65,7 @@ def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> Iterato
         if not connection.broken:
             for key in keys:
                 connection.execute("SELECT pg_advisory_unlock(%s, %s)", (PART_LOCK, key))
+            connection.execute("RESET idle_session_timeout")
 
 
 def read_entries(connection: psycopg.Connection, part: Part) -> list[Entry]:
