@@ -97,6 +97,7 @@ rate_lease: Permits lent to the processes on a key. A permit is good for one req
   wanted integer: permits that it could use
   permits integer: permits that it has
   expires_at timestamptz: when they fall back unless it renews them
+  lapsed_at timestamptz: when another process first saw that it did not; two seconds later they are free
 setting: Facts that are fixed once.
   name text: lake_id
   value text: the lake that this warehouse was filled from, as in its lake.json

@@ -59,7 +59,7 @@ class Process:
 
     def leave(self) -> None:
         self.connection.execute(
-            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp()"
+            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), lapsed_at = clock_timestamp()"
             " WHERE key_hash = %s AND holder = %s",
             (self.in_use, self.key, self.name),
         )
@@ -158,12 +158,45 @@ def test_the_permits_of_a_process_that_died_come_back_after_its_lease_and_not_be
     dead.renew(lease="0.2 s")
     alive.renew()
     assert (dead.granted, alive.granted) == (100, 0)
+    time.sleep(1.5)
+    for pause in (0.0, 1.5):  # seen to be dead, and its last requests may still be on their way
+        time.sleep(pause)
+        alive.renew()
+        assert alive.granted == 0
     time.sleep(1.0)
     alive.renew()
-    assert alive.granted == 0  # the dead one's last requests may still be on their way
-    time.sleep(1.5)
-    alive.renew()
     assert alive.granted == 100
+
+
+def test_a_clock_that_leaps_ahead_takes_nothing_from_who_is_alive(connection: psycopg.Connection) -> None:
+    first, second = Process(connection, "k", 100), Process(connection, "k", 100)
+    for _ in range(3):
+        for process in (first, second):
+            process.renew()
+            process.cool_down()
+    assert (first.granted, second.granted) == (50, 50)
+    for _ in range(30):
+        connection.execute("UPDATE timeline.rate_lease SET expires_at = expires_at - interval '1 hour'")
+        for process in (first, second):
+            process.renew()
+            assert process.granted == 50
+
+
+def test_a_lease_that_stays_the_same_is_written_once_a_second(connection: psycopg.Connection) -> None:
+    process = Process(connection, "k", 100)
+    versions = set()
+    until = time.monotonic() + 2.5
+    renewals = 0
+    while time.monotonic() < until:
+        process.renew()
+        process.cool_down()
+        renewals += 1
+        versions |= set(
+            connection.execute("SELECT xmin::text, expires_at > now() + interval '10 s' FROM timeline.rate_lease")
+        )
+        time.sleep(0.02)
+    assert {is_long for _, is_long in versions} == {True}
+    assert renewals > 3 * len(versions)
 
 
 def test_who_leaves_makes_room_at_once_for_what_it_does_not_use(connection: psycopg.Connection) -> None:

@@ -23,7 +23,7 @@ MARGIN_SECONDS: Final = 4.5
 """The process stops this much before its lease ends by PostgreSQL's clock, which counts the permits two seconds longer:
 together, as long as a request can be on its way through a broken network (`CONNECT_` and `UNACKNOWLEDGED_SECONDS`)."""
 KEPT_SECONDS: Final = 2.0
-"""How long `lend_permits` counts a lease after its end."""
+"""How long `lend_permits` counts a lease after it was first seen to have ended."""
 RENEW_SECONDS: Final = 0.1
 """How long what one lets go of may lie idle before another hears of it."""
 WEIGHTS: Final[dict[Kind, int]] = {"daily": 16, "retry": 4, "backfill": 1}
@@ -100,8 +100,8 @@ class PermitLease:
         is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < KEPT_SECONDS
         in_use, rest = self._pacer.in_use(now), KEPT_SECONDS if is_uncertain else self._pacer.free_in(now)
         self._connection.execute(
-            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s),"
-            " expires_at = clock_timestamp() + %s * interval '1 second' WHERE key_hash = %s AND holder = %s",
+            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp(),"
+            " lapsed_at = clock_timestamp() + %s * interval '1 second' WHERE key_hash = %s AND holder = %s",
             (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder),
         )
         self._pacer.lend(0, 0.0)

@@ -31,12 +31,19 @@ CREATE TABLE timeline.rate_lease (
   wanted integer NOT NULL,
   permits integer NOT NULL,
   expires_at timestamptz NOT NULL,
+  lapsed_at timestamptz,
   PRIMARY KEY (key_hash, holder)
 );
 
 -- Lends permits to one process and returns how many it may use. The sum over all processes never exceeds the rate: a
 -- process gets its share only as far as the others have let go of theirs, and keeps counted what it still uses.
 -- Shares are weighted; what one does not want goes to the others, so nobody starves and nothing lies idle.
+--
+-- A lease that has run out counts for two seconds more, from when that was first seen: a clock that leaps ahead ends
+-- all leases at once, and their processes, who are alive, renew them within that time.
+--
+-- A lease that changes in nothing is written once a second, and lasts as much longer: each write leaves an old row
+-- behind, which nobody can clear away while a backup runs.
 CREATE FUNCTION timeline.lend_permits(
   my_key text, me text, my_rate integer, my_weight integer, my_wanted integer, my_in_use integer, lease interval,
   OUT granted integer, OUT paused_seconds double precision
@@ -44,6 +51,7 @@ CREATE FUNCTION timeline.lend_permits(
 DECLARE
   moment timestamptz;
   budget timeline.rate_budget;
+  before timeline.rate_lease;
   other timeline.rate_lease;
   capacity integer;
   held_by_others integer;
@@ -53,25 +61,34 @@ BEGIN
   INSERT INTO timeline.rate_budget (key_hash) VALUES (my_key) ON CONFLICT DO NOTHING;
   SELECT * INTO budget FROM timeline.rate_budget WHERE key_hash = my_key FOR UPDATE;
   moment := clock_timestamp();
-  DELETE FROM timeline.rate_lease WHERE key_hash = my_key AND expires_at < moment - interval '2 seconds';
-  INSERT INTO timeline.rate_lease AS mine VALUES (my_key, me, my_rate, my_weight, my_wanted, 0, moment + lease)
-    ON CONFLICT (key_hash, holder) DO UPDATE
-    SET rate = my_rate, weight = my_weight, wanted = my_wanted, expires_at = moment + lease;
+  DELETE FROM timeline.rate_lease WHERE key_hash = my_key AND lapsed_at < moment - interval '2 seconds';
+  UPDATE timeline.rate_lease SET lapsed_at = moment
+    WHERE key_hash = my_key AND holder <> me AND expires_at < moment AND lapsed_at IS NULL;
 
-  SELECT min(rate), sum(weight), coalesce(sum(permits) FILTER (WHERE holder <> me), 0)
-    INTO capacity, weights, held_by_others FROM timeline.rate_lease WHERE key_hash = my_key;
+  SELECT least(my_rate, min(rate)), my_weight + coalesce(sum(weight), 0), coalesce(sum(permits), 0)
+    INTO capacity, weights, held_by_others FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me;
   capacity := greatest(1, floor(capacity * timeline.share_left(budget)));
 
   rest := capacity;
-  FOR other IN SELECT * FROM timeline.rate_lease WHERE key_hash = my_key
+  FOR other IN
+    SELECT * FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me
+      AND (wanted::float / weight, holder) < (my_wanted::float / my_weight, me)
     ORDER BY wanted::float / weight, holder
   LOOP
     granted := least(other.wanted, ceil(rest::float * other.weight / weights)::integer);
-    EXIT WHEN other.holder = me;
     rest := rest - granted;
     weights := weights - other.weight;
   END LOOP;
+  granted := least(my_wanted, ceil(rest::float * my_weight / weights)::integer);
   granted := greatest(0, least(granted, capacity - held_by_others));
-  UPDATE timeline.rate_lease SET permits = greatest(granted, my_in_use) WHERE key_hash = my_key AND holder = me;
+
+  SELECT * INTO before FROM timeline.rate_lease WHERE key_hash = my_key AND holder = me;
+  other := (my_key, me, my_rate, my_weight, my_wanted, greatest(granted, my_in_use), before.expires_at, NULL);
+  IF before.expires_at IS NULL OR before IS DISTINCT FROM other OR before.expires_at < moment + lease THEN
+    INSERT INTO timeline.rate_lease AS mine
+      VALUES (my_key, me, my_rate, my_weight, my_wanted, other.permits, moment + lease + interval '1 second')
+      ON CONFLICT (key_hash, holder) DO UPDATE SET rate = excluded.rate, weight = excluded.weight,
+        wanted = excluded.wanted, permits = excluded.permits, expires_at = excluded.expires_at, lapsed_at = NULL;
+  END IF;
   paused_seconds := greatest(0, coalesce(extract(epoch FROM budget.paused_until - moment), 0));
 END $$;
