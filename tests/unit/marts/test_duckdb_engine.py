@@ -58,9 +58,9 @@ def test_days_without_files_give_empty_marts_and_nothing_is_left_behind(
 def test_an_interruption_stays_one() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     try:
         with duckdb.connect() as connection, pytest.raises(KeyboardInterrupt):
+            timer.start()
             ask(connection, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b WHERE a.range % 7 = b.range")
     finally:
         timer.cancel()
