@@ -33,12 +33,16 @@ ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
 }
 COLUMN_LINE: Final = re.compile(rf"(?P<name>[a-z_]+) (?P<type>{'|'.join(ARROW_TYPES)}): (?P<meaning>.+)")
 
-VIEW_NAMES: Final = ("codes", "rarities", "drops", "last_phases", "clears", "luck")
+VIEW_NAMES: Final = ("codes", "rarities", "drops", "raid_rows", "dungeon_runs", "last_phases", "clears", "luck")
 """Definitions that several marts share, each after those it needs."""
+
+KEPT_VIEWS: Final = ("raid_rows", "dungeon_runs")
+"""What days, weeks and months have in common: small, so it is computed once and kept until all marts are computed."""
 
 MART_NAMES: Final = (
     "drops_by_day",
     "drops_by_item",
+    "drops_by_channel",
     "characters_by_day",
     "adventures_by_day",
     "guilds_by_day",
@@ -60,8 +64,8 @@ MART_NAMES: Final = (
 class Mart(Table):
     """A table made by one SQL query.
 
-    `sql` reads `events` and `characters`, `days` (each `day` with the `period` it is counted in), the shared views, and
-    earlier marts of the same kind of period.
+    `sql` reads `characters`, `days` (each `day` with the `period` it is counted in), the views, and earlier marts of
+    the same kind of period. Weeks and months read kept views instead of `events`. An instant cast to text is Korean.
     """
 
     question: str
@@ -76,10 +80,11 @@ class Mart(Table):
 
 @dataclass(frozen=True)
 class View:
-    """A shared definition; it is not stored."""
+    """A definition that marts share; it is not published."""
 
     name: str
     sql: str
+    is_kept: bool
 
 
 def parse_mart(name: str, text: str) -> Mart:
@@ -111,5 +116,5 @@ def _read_sql(folder: str, name: str) -> str:
     return resources.files("neople_timeline.marts").joinpath(folder, f"{name}.sql").read_text("utf-8")
 
 
-VIEWS: Final = tuple(View(name, _read_sql("views", name)) for name in VIEW_NAMES)
+VIEWS: Final = tuple(View(name, _read_sql("views", name), name in KEPT_VIEWS) for name in VIEW_NAMES)
 MARTS: Final = tuple(parse_mart(name, _read_sql("sql", name)) for name in MART_NAMES)

@@ -1,6 +1,6 @@
 """The marts on DuckDB, inside this process: no server, no Java, no extension to download."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period
 from neople_timeline.marts.periods import days_covered, periods_of, tabulate_days
 from neople_timeline.marts.results import MartResult, shape_result
+from neople_timeline.models import KOREA
 from neople_timeline.tables import TABLES, Table
 
 Source = Callable[[str, Sequence[date], Path], Sequence[Path]]
@@ -21,22 +22,23 @@ Source = Callable[[str, Sequence[date], Path], Sequence[Path]]
 MEMORY_LIMIT: Final = "500MB"
 """What DuckDB may hold before it spills to disk; the finished marts need some memory beside it."""
 
-AT_ONCE: Final[Mapping[Period, int]] = {"day": 7, "week": 1, "month": 1}
-"""How many periods one query answers: few enough for the memory, enough for queries to be worth their planning."""
+DAYS_AT_ONCE: Final = 7
+"""How many days of events are looked at together: few enough for the memory, enough to be worth the planning."""
 
 
 def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MARTS) -> Iterator[MartResult]:
     """Compute the marts for every day, week and month that the days touch, a few at a time to stay small."""
     with TemporaryDirectory(prefix="neople-marts-") as folder, _connect(folder) as connection:
+        kept: set[date] = set()
         for period in get_args(Period):
             chosen = [mart for mart in marts if mart.period == period]
             tables = {mart.name: [mart.schema.empty_table()] for mart in chosen}
-            for starts in _cut(periods_of(days, period), AT_ONCE[period]) if chosen else ():
+            for starts in _cut(periods_of(days, period), DAYS_AT_ONCE if period == "day" else 1) if chosen else ():
                 covered = days_covered(starts, period)
+                _keep_days(connection, source, folder, [day for day in covered if day not in kept])
+                kept.update(covered)
                 connection.register("days", tabulate_days(covered, period))
-                for table in TABLES:
-                    files = source(table.name, covered, Path(folder))
-                    _show_files(connection, table, [_write_empty(table, folder), *files])
+                _show_days(connection, source, folder, covered)
                 for mart in chosen:
                     rows = shape_result(mart, ask(connection, mart.sql))
                     connection.register(mart.name, rows)
@@ -62,19 +64,31 @@ def _cut(starts: Sequence[date], size: int) -> list[Sequence[date]]:
 def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     # DuckDB's own choice for what does not fit into memory would be a folder `.tmp` wherever we are started.
     connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": f"{folder}/spill"})
+    connection.execute(f"SET TimeZone = '{KOREA}'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET parquet_metadata_cache = true")
     connection.register("days", tabulate_days((), "day"))
-    for table in TABLES:
-        _show_files(connection, table, [_write_empty(table, folder)])
+    _show_days(connection, lambda *_: (), folder, ())
     for view in VIEWS:
-        connection.execute(f"CREATE TEMP VIEW {view.name} AS {view.sql}")
+        connection.execute(f"CREATE TEMP {'TABLE' if view.is_kept else 'VIEW'} {view.name} AS {view.sql}")
     return connection
 
 
-def _show_files(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:
-    paths = [str(path) for path in files]
-    connection.read_parquet(paths, union_by_name=True, hive_partitioning=False).create_view(table.name, replace=True)
+def _keep_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:
+    """Compute the kept views of some days, beside what they hold of others."""
+    for some in _cut(days, DAYS_AT_ONCE):
+        _show_days(connection, source, folder, some)
+        for view in VIEWS:
+            if view.is_kept:
+                connection.execute(f"INSERT INTO {view.name} {view.sql}")
+
+
+def _show_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:
+    for table in TABLES:
+        files = [_write_empty(table, folder), *source(table.name, days, Path(folder))]
+        paths = [str(path) for path in files]
+        relation = connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
+        relation.create_view(table.name, replace=True)
 
 
 def _write_empty(table: Table, folder: str) -> Path:

@@ -21,6 +21,7 @@ from neople_timeline.errors import RetryLater, TimelineError
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts.periods import days_covered, period_of
 from neople_timeline.marts.spark_run import FAILED, Manifest, check_masters, run_prefix
+from neople_timeline.models import KOREA
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse.connection import connect
@@ -33,6 +34,8 @@ Source = Callable[[Table, Sequence[date]], DataFrame]
 
 Store = Callable[[Mart, DataFrame], DataFrame]
 """Keeps a mart's rows and gives them back for the marts that read it."""
+
+PERIODS: Final = get_args(Period)
 
 WORKER_PATIENCE_SECONDS: Final = 300
 
@@ -95,16 +98,25 @@ def try_lake(settings: Settings, lake: Lake, run: str) -> None:
 
 def run_marts(session: SparkSession, source: Source, days: Sequence[date], store: Store) -> None:
     """Compute and store the marts for every day, week and month that the days touch."""
-    for period in get_args(Period):
-        covered = days_covered(days, period)
-        for table in TABLES:
-            source(table, covered).createOrReplaceTempView(table.name)
-        tabulate_days(session, covered, period).createOrReplaceTempView("days")
+    show_days(session, source, sorted({day for period in PERIODS for day in days_covered(days, period)}), "day")
+    for view in VIEWS:
+        frame = session.sql(view.sql)
+        (frame.persist() if view.is_kept else frame).createOrReplaceTempView(view.name)
+    for period in PERIODS:
+        show_days(session, source, days_covered(days, period), period)
         for view in VIEWS:
-            session.sql(view.sql).createOrReplaceTempView(view.name)
+            if not view.is_kept:
+                session.sql(view.sql).createOrReplaceTempView(view.name)
         for mart in MARTS:
             if mart.period == period:
                 store(mart, session.sql(mart.sql)).createOrReplaceTempView(mart.name)
+
+
+def show_days(session: SparkSession, source: Source, days: Sequence[date], period: Period) -> None:
+    """Let `events`, `characters` and `days` be those of some days, for all that is defined from now on."""
+    for table in TABLES:
+        source(table, days).createOrReplaceTempView(table.name)
+    tabulate_days(session, days, period).createOrReplaceTempView("days")
 
 
 def tabulate_days(session: SparkSession, days: Sequence[date], period: Period) -> DataFrame:
@@ -142,7 +154,7 @@ def start_session(settings: Settings) -> SparkSession:
 def configure(settings: Settings) -> dict[str, str]:
     """Make the session's configuration: answers that do not depend on the machine, and the way into the lake."""
     chosen = {
-        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.session.timeZone": str(KOREA),
         "spark.sql.ansi.enabled": "true",
         "spark.redaction.regex": "(?i)secret|password|token|access[._]?key",
     }

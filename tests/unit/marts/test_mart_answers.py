@@ -2,7 +2,12 @@
 
 from datetime import date
 
-from rows import FRIDAY, Row, character, event, pick, run
+import duckdb
+from rows import FRIDAY, THURSDAY, Row, character, event, pick, run, run_all
+
+from neople_timeline.catalogue import VIEWS
+
+KNOWN_CODES = duckdb.sql(next(view.sql for view in VIEWS if view.name == "codes")).to_arrow_table().to_pylist()
 
 
 def test_drops_are_counted_by_rarity_route_dungeon_and_channel() -> None:
@@ -67,6 +72,56 @@ def test_activity_counts_events_characters_and_drops_by_korean_hour() -> None:
     assert pick(rows, "hour", "events", "characters", "drops") == [(5, 1, 1, 1), (6, 3, 2, 1)]
 
 
+def test_drops_are_counted_by_channel_and_korean_hour_and_those_without_a_channel_too() -> None:
+    channel = {"channel_name": "바하이트", "channel_no": 4}
+    rows = run(
+        "drops_by_channel",
+        [
+            event(505, "2026-11-12 23:59", item_rarity="태초", **channel),
+            event(504, "2026-11-12 23:00", item_rarity="에픽", **channel),
+            event(550, "2026-11-12 23:30", item_rarity="태초", **channel),
+            event(505, "2026-11-13 00:00", item_rarity="처음 보는 등급", **channel),
+            event(505, "2026-11-12 23:00", item_rarity="태초", **channel | {"channel_no": 5}),
+            event(513, "2026-11-12 23:00", item_rarity="태초"),
+            event(511, "2026-11-12 23:00", item_rarity="태초"),
+            event(516, "2026-11-12 23:00", item_rarity="태초", safe_move="out"),
+        ],
+    )
+    counted = ("drops", "primeval_drops", "epic_drops", "oath_drops", "oath_primeval_drops")
+    assert pick(rows, "hour", "channel_name", "channel_no", *counted) == [
+        (0, "바하이트", 4, 1, 0, 0, 0, 0),
+        (23, "바하이트", 4, 2, 1, 1, 1, 1),
+        (23, "바하이트", 5, 1, 1, 0, 0, 0),
+        (23, None, None, 1, 1, 0, 0, 0),
+    ]
+
+
+def test_whichever_way_a_day_is_cut_its_events_drops_and_clears_add_up() -> None:
+    events = [event(row["code"], ordinal=number, item_rarity="태초") for number, row in enumerate(KNOWN_CODES)]
+    events += [event(9999), event(201, character="b", raid_name="아스라한"), event(505, server="bakal")]
+    people = [character("a"), character("b", adventure_name="모험", guild_id="g"), character("a", server="bakal")]
+    day = run_all("day", events, people, [THURSDAY])
+    week = run_all("week", events, people, [THURSDAY])
+
+    def add(rows: list[Row], column: str) -> int:
+        return sum(row[column] for row in rows)
+
+    drops = sum(row["role"] == "drop" for row in KNOWN_CODES) + 1
+    clears = sum(row["role"] == "clear" for row in KNOWN_CODES) + 1
+    for name in ("characters_by_day", "servers_by_day", "activity_by_hour", "codes_by_day"):
+        assert add(day[name], "events") == len(events), name
+    assert add(day["drops_by_day"], "drops") == drops == add(day["drops_by_item"], "drops")
+    for name in ("characters_by_day", "servers_by_day", "drops_by_channel"):
+        assert add(day[name], "drops") + add(day[name], "oath_drops") == drops, name
+    assert add(day["characters_by_day"], "raid_clears") + add(day["characters_by_day"], "legion_clears") == clears
+    assert add(week["clears_by_week"], "clears") == clears == add(week["clears_by_character"], "clears")
+
+
+def test_a_character_of_whom_only_unknown_codes_came_was_active() -> None:
+    rows = run("characters_by_day", [event(9999)], [character("a")])
+    assert pick(rows, "events", "first_minute", "drops") == [(1, "2026-11-12 21:00", 0)]
+
+
 def test_a_raid_with_phases_is_cleared_with_its_last_phase() -> None:
     raid = {"raid_name": "무형의 시로코", "raid_party_name": "파티"}
     rows = run(
@@ -88,6 +143,12 @@ def test_the_last_phase_of_a_raid_never_heard_of_is_learnt_from_its_runs() -> No
     failed_often = [phase(name, minute, who) for who in "bcd" for name, minute in full[:2]]
     rows = run("clears_by_week", [phase(name, minute, "a") for name, minute in full] + failed_often)
     assert pick(rows, "clears", "characters", "earlier_phases") == [(1, 1, 8)]
+
+
+def test_phases_of_a_raid_without_a_name_are_learnt_as_well() -> None:
+    phases = [("진입", "20:00"), ("결말", "20:10")]
+    rows = run("clears_by_week", [event(201, f"2026-11-12 {at}", raid_phase_name=name) for name, at in phases])
+    assert pick(rows, "content_name", "clears", "earlier_phases") == [("레이드", 1, 1)]
 
 
 def test_clears_are_apart_by_kind_mode_and_hard_and_hard_left_out_means_not_hard() -> None:

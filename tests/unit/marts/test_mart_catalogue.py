@@ -1,6 +1,7 @@
 """The catalogue is read from the headers of the SQL files, and every file is in it."""
 
 import json
+import re
 from importlib import resources
 
 import duckdb
@@ -49,6 +50,21 @@ def test_every_mart_has_a_question_and_a_meaning_for_each_column(mart: Mart) -> 
     assert mart.question.endswith("?")
     assert mart.meaning.endswith(".")
     assert all(column.meaning for column in mart.columns)
+
+
+@pytest.mark.parametrize("mart", [mart for mart in MARTS if mart.period != "day"], ids=lambda mart: mart.name)
+def test_weeks_and_months_are_made_of_what_is_computed_once_a_day(mart: Mart) -> None:
+    assert "events" not in find_sources(mart.sql)
+
+
+def find_sources(sql: str) -> set[str]:
+    """Name the relations that a query reads, and those that its views read; what is kept is not looked into."""
+    views = {view.name: view for view in VIEWS}
+    found = set(re.findall(r"(?:FROM|JOIN) ([a-z_]+)", sql))
+    for name in tuple(found):
+        if name in views and not views[name].is_kept:
+            found |= find_sources(views[name].sql)
+    return found
 
 
 def test_no_query_reads_json() -> None:

@@ -26,13 +26,14 @@
 -- raid_clears bigint: clears of raids, vanguard raids and fiend war (a raid with phases counts with its last one)
 -- legion_clears bigint: clears of legions
 WITH
--- A drop without a rarity counts as a drop all the same.
+-- A drop without a rarity counts as a drop all the same. Instants are compared, not texts: Spark would have to sort
+-- all events for the least text.
 gains AS (
   SELECT
     events.day,
     events.server_id,
     events.character_id,
-    events.occurred_minute,
+    events.occurred_at,
     CASE WHEN codes.role = 'drop' AND codes.item_family = 'equipment' THEN COALESCE(events.item_rarity, '') END AS gear,
     CASE WHEN codes.role = 'drop' AND codes.item_family = 'oath' THEN COALESCE(events.item_rarity, '') END AS oath
   FROM events
@@ -44,8 +45,8 @@ tallies AS (
     server_id,
     character_id,
     COUNT(*) AS events,
-    MIN(occurred_minute) AS first_minute,
-    MAX(occurred_minute) AS last_minute,
+    MIN(occurred_at) AS first_at,
+    MAX(occurred_at) AS last_at,
     COUNT(gear) AS drops,
     COUNT(*) FILTER (WHERE gear = '태초') AS primeval_drops,
     COUNT(*) FILTER (WHERE gear = '신화') AS mythic_drops,
@@ -81,8 +82,8 @@ SELECT
   characters.guild_id,
   characters.guild_name,
   COALESCE(tallies.events, 0) AS events,
-  tallies.first_minute,
-  tallies.last_minute,
+  SUBSTR(CAST(tallies.first_at AS STRING), 1, 16) AS first_minute,
+  SUBSTR(CAST(tallies.last_at AS STRING), 1, 16) AS last_minute,
   COALESCE(tallies.drops, 0) AS drops,
   COALESCE(tallies.primeval_drops, 0) AS primeval_drops,
   COALESCE(tallies.mythic_drops, 0) AS mythic_drops,

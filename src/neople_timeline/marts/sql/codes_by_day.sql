@@ -1,5 +1,5 @@
 -- Which codes came, under which display text. A code the project does not know yet is new in the API: its events are kept
--- whole in `data`, and the marts count it nowhere but here and in activity.
+-- whole in `data`, and the marts count it nowhere but here and among the events of characters and hours.
 -- question: Did the API bring a code that nobody knows, or rename one?
 -- keys: day, code, name
 -- day date: the game day

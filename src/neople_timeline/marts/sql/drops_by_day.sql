@@ -15,19 +15,33 @@
 -- drops bigint: items that dropped; 0 in the rows of the account safe
 -- mist_gear_drops bigint: of these, mist gear
 -- safe_net bigint: items taken out of the account safe less those put in; 0 in all other rows
+WITH counted AS (
+  SELECT
+    day,
+    route_code,
+    item_rarity,
+    dungeon_name,
+    channel_name,
+    channel_no,
+    COUNT(*) AS items,
+    COUNT(*) FILTER (WHERE is_mist_gear) AS mist_gear_items,
+    COUNT(*) FILTER (WHERE safe_move = 'out') - COUNT(*) FILTER (WHERE safe_move = 'in') AS safe_net
+  FROM drops
+  GROUP BY day, route_code, item_rarity, dungeon_name, channel_name, channel_no
+)
 SELECT
-  day,
-  item_family,
-  item_rarity,
-  rarity_rank,
-  route_code,
-  route,
-  dungeon_name,
-  channel_name,
-  channel_no,
-  COUNT(*) FILTER (WHERE role = 'drop') AS drops,
-  COUNT(*) FILTER (WHERE role = 'drop' AND is_mist_gear) AS mist_gear_drops,
-  COUNT(*) FILTER (WHERE role = 'safe' AND safe_move = 'out')
-  - COUNT(*) FILTER (WHERE role = 'safe' AND safe_move = 'in') AS safe_net
-FROM drops
-GROUP BY ALL
+  counted.day,
+  codes.item_family,
+  counted.item_rarity,
+  rarities.rarity_rank,
+  counted.route_code,
+  codes.kind AS route,
+  counted.dungeon_name,
+  counted.channel_name,
+  counted.channel_no,
+  CASE WHEN codes.role = 'drop' THEN counted.items ELSE 0 END AS drops,
+  CASE WHEN codes.role = 'drop' THEN counted.mist_gear_items ELSE 0 END AS mist_gear_drops,
+  CASE WHEN codes.role = 'safe' THEN counted.safe_net ELSE 0 END AS safe_net
+FROM counted
+JOIN codes ON codes.code = counted.route_code
+LEFT JOIN rarities ON rarities.item_rarity = counted.item_rarity

@@ -1,5 +1,6 @@
 -- Attempts to reinforce (401), amplify (402), refine (403) and remodel (404) items, by the level aimed at. Attempts with a
--- ticket (it jumps levels) and safe attempts are counted apart, so that successes / attempts is the plain rate.
+-- ticket (it jumps levels) and safe attempts are counted apart, so that successes / attempts is the plain rate. An attempt
+-- without a result counts as failed: the API leaves false out.
 -- question: How often does amplification to 12 succeed without ticket and without safety?
 -- keys: day, kind, target_level
 -- day date: the game day

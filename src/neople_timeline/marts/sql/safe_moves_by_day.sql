@@ -18,16 +18,17 @@ SELECT
   characters.adventure_name,
   drops.item_family,
   drops.item_rarity,
-  drops.rarity_rank,
+  rarities.rarity_rank,
   COUNT(*) FILTER (WHERE drops.safe_move = 'in') AS put_in,
   COUNT(*) FILTER (WHERE drops.safe_move = 'out') AS taken_out,
   COUNT(*) FILTER (WHERE COALESCE(drops.safe_move, '') NOT IN ('in', 'out')) AS unknown_moves,
   COUNT(*) FILTER (WHERE drops.safe_move = 'out') - COUNT(*) FILTER (WHERE drops.safe_move = 'in') AS net
 FROM drops
+LEFT JOIN rarities ON rarities.item_rarity = drops.item_rarity
 LEFT JOIN characters
   ON characters.day = drops.day
   AND characters.server_id = drops.server_id
   AND characters.character_id = drops.character_id
 WHERE drops.role = 'safe'
 GROUP BY
-  drops.day, drops.server_id, characters.adventure_name, drops.item_family, drops.item_rarity, drops.rarity_rank
+  drops.day, drops.server_id, characters.adventure_name, drops.item_family, drops.item_rarity, rarities.rarity_rank

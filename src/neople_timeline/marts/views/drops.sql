@@ -11,7 +11,6 @@ SELECT
   events.item_id,
   events.item_name,
   events.item_rarity,
-  rarities.rarity_rank,
   events.channel_name,
   events.channel_no,
   events.dungeon_name,
@@ -19,5 +18,4 @@ SELECT
   events.safe_move
 FROM events
 JOIN codes ON codes.code = events.code
-LEFT JOIN rarities ON rarities.item_rarity = events.item_rarity
 WHERE codes.role IN ('drop', 'safe')

@@ -5,31 +5,31 @@ WITH
 phases AS (
   SELECT
     days.period,
-    events.raid_name,
-    COALESCE(events.raid_mode_name, '') AS mode_name,
-    events.raid_phase_name AS phase_name,
-    events.day,
-    events.server_id,
-    events.character_id,
-    COALESCE(events.raid_party_name, '') AS party_name,
-    MIN(events.occurred_minute) AS first_minute
-  FROM events
-  JOIN days ON days.day = events.day
-  WHERE events.code IN (201, 210) AND events.raid_phase_name IS NOT NULL
+    raid_rows.content_name,
+    COALESCE(raid_rows.mode_name, '') AS mode_name,
+    raid_rows.phase_name,
+    raid_rows.day,
+    raid_rows.server_id,
+    raid_rows.character_id,
+    COALESCE(raid_rows.party_name, '') AS party_name,
+    MIN(raid_rows.occurred_at) AS first_at
+  FROM raid_rows
+  JOIN days ON days.day = raid_rows.day
+  WHERE raid_rows.phase_name IS NOT NULL
   GROUP BY ALL
 ),
 votes AS (
   SELECT
     phases.period,
-    phases.raid_name,
+    phases.content_name,
     phases.mode_name,
     phases.phase_name,
     other.phase_name AS other_name,
-    COUNT(*) FILTER (WHERE other.first_minute > phases.first_minute)
-    - COUNT(*) FILTER (WHERE other.first_minute < phases.first_minute) AS others_after
+    COUNT(*) FILTER (WHERE other.first_at > phases.first_at)
+    - COUNT(*) FILTER (WHERE other.first_at < phases.first_at) AS others_after
   FROM phases
   LEFT JOIN phases AS other
-    ON other.raid_name = phases.raid_name
+    ON other.content_name = phases.content_name
     AND other.mode_name = phases.mode_name
     AND other.day = phases.day
     AND other.server_id = phases.server_id
@@ -38,7 +38,7 @@ votes AS (
     AND other.phase_name <> phases.phase_name
   GROUP BY ALL
 )
-SELECT period, raid_name, mode_name, phase_name
+SELECT period, content_name, mode_name, phase_name
 FROM votes
-GROUP BY period, raid_name, mode_name, phase_name
-HAVING CASE raid_name WHEN '무형의 시로코' THEN phase_name = '토벌' ELSE MAX(others_after) <= 0 END
+GROUP BY period, content_name, mode_name, phase_name
+HAVING CASE content_name WHEN '무형의 시로코' THEN phase_name = '토벌' ELSE MAX(others_after) <= 0 END

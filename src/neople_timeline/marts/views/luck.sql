@@ -1,29 +1,16 @@
 -- One row per collected character and period: dungeon runs that left a trace, and what they brought.
 WITH
-minutes AS (
-  SELECT
-    day,
-    server_id,
-    character_id,
-    occurred_minute,
-    dungeon_name,
-    COUNT(*) FILTER (WHERE code IN (505, 513) AND item_rarity = '태초') AS primeval_drops,
-    COUNT(*) FILTER (WHERE code IN (505, 513) AND item_rarity = '에픽') AS epic_drops
-  FROM events
-  WHERE code IN (505, 513, 550, 557)
-  GROUP BY day, server_id, character_id, occurred_minute, dungeon_name
-),
 runs AS (
   SELECT
     days.period,
-    minutes.server_id,
-    minutes.character_id,
-    COUNT(*) AS dungeon_runs,
-    CAST(SUM(minutes.primeval_drops) AS BIGINT) AS primeval_drops,
-    CAST(SUM(minutes.epic_drops) AS BIGINT) AS epic_drops
-  FROM minutes
-  JOIN days ON days.day = minutes.day
-  GROUP BY days.period, minutes.server_id, minutes.character_id
+    dungeon_runs.server_id,
+    dungeon_runs.character_id,
+    CAST(SUM(dungeon_runs.dungeon_runs) AS BIGINT) AS dungeon_runs,
+    CAST(SUM(dungeon_runs.primeval_drops) AS BIGINT) AS primeval_drops,
+    CAST(SUM(dungeon_runs.epic_drops) AS BIGINT) AS epic_drops
+  FROM dungeon_runs
+  JOIN days ON days.day = dungeon_runs.day
+  GROUP BY days.period, dungeon_runs.server_id, dungeon_runs.character_id
 ),
 collected AS (
   SELECT

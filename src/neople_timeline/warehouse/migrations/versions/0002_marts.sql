@@ -41,6 +41,22 @@ CREATE TABLE timeline.mart_drops_by_item (
   UNIQUE NULLS NOT DISTINCT (day, item_family, item_id, item_name, item_rarity, route_code)
 );
 
+CREATE TABLE timeline.mart_drops_by_channel (
+  day date NOT NULL,
+  hour integer,
+  channel_name text,
+  channel_no integer,
+  drops bigint,
+  primeval_drops bigint,
+  mythic_drops bigint,
+  epic_drops bigint,
+  legendary_drops bigint,
+  oath_drops bigint,
+  oath_primeval_drops bigint,
+  oath_epic_drops bigint,
+  UNIQUE NULLS NOT DISTINCT (day, hour, channel_name, channel_no)
+);
+
 CREATE TABLE timeline.mart_characters_by_day (
   day date NOT NULL,
   server_id text,
