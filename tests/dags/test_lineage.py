@@ -1,12 +1,15 @@
 """Which data sets OpenLineage is told of: where they are, as others call them too, and never with a password."""
 
 import pytest
-from airflow.providers.common.compat.openlineage.utils.utils import translate_airflow_asset
 from airflow.sdk.lineage import HookLineageCollector
 
 import timeline_lineage
 from neople_timeline.settings import Settings
 from timeline_lineage import list_mart_tables, tell_lineage
+
+translate_airflow_asset = pytest.importorskip(
+    "airflow.providers.openlineage.utils.utils", reason="the provider comes with the group `cluster`"
+).translate_airflow_asset
 
 WAREHOUSE = "postgres://timeline:secret@db.example.org:5433/warehouse"
 
