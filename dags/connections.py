@@ -7,6 +7,7 @@ spark_default     type spark, where MARTS_ENGINE is spark: host spark://master a
 smtp_default      type smtp, optional; extra `report_to`, and from_email, disable_ssl, disable_tls as Airflow has them
 """
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from airflow.sdk import Connection
@@ -14,7 +15,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.settings import Settings, make_settings, read_settings
+from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings, read_settings
 
 API = "neople_api"
 LAKE = "neople_lake"
@@ -25,12 +26,7 @@ SPARK = "spark_default"
 
 def connect_settings() -> Settings:
     """Make the settings of a task; a Connection that is missing or incomplete is a ConfigError that names it."""
-    environment = read_settings()
     values = {
-        "day_starts_at": f"{environment.day_starts_at:%H:%M}",
-        "report_language": environment.report_language,
-        "report_url": environment.report_url,
-        "marts_engine": environment.marts_engine,
         **read_api(_find(API)),
         **read_lake(_find(LAKE)),
         "warehouse_url": _find(WAREHOUSE).get_uri(),
@@ -39,7 +35,9 @@ def connect_settings() -> Settings:
     for name in ("neople_api_key", "aws_secret_access_key", "aws_session_token"):
         if values.get(name):
             mask_secret(values[name])
-    return make_settings({name: value for name, value in values.items() if value})
+    connected = make_settings({name: value for name, value in values.items() if value})
+    environment = read_settings()
+    return replace(connected, **{name: getattr(environment, name) for name in FROM_ENVIRONMENT})
 
 
 def require_spark() -> None:

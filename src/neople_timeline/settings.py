@@ -1,13 +1,13 @@
 """One frozen value with every setting, and the only reader of the environment.
 
-Under Airflow the same value is filled from Connections of the same meaning (see dags/connections.py).
+Under Airflow most of it is filled from Connections of the same meaning (see dags/connections.py).
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
-from typing import Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from neople_timeline.errors import ConfigError
@@ -19,6 +19,10 @@ second exceeds keeps these two as well."""
 
 MartsEngine = Literal["duckdb", "spark"]
 Language = Literal["ko", "en"]
+
+
+FROM_ENVIRONMENT: Final = ("report_url", "report_language", "day_starts_at", "marts_engine")
+"""What comes from the environment under Airflow too; all others come from its Connections (dags/connections.py)."""
 
 
 @dataclass(frozen=True)

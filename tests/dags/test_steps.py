@@ -18,7 +18,7 @@ from connections import connect_settings, read_api, read_lake, read_mail
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
 from neople_timeline.sandbox.airflow import describe_connections
-from neople_timeline.settings import Settings
+from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
 from neople_timeline.summary import Published
 
 
@@ -255,6 +255,28 @@ def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch:
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
 
     assert connect_settings() == settings
+
+
+def test_every_setting_comes_from_a_connection_or_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = describe_connections(Settings(neople_api_key="key", lake_url="s3://lake", aws_access_key_id="id"))
+    api, lake, mail = (
+        Connection.from_json(json.dumps(described[name]), conn_id=name)
+        for name in ("neople_api", "neople_lake", "smtp_default")
+    )
+    connected = {*read_api(api), *read_lake(lake), *read_mail(mail), "warehouse_url"}
+    assert sorted([*connected, *FROM_ENVIRONMENT]) == sorted(Settings.__dataclass_fields__)
+
+    chosen = {"report_url": "https://a.example.org", "report_language": "en", "day_starts_at": "00:00"}
+    chosen["marts_engine"] = "spark"
+    described["neople_warehouse"] = {"conn_type": "postgres", "host": "h"}
+    for name, value in chosen.items():
+        monkeypatch.setenv(name.upper(), value)
+    for name, connection in described.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    settings, expected = connect_settings(), make_settings(chosen)
+    assert [getattr(settings, name) for name in FROM_ENVIRONMENT] == [
+        getattr(expected, name) for name in FROM_ENVIRONMENT
+    ]
 
 
 def test_settings_without_mail_are_fine_and_without_a_lake_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

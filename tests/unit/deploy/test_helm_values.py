@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from neople_timeline.settings import FROM_ENVIRONMENT, read_settings
+
 DEPLOY = Path(__file__).parents[3] / "deploy"
 TEXT = (DEPLOY / "helm-values.yaml").read_text()
 VALUES: dict[str, Any] = yaml.safe_load(TEXT)
@@ -42,6 +44,15 @@ def test_no_more_runs_than_the_workers_have_slots_for() -> None:
     assert VALUES["config"]["core"]["parallelism"] == slots
     environment = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-airflow"]["environment"]
     assert environment["AIRFLOW__CORE__PARALLELISM"] == f"${{PARALLELISM:-{slots}}}"
+
+
+def test_every_setting_that_no_connection_has_is_given_to_containers() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-airflow"]["environment"]
+    names = {name.upper() for name in FROM_ENVIRONMENT}
+    assert names - set(compose) == set()
+    assert names - {variable["name"] for variable in VALUES["env"]} == set()
+    kept = {variable["name"]: f"{variable['value']}" for variable in VALUES["env"]} | {"REPORT_URL": ""}
+    read_settings({name: kept[name] for name in names})  # each value is one that the program takes
 
 
 def test_settings_are_those_of_the_compose_file() -> None:
