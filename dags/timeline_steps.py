@@ -6,7 +6,7 @@ its DAG file anew.
 
 import logging
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.sdk import Asset, get_current_context, task
 
@@ -17,7 +17,13 @@ from neople_timeline.models import Kind
 from neople_timeline.settings import read_settings
 from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
 
+if TYPE_CHECKING:
+    from airflow.sdk.bases.decorator import Task
+
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 POOL = "timeline_collect"
 """How many collectors run at once, over both DAGs; the limit of the API is kept whatever its size."""
@@ -37,6 +43,12 @@ WAREHOUSE_EVENTS = Asset("timeline_events_in_warehouse")
 """Updated when days are proven, with their rows and digests as metadata; the marts are built by then."""
 
 
+def explain_mapped(step: "Task[P, R]") -> "Task[P, R]":
+    """Show a task's docstring on Airflow's pages where it is mapped too; of the others Airflow does so by itself."""
+    return step.override(doc_md=step.function.__doc__)
+
+
+@explain_mapped
 @task(pool=POOL, multiple_outputs=False)
 def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
@@ -56,6 +68,7 @@ def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     }
 
 
+@explain_mapped
 @task(multiple_outputs=False)
 def refine(shard: PlainShard) -> dict[str, Any]:
     """Make typed Parquet of a shard's raw answers, one object per table, day and bucket."""
@@ -68,6 +81,7 @@ def refine(shard: PlainShard) -> dict[str, Any]:
     return {"events": done.events, "objects": list(done.objects)}
 
 
+@explain_mapped
 @task(multiple_outputs=False)
 def load(shard: PlainShard) -> dict[str, int]:
     """Put a shard's Parquet into PostgreSQL in the place of what was there of it, in one transaction per part."""
