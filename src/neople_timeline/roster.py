@@ -24,6 +24,11 @@ class Roster:
     repeated: int
     """Lines that named a character once more."""
 
+    @property
+    def strange_servers(self) -> tuple[str, ...]:
+        """Name the servers that are not known here: misspelled, or newer than this program; the API will say which."""
+        return tuple(sorted({key.server_id for key in self.characters} - set(SERVERS)))
+
 
 def read_roster(data: bytes) -> Roster:
     """Read a CSV with the header `serverId,characterId` (more are fine), in UTF-8, CP949, or UTF-16 with its mark.
@@ -89,7 +94,7 @@ def _find_columns(header: list[str]) -> tuple[int, int]:
 
 def _find_fault(key: CharacterKey) -> str:
     if not _SERVER_ID.fullmatch(key.server_id):
-        return f"the server must be one of {', '.join(SERVERS)}"
+        return f"a server is written as its id ({', '.join(SERVERS)}) or its Korean name"
     if not _CHARACTER_ID.fullmatch(key.character_id):
         return "a character id has 32 digits 0-9 a-f"
     return ""

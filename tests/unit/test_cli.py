@@ -20,6 +20,7 @@ from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, 
 from neople_timeline.models import Calendar, CharacterKey, Collected, Plan, Reject, Shard, Usage
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import Roster
+from neople_timeline.sandbox.api import read_options
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 from neople_timeline.warehouse.audit import Owed
@@ -355,6 +356,14 @@ def test_an_import_tells_what_came_of_each_line(monkeypatch: pytest.MonkeyPatch,
     assert "line 7: cain,\ufffd[31mx: a character id has 32 digits" in result.output
 
 
+def test_an_import_tells_of_servers_that_are_not_known_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "roster.csv").write_bytes(b"")
+    stand_in(monkeypatch, import_roster=(Roster((CAIN, CharacterKey("cian", "b" * 32)), (), 0), 2))
+    result = run("roster", "import", str(tmp_path / "roster.csv"))
+    assert result.exit_code == COMPLETE
+    assert "No server is known here as cian: misspelled, unless it is new" in result.output
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = run("roster", "import", str(tmp_path / "none.csv"))
     assert isinstance(result.exception, ConfigError)
@@ -541,6 +550,26 @@ def leave(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int | str | 
     with pytest.raises(SystemExit) as caught:
         main()
     return caught.value.code
+
+
+def test_the_sandbox_without_its_packages_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, "neople_timeline.sandbox.api", raising=False)
+    monkeypatch.delattr("neople_timeline.sandbox.api", raising=False)
+    monkeypatch.setattr(sys, "argv", ["neople-timeline", "sandbox", "api", "--help"])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    assert ending.value.code == WRONG
+    assert "needs aiohttp: install it, or let `make install` bring the group `local`" in capsys.readouterr().err
+
+
+def test_help_says_where_settings_come_from_and_how_the_sandbox_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Settings come from environment variables" in " ".join(run("--help").output.split())
+    with pytest.raises(SystemExit):
+        read_options(["--help"])
+    assert capsys.readouterr().out.startswith("usage: neople-timeline sandbox api ")
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("day",), ("day", "2026-11-15", "--wrong"), ("backfill", "x")])

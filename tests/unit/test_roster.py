@@ -74,7 +74,9 @@ def test_each_line_that_cannot_be_used_is_named_and_the_others_count() -> None:
 
 
 def test_a_server_that_came_after_this_program_is_left_to_the_api_to_judge() -> None:
-    assert read_roster(f"{HEADER}newserver,{A}".encode()).characters == (CharacterKey("newserver", A),)
+    roster = read_roster(f"{HEADER}newserver,{A}\ncain,{A}".encode())
+    assert roster.characters == (CharacterKey("newserver", A), CharacterKey("cain", A))
+    assert (roster.rejects, roster.strange_servers) == ((), ("newserver",))
 
 
 def test_a_quote_that_is_never_closed_costs_its_own_line_only() -> None:

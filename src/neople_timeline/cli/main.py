@@ -21,7 +21,10 @@ INTERRUPTED = 130
 STOPPED = "interrupted; what was complete is committed, the next run goes on from there"
 
 app = typer.Typer(
-    help="Collect the timelines of your Dungeon & Fighter characters: every event, once, proven.",
+    help=(
+        "Collect the timelines of your Dungeon & Fighter characters: every event, once, proven."
+        " Settings come from environment variables; `doctor` names those that are missing and checks the rest."
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -95,6 +98,11 @@ def doctor() -> None:
 )
 def sandbox_api(context: typer.Context) -> None:
     """Imitate the Neople Open API on this machine (`sandbox api --help`)."""
-    from neople_timeline.sandbox import api  # noqa: PLC0415 - installed with the group `local` only
+    try:
+        from neople_timeline.sandbox import api  # noqa: PLC0415 - installed with the group `local` only
+    except ModuleNotFoundError as missing:
+        raise ConfigError(
+            f"the imitation of the API needs {missing.name}: install it, or let `make install` bring the group `local`"
+        ) from None
 
     api.serve(api.read_options(context.args))

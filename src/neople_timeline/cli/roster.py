@@ -31,6 +31,8 @@ def import_roster(
     roster, added = pipeline.import_roster(read_settings(), data)
     there = len(roster.characters) - added
     out.print(f"{added:,} characters added, {there:,} were there already, {roster.repeated:,} lines repeated one.")
+    if strange := roster.strange_servers:
+        out.print(f"No server is known here as {', '.join(strange)}: misspelled, unless it is new. The API will tell.")
     for reject in roster.rejects[:LISTED]:
         out.print(f"  line {reject.line_number}: {make_plain(reject.line)}: {reject.reason}", markup=False)
     if roster.rejects:
@@ -53,7 +55,7 @@ def add_characters(
     server_id = "all" if server == "all" else find_server(server)
     if server_id is None:
         known = ", ".join(f"{korean} ({identity})" for identity, korean in SERVERS.items())
-        raise ConfigError(f"there is no server {server!r}; there are: {known}")
+        raise ConfigError(f"there is no server {server!r}; there are: {known}; `all` finds those on newer ones")
     chosen: list[Member] = []
     for name in names:
         found = pipeline.search_characters(settings, server_id, name)

@@ -1,1 +1,1 @@
-"""An imitation of the Neople Open API and the local stack around it; shares no code with the client."""
+"""An imitation of the Neople Open API, which shares no code with the client, and the local stack, which runs all."""

@@ -207,7 +207,7 @@ def read_seconds(text: str) -> float:
 def read_options(arguments: list[str]) -> SandboxOptions:
     """Read the options of a command line; the key may come from SANDBOX_API_KEY, where no process list shows it."""
     usual = SandboxOptions()
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.api", description=__doc__)
+    parser = argparse.ArgumentParser(prog="neople-timeline sandbox api", description=__doc__)
     parser.add_argument(
         "--characters", type=int, default=usual.characters, metavar="N", help="how many live in the world"
     )
