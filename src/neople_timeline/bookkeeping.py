@@ -19,7 +19,7 @@ roster_reject: Lines of the last imported roster file that could not be used.
   reason text: what is wrong with it
 day: Days that were ever planned.
   day date: the game day
-  buckets smallint: parts of the day (1, 2, 4, 8 or 16), each an object per table in the lake
+  buckets smallint: parts of the day (2, 4, 8 or 16), each an object per table in the lake
   planned_at timestamptz: when it was first planned
   verified_at timestamptz: when the day was last proven; null as soon as it changes
   changed_in bigint: number, in the sequence of published_mart.generation, at which the day last changed
@@ -31,7 +31,7 @@ collection: The ledger: one row per character-day, and where its raw answer is.
   bucket smallint: part of the day that it belongs to
   state text: planned, landed, loaded, verified, missing (no such character) or owed (to be tried again)
   reason text: owed and missing: why
-  attempts integer: failed tries so far
+  attempts integer: how often a collector claimed it, whatever came of that
   next_try_at timestamptz: owed: when it is tried again
   worker_id bigint: the collector that claims it, or has landed it
   raw_key text: object of the lake that holds its raw answer
@@ -71,9 +71,9 @@ dead_letter: Answers that could not be read, kept byte for byte in the lake.
   object_key text: object of the lake that holds the answer
   reason text: what could not be read
   written_at timestamptz: when it came
-  replayed_at timestamptz: when it was read again by a newer version
+  replayed_at timestamptz: when the whole chain was fetched again and landed
 mail: Mails sent, so that a repeated run sends none twice.
-  edition text: which mail of the day: daily, weekly, and -incomplete or -complete behind it
+  edition text: which mail of the day: daily or weekly (-incomplete or -complete behind it), late, or failed and the run
   day date: the game day
   message_id text: the mail's Message-ID, the same for every try
   claimed_at timestamptz: when the sending began

@@ -3,11 +3,14 @@
 import json
 import re
 from importlib import resources
+from typing import Any
 
 import duckdb
 import pytest
 
 from neople_timeline.catalogue import MART_NAMES, MARTS, VIEW_NAMES, VIEWS, Mart, parse_mart
+from neople_timeline.report.words import ENGLISH_RARITIES, ROUTES
+from neople_timeline.summary import EQUIPMENT_ROUTES, OATH_ROUTES, RARITIES, SAFE_ROUTES
 
 GOOD = """-- What a row says,
 -- in two lines.
@@ -79,3 +82,21 @@ def test_the_known_codes_are_the_54_that_the_sandbox_imitates() -> None:
     known = duckdb.sql(f"SELECT code, label FROM ({view.sql}\n)").fetchall()
     assert len(known) == 54
     assert sorted(known) == sorted((code["code"], code["name"]) for code in sandbox["codes"])
+
+
+def read_view(name: str, columns: str) -> list[tuple[Any, ...]]:
+    sql = next(view.sql for view in VIEWS if view.name == name)
+    return duckdb.sql(f"SELECT {columns} FROM ({sql}\n)").fetchall()
+
+
+def test_the_report_knows_the_routes_and_rarities_of_the_marts() -> None:
+    routes = read_view("codes", "code, item_family, role")
+    families = [
+        {code for code, family, role in routes if family == wanted and role in {"drop", "safe"}}
+        for wanted in ("equipment", "oath")
+    ]
+    assert [set(EQUIPMENT_ROUTES), set(OATH_ROUTES)] == families
+    assert set(SAFE_ROUTES) == {code for code, _, role in routes if role == "safe"}
+    assert [set(words) for words in ROUTES.values()] == [families[0] | families[1]] * 2
+    ranked = sorted(read_view("rarities", "rarity_rank, item_rarity"), reverse=True)
+    assert list(RARITIES) == list(ENGLISH_RARITIES) == [rarity for _, rarity in ranked]
