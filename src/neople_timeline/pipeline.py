@@ -189,10 +189,7 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
 
 def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    lake_id = lake.claim(settings.calendar)
-    connection.execute("INSERT INTO timeline.setting VALUES ('lake_id', %s) ON CONFLICT DO NOTHING", (lake_id,))
-    row = connection.execute("SELECT value FROM timeline.setting WHERE name = 'lake_id'").fetchone()
-    if row != (lake_id,):
+    if not ledger.bind_lake(connection, lake.claim(settings.calendar)):
         raise ConfigError(
             "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
         )

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import redis  # type: ignore[import-not-found,unused-ignore]  # the group `cluster` brings it
 
+from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.sandbox import airflow, day_run, host, screen, services, stack
 from neople_timeline.sandbox.local import MAIL_USER, Local, hide_settings_from_children, open_local
@@ -210,7 +211,7 @@ def run_day(cluster: Cluster) -> str:
     day = local.settings.calendar.last_over(datetime.now(UTC))
     run_id = day_run.ensure_run(api, local.settings, day)
     state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, lambda: True))
-    screen.show_summary(local, day, day_run.read_figures(local.settings, day))
+    screen.show_summary(local, day, pipeline.measure_day(local.settings, day))
     return state
 
 

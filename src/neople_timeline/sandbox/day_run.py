@@ -33,16 +33,6 @@ class Progress:
     events: int
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What the warehouse holds of a day."""
-
-    events: int
-    characters: int
-    missing: int
-    owed: int
-
-
 def wait_for_dag(api: RestApi, patience_seconds: float = 120) -> None:
     """Wait until Airflow knows the DAG; a DAG file with errors is a LocalError at once, because its runs would hang."""
     deadline = time.monotonic() + patience_seconds
@@ -112,20 +102,6 @@ def count_ledger(settings: Settings, day: date) -> tuple[Counter[str], int]:
     with psycopg.connect(settings.warehouse_url) as connection:
         rows = connection.execute(statement, (day,)).fetchall()
     return Counter({state: count for state, count, _ in rows}), sum(int(events) for _, _, events in rows)
-
-
-def read_figures(settings: Settings, day: date) -> Figures:
-    """Read from the warehouse what there is of a day."""
-    with psycopg.connect(settings.warehouse_url) as connection:
-        row = connection.execute(
-            "SELECT (SELECT count(*) FROM timeline.event WHERE day = %(day)s),"
-            " (SELECT count(*) FROM timeline.character WHERE day = %(day)s)",
-            {"day": day},
-        ).fetchone()
-    ledger, _ = count_ledger(settings, day)
-    events, characters = row or (0, 0)
-    owed = ledger["owed"] + ledger["planned"]
-    return Figures(events, characters, ledger["missing"], owed)
 
 
 def _find_run(api: RestApi, logical_date: datetime) -> dict[str, Any] | None:

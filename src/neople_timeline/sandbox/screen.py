@@ -10,8 +10,9 @@ from rich.table import Table
 
 from neople_timeline.lake import open_lake
 from neople_timeline.sandbox.airflow import USER
-from neople_timeline.sandbox.day_run import Figures, Progress
+from neople_timeline.sandbox.day_run import Progress
 from neople_timeline.sandbox.local import Local
+from neople_timeline.warehouse.measures import Measures
 
 console = Console(highlight=False)
 COLOURS = {"success": "green", "running": "cyan", "failed": "red", "upstream_failed": "red", "up_for_retry": "yellow"}
@@ -41,7 +42,7 @@ def show_progress(steps: Iterable[Progress]) -> str:
     return state
 
 
-def show_summary(local: Local, day: date, figures: Figures) -> None:
+def show_summary(local: Local, day: date, figures: Measures) -> None:
     """Say what there is of a day and where."""
     settings = local.settings
     report = local.home / f"report-{day}.html"

@@ -174,7 +174,7 @@ def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
     screen.say(f"All parts are up after {time.monotonic() - began:.0f} s. The run of {day}:")
     is_up = _watch_airflow(local)
     state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, is_up))
-    figures = day_run.read_figures(local.settings, day)
+    figures = pipeline.measure_day(local.settings, day)
     if state != "success":
         reasons = day_run.explain_failure(api, run_id)
         screen.show_summary(local, day, figures)

@@ -51,6 +51,13 @@ class Landed:
     digest: int
 
 
+def bind_lake(connection: psycopg.Connection, lake_id: str) -> bool:
+    """Bind the warehouse to a lake unless it is bound; say whether it is bound to this one."""
+    connection.execute("INSERT INTO timeline.setting VALUES ('lake_id', %s) ON CONFLICT DO NOTHING", (lake_id,))
+    row = connection.execute("SELECT value FROM timeline.setting WHERE name = 'lake_id'").fetchone()
+    return bool(row == (lake_id,))
+
+
 def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> None:
     """Make room for the months of some days."""
     for month in sorted({day.replace(day=1) for day in days}):
