@@ -7,21 +7,21 @@ from dataclasses import asdict
 from datetime import time
 
 from connections import connect_settings
-from neople_timeline.cli.main import main
 from neople_timeline.errors import ConfigError
 
 
-def take_settings() -> None:
-    """Put each setting where the command line reads it; without a Connection that is needed, end as it would."""
+def read_environment() -> dict[str, str]:
+    """Give each setting as the variable that the command line reads; a missing Connection ends it as wrong settings."""
     try:
-        settings = connect_settings()
+        settings = asdict(connect_settings())
     except ConfigError as error:
         sys.stderr.write(f"neople-timeline: {error}\n")
         sys.exit(2)
-    for name, value in asdict(settings).items():
-        os.environ[name.upper()] = f"{value:%H:%M}" if isinstance(value, time) else str(value)
+    return {
+        name.upper(): f"{value:%H:%M}" if isinstance(value, time) else str(value) for name, value in settings.items()
+    }
 
 
 if __name__ == "__main__":
-    take_settings()
-    main()
+    # A program of its own: Airflow's writes its log to standard output, where `export` writes tables.
+    os.execvpe("neople-timeline", ["neople-timeline", *sys.argv[1:]], {**os.environ, **read_environment()})  # noqa: S606, S607

@@ -11,7 +11,7 @@ LAKE = {"conn_type": "aws", "login": "an-id", "password": "a-secret"}
 WAREHOUSE = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "timeline", "password": "a-password"}
 
 
-SHOW = "import timeline as t; t.take_settings(); from neople_timeline.settings import read_settings as r; print(r())"
+SHOW = "#!/bin/sh\necho $NEOPLE_API_URL $NEOPLE_API_RATE $LAKE_URL $DAY_STARTS_AT $*\n"
 
 
 def run(folder: Path, connections: dict[str, object], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -20,23 +20,28 @@ def run(folder: Path, connections: dict[str, object], *arguments: str) -> "subpr
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(folder),
-        "PYTHONPATH": f"{ROOT / 'dags'}:{ROOT / 'deploy'}",
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "dags"),
         "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(file)}),
         "DAY_STARTS_AT": "00:00",
     }
-    return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    program = folder / "neople-timeline"
+    program.write_text(SHOW)
+    program.chmod(0o755)
+    command = [sys.executable, ROOT / "deploy" / "timeline.py", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_it_takes_its_settings_from_the_connections(tmp_path: Path) -> None:
     lake = {**LAKE, "extra": {"lake_url": "s3://a-lake/there"}}
     api = {"conn_type": "http", "host": "http://127.0.0.1:1", "password": "the-key", "extra": {"rate": 77}}
-    done = run(tmp_path, {"neople_api": api, "neople_lake": lake, "neople_warehouse": WAREHOUSE}, "-c", SHOW)
-    assert "neople_api_url='http://127.0.0.1:1', neople_api_rate=77, lake_url='s3://a-lake/there'" in done.stdout
-    assert "day_starts_at=datetime.time(0, 0)" in done.stdout
+    done = run(tmp_path, {"neople_api": api, "neople_lake": lake, "neople_warehouse": WAREHOUSE}, "roster", "list")
+    assert done.stdout.splitlines()[-1] == "http://127.0.0.1:1 77 s3://a-lake/there 00:00 roster list"
+    assert done.returncode == 0
 
 
 def test_a_missing_connection_is_wrong_settings(tmp_path: Path) -> None:
-    done = run(tmp_path, {}, str(ROOT / "deploy" / "timeline.py"), "doctor")
+    done = run(tmp_path, {}, "doctor")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("neople-timeline: there is no Connection neople_api: ")
