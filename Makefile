@@ -81,7 +81,7 @@ fix: $(TEST_STAMP) ## format, and mend what ruff can mend
 
 clean: stop ## remove the environment, the local stack and all caches
 	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src dags tests -name __pycache__ -prune -exec rm -rf {} +
+	find src dags plugins benchmarks deploy docs tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Installation --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Collection against its limits and beside other ways: `make bench [FULL=1]`.
+"""Collection against its limits and beside other ways: `make bench-collect [FULL=1]`.
 
 a  10,000 characters, one day, no limit and no latency: CPU per event and memory, beside two other ways on a sample
 b  1,000 requests a second and 30 ms: how much of the limit 1 and 4 processes use, and how often they break it

@@ -16,7 +16,8 @@ INTRODUCTION: Final = """# Data dictionary
 Made from `tables.py`, `bookkeeping.py` and the headers of `marts/sql/*.sql` by `python -m neople_timeline.dictionary`.
 Do not edit it.
 
-Columns have the same names and order in the lake (Parquet) and in PostgreSQL (schema `timeline`). A day is the game's
+Columns have the same names in the lake (Parquet) and in PostgreSQL (schema `timeline`), where those that came later
+are last. A day is the game's
 day, 06:00 to 05:59 Korean time unless `DAY_STARTS_AT` says otherwise, named by the date on which it starts. A week
 runs from Thursday to Wednesday and is named by its Thursday, a month by its first day. Instants are UTC; a "Korean
 minute" is text, `YYYY-MM-DD HH:mm`. Counts are numbers of events or characters, levels are the game's own numbers;

@@ -1,6 +1,7 @@
 """The published tables, each written once: Arrow types for the lake, SQL types for PostgreSQL, meaning and source.
 
-The Parquet files in the lake and the tables in PostgreSQL have the same column names in the same order.
+The Parquet files in the lake and the tables in PostgreSQL have the same column names. Those that a later migration
+added are last in PostgreSQL, whatever their place is here; nothing depends on the order.
 docs/data-dictionary.md is generated from here.
 """
 

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from neople_timeline.cli.main import app
-from neople_timeline.settings import Settings
+from neople_timeline.settings import FROM_ENVIRONMENT, Settings
 
 ROOT = Path(__file__).parents[2]
 README, KOREAN = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.ko.md"))
@@ -40,6 +40,16 @@ def test_both_readmes_show_the_same_commands() -> None:
         return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
 
     assert read_code(README) == read_code(KOREAN)
+
+
+def test_operations_tells_every_field_of_every_connection() -> None:
+    code = (ROOT / "dags/connections.py").read_text("utf-8")
+    section = (ROOT / "docs/operations.md").read_text("utf-8").split("## Connections")[1].split("\n## ")[0]
+    names = set(re.findall(r'^[A-Z]+ = "(\w+)"$', code, re.MULTILINE))
+    fields = set(re.findall(r'extra(?:_dejson)?(?:\.get\(|\[)"(\w+)"', code))
+    assert (len(names), len(fields)) == (5, 9)
+    told = set(re.findall(r"`(\w+)`", section))
+    assert (names | fields | {name.upper() for name in FROM_ENVIRONMENT}) - told == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
