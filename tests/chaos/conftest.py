@@ -1,5 +1,14 @@
-"""Chaos needs the group `cluster`, Redis and minutes: only `make chaos` runs it."""
+"""Chaos needs the group `cluster`, Redis and minutes: only `make chaos` runs it.
+
+CHAOS=short (some minutes, 2,000 characters) or CHAOS=long (20,000); `make chaos` sets it.
+"""
 
 import os
+import sys
+from pathlib import Path
 
-collect_ignore_glob = [] if os.environ.get("CHAOS") else ["test_*.py"]
+if os.environ.get("CHAOS"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
+    from standing import metrics, mount, running  # noqa: F401 - fixtures
+else:
+    collect_ignore_glob = ["test_*.py"]
