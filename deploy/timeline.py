@@ -3,17 +3,20 @@
 
 import os
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from datetime import time
 
-from connections import connect_settings
 from neople_timeline.errors import ConfigError
 
 
 def read_environment() -> dict[str, str]:
     """Give each setting as the variable that the command line reads; a missing Connection ends it as wrong settings."""
     try:
-        settings = asdict(connect_settings())
+        with redirect_stdout(sys.stderr):  # where Airflow's log goes, from the import on
+            from connections import connect_settings  # noqa: PLC0415
+
+            settings = asdict(connect_settings())
     except ConfigError as error:
         sys.stderr.write(f"neople-timeline: {error}\n")
         sys.exit(2)
@@ -23,5 +26,5 @@ def read_environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    # A program of its own: Airflow's writes its log to standard output, where `export` writes tables.
+    # A program of its own, because Airflow writes its log to standard output, where `export` writes tables.
     os.execvpe("neople-timeline", ["neople-timeline", *sys.argv[1:]], {**os.environ, **read_environment()})  # noqa: S606, S607

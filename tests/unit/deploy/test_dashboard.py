@@ -30,6 +30,16 @@ def test_a_panel_of_metrics_explains_itself_and_asks_for_airflows_metrics(panel:
         assert target["expr"].count("(") == target["expr"].count(")")
 
 
+def test_figures_of_different_runs_are_one_line_of_which_the_last_is_shown() -> None:
+    """Every task is a process, thus a series of its own in Prometheus."""
+    targets = [target for panel in METRICS["panels"] for target in panel["targets"]]
+    figures = [target for target in targets if "airflow_timeline_" in target["expr"]]
+    assert len(figures) >= 11
+    for target in figures:
+        assert re.fullmatch(r"max\(last_over_time\(airflow_timeline_\w+\[\$__interval\]\)\)", target["expr"])
+        assert not target.get("instant")
+
+
 @pytest.mark.parametrize("board", [DASHBOARD, METRICS], ids=["warehouse", "metrics"])
 def test_panels_do_not_overlap(board: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
