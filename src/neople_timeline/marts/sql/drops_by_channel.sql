@@ -13,19 +13,29 @@
 -- oath_drops bigint: oath items that dropped
 -- oath_primeval_drops bigint: of these, 태초
 -- oath_epic_drops bigint: of these, 에픽
+WITH gains AS (
+  SELECT
+    day,
+    CAST(SUBSTR(occurred_minute, 12, 2) AS INTEGER) AS hour,
+    channel_name,
+    channel_no,
+    CASE WHEN item_family = 'equipment' THEN COALESCE(item_rarity, '') END AS gear,
+    CASE WHEN item_family = 'oath' THEN COALESCE(item_rarity, '') END AS oath
+  FROM drops
+  WHERE role = 'drop'
+)
 SELECT
   day,
-  CAST(SUBSTR(occurred_minute, 12, 2) AS INTEGER) AS hour,
+  hour,
   channel_name,
   channel_no,
-  COUNT(*) FILTER (WHERE item_family = 'equipment') AS drops,
-  COUNT(*) FILTER (WHERE item_family = 'equipment' AND item_rarity = '태초') AS primeval_drops,
-  COUNT(*) FILTER (WHERE item_family = 'equipment' AND item_rarity = '신화') AS mythic_drops,
-  COUNT(*) FILTER (WHERE item_family = 'equipment' AND item_rarity = '에픽') AS epic_drops,
-  COUNT(*) FILTER (WHERE item_family = 'equipment' AND item_rarity = '레전더리') AS legendary_drops,
-  COUNT(*) FILTER (WHERE item_family = 'oath') AS oath_drops,
-  COUNT(*) FILTER (WHERE item_family = 'oath' AND item_rarity = '태초') AS oath_primeval_drops,
-  COUNT(*) FILTER (WHERE item_family = 'oath' AND item_rarity = '에픽') AS oath_epic_drops
-FROM drops
-WHERE role = 'drop'
-GROUP BY ALL
+  COUNT(gear) AS drops,
+  COUNT(*) FILTER (WHERE gear = '태초') AS primeval_drops,
+  COUNT(*) FILTER (WHERE gear = '신화') AS mythic_drops,
+  COUNT(*) FILTER (WHERE gear = '에픽') AS epic_drops,
+  COUNT(*) FILTER (WHERE gear = '레전더리') AS legendary_drops,
+  COUNT(oath) AS oath_drops,
+  COUNT(*) FILTER (WHERE oath = '태초') AS oath_primeval_drops,
+  COUNT(*) FILTER (WHERE oath = '에픽') AS oath_epic_drops
+FROM gains
+GROUP BY day, hour, channel_name, channel_no
