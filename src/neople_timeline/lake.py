@@ -10,6 +10,7 @@ marts/<name>/…    reports/day=…/index.html
 
 import contextlib
 import json
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 LAKE_FILE: Final = "lake.json"
+_PART: Final = re.compile(r"/bucket-(\d+)-of-\d+\.parquet$")
 FETCHERS: Final = 8
 """How many objects are read at once when many are wanted."""
 
@@ -234,6 +236,12 @@ def raw_prefix(day: date) -> str:
 def part_key(table: str, day: date, bucket: int, buckets: int) -> str:
     """Name the Parquet object of a table, day and bucket."""
     return f"{table}/day={day}/bucket-{bucket:02}-of-{buckets:02}.parquet"
+
+
+def read_bucket(key: str) -> int | None:
+    """Read from the name of a part's object which bucket it is, or None where it has no such name."""
+    found = _PART.search(key)
+    return int(found[1]) if found else None
 
 
 def _etag(value: str | None) -> str:

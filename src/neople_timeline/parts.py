@@ -2,37 +2,73 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
-from neople_timeline.lake import Lake, part_key
+from neople_timeline.lake import Lake, part_key, read_bucket
 from neople_timeline.models import Calendar, Shard
 from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.load import Part
 
+if TYPE_CHECKING:
+    from datetime import date
+
 DAYS_AT_ONCE: Final = 30
-"""Days of a long backfill whose parts are locked and written side by side; bounds locks and memory."""
+"""Days of a long backfill whose parts are locked and written side by side; bounds locks."""
+ENTRIES_AT_ONCE: Final = 300_000
+"""Character-days that are looked up in raw objects side by side; bounds memory."""
+
+log = logging.getLogger(__name__)
 
 
 def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Write the Parquet objects of the parts of a shard whose raw answers or objects changed since; return these."""
-    starts = range(0, len(shard.days), DAYS_AT_ONCE)
-    pieces = (replace(shard, days=shard.days[start : start + DAYS_AT_ONCE]) for start in starts)
+    pieces = cut_shard(connection, shard)
     return [part for piece in pieces for part in _refine_at_once(calendar, lake, connection, piece)]
+
+
+def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:
+    """Cut a shard of many days into such as fit into memory; a chain of answers covers many days, so few is better."""
+    days: list[date] = []
+    entries = 0
+    for day, count in load.count_entries(connection, shard):
+        if days and (len(days) == DAYS_AT_ONCE or entries + count > ENTRIES_AT_ONCE):
+            yield replace(shard, days=tuple(days))
+            days, entries = [], 0
+        days.append(day)
+        entries += count
+    if days:
+        yield replace(shard, days=tuple(days))
 
 
 def _refine_at_once(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     with load.hold_parts(connection, load.list_parts(connection, shard)):
         # Listed again: another run may have refined them while this one waited for it.
         drafts = [_look_at(lake, connection, part) for part in load.list_parts(connection, shard)]
+        _delete_strays(lake, shard, [draft.part for draft in drafts if draft.part.version or draft.entries])
         return _refine(calendar, lake, connection, [draft for draft in drafts if draft.is_stale])
+
+
+def _delete_strays(lake: Lake, shard: Shard, parts: Sequence[Part]) -> None:
+    """Delete the Parquet objects of a shard's buckets that are none of its parts: readers would count them too.
+
+    A warehouse that was lost leaves them, where the roster has grown since and days are cut into more buckets.
+    """
+    known = {_key(part, table) for part in parts for table in TABLES}
+    keys = [key for day in shard.days for table in TABLES for key in lake.list_keys(f"{table.name}/day={day}")]
+    buckets = {key: read_bucket(key) for key in keys if key not in known}
+    strays = [key for key, bucket in buckets.items() if bucket is not None and bucket % shard.of == shard.index]
+    if strays:
+        log.warning("No part of the ledger, and deleted: %s", ", ".join(strays))
+        lake.delete(strays)
 
 
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:

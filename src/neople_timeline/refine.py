@@ -50,7 +50,7 @@ _payloads = msgspec.json.Decoder(Payload, strict=False)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What the ledger says of a character-day: where its answer is and what it holds."""
 
@@ -97,11 +97,22 @@ def find_days(
 ) -> Iterator[tuple[Entry, list[Row], Answer, datetime]]:
     """Find in a raw object what the ledger expects from it: a character-day's rows, character, time of asking."""
     for line, answers in read_chains(data):
+        rows = [row for answer in answers for row in answer.timeline.rows]
+        by_day: dict[date, list[Row]] | None = None
         for entry in wanted.get(CharacterKey(line.server_id, line.character_id), ()):
             window = calendar.window(entry.day, entry.day)
-            if line.start <= window.start <= window.end <= line.end:
-                rows = [row for answer in answers for row in answer.timeline.rows if row.date in window]
+            if (line.start, line.end) == (window.start, window.end):
                 yield entry, rows, answers[0], line.fetched_at
+            elif line.start <= window.start <= window.end <= line.end:
+                by_day = by_day or _group_by_day(rows, calendar)
+                yield entry, by_day.get(entry.day, []), answers[0], line.fetched_at
+
+
+def _group_by_day(rows: Iterable[Row], calendar: Calendar) -> dict[date, list[Row]]:
+    days: dict[date, list[Row]] = defaultdict(list)
+    for row in rows:
+        days[calendar.day_of(row.date)].append(row)
+    return days
 
 
 def cut_days(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar) -> Iterator[CharacterDay]:

@@ -1,6 +1,7 @@
 """Whether the ledger, the raw answers, Parquet and PostgreSQL hold the same events, character-day by character-day."""
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,14 +21,16 @@ from neople_timeline.checks import (
     spell_derived,
     tally_events,
 )
+from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError
-from neople_timeline.lake import Lake, part_key, raw_prefix
+from neople_timeline.lake import Lake, part_key, raw_prefix, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, Shard
-from neople_timeline.parts import digest_sources
+from neople_timeline.parts import cut_shard, digest_sources
 from neople_timeline.refine import Entry, find_days, group_by_object
-from neople_timeline.tables import CHARACTERS, EVENTS, Table
+from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
+from neople_timeline.warehouse.ledger import MOST_BUCKETS
 from neople_timeline.warehouse.load import Part
 
 
@@ -57,7 +60,7 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
     """Compare all holders of some days, and note in the ledger what is proven."""
     known = audit.list_known_days(connection, days)
     checked, events, missing = audit.count_holdings(connection, known)
-    findings = [finding for day in known for finding in _verify_day(calendar, lake, connection, day)]
+    findings = _compare(calendar, lake, connection, known)
     return Verification(
         days=tuple(days),
         checked=checked,
@@ -72,32 +75,63 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
     )
 
 
-def _verify_day(calendar: Calendar, lake: Lake, connection: psycopg.Connection, day: date) -> list[Disagreement]:
-    parts = load.list_parts(connection, Shard((day,), 0, 1))
-    findings = [finding for part in parts for finding in _verify_part(calendar, lake, connection, part)]
+def _compare(
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]
+) -> list[Disagreement]:
+    """Compare bucket by bucket, many days at once: a chain of answers that covers them all is read once."""
+    findings: dict[date, list[Disagreement]] = {day: [] for day in days}
+    for bucket in range(MOST_BUCKETS):
+        for piece in cut_shard(connection, Shard(tuple(days), bucket, MOST_BUCKETS)):
+            for finding in _verify_parts(calendar, lake, connection, load.list_parts(connection, piece)):
+                findings[finding.day].append(finding)
+    for day in days:
+        findings[day] += _find_strays(lake, connection, day)
+        if findings[day]:
+            audit.forget_proof(connection, day)
+        else:
+            audit.mark_day_verified(connection, day)
+    return [finding for day in days for finding in findings[day]]
+
+
+def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Iterator[Disagreement]:
     if strays := audit.count_strays(connection, day):
-        findings.append(Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know"))
-    if findings:
-        audit.forget_proof(connection, day)
-    else:
-        audit.mark_day_verified(connection, day)
-    return findings
+        yield Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know")
+    parts = load.list_parts(connection, Shard((day,), 0, 1))
+    for table in TABLES:
+        known = {part_key(table.name, day, part.bucket, part.buckets) for part in parts if part.version}
+        for key in lake.list_keys(f"{table.name}/day={day}"):
+            if key.endswith(".parquet") and key not in known:
+                mend = "move it elsewhere" if read_bucket(key) is None else f"run `neople-timeline day {day}`"
+                yield Disagreement(day, None, "the lake", f"has {key}, which the ledger does not know: {mend}")
 
 
-def _verify_part(calendar: Calendar, lake: Lake, connection: psycopg.Connection, part: Part) -> list[Disagreement]:
-    entries = load.read_entries(connection, part)
-    if not entries and not part.version:
-        return []
-    if part.loaded_version != part.version or part.sources != digest_sources(entries):
-        return [Disagreement(part.day, None, f"bucket {part.bucket}", f"is not published yet: {_mend(part)}")]
+def _verify_parts(
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, parts: Sequence[Part]
+) -> Iterator[Disagreement]:
+    published: list[tuple[Part, list[Entry]]] = []
+    for part in parts:
+        entries = load.read_entries(connection, part)
+        if part.loaded_version == part.version and part.sources == digest_sources(entries):
+            published.append((part, entries))
+        elif entries or part.version:
+            yield Disagreement(part.day, None, f"bucket {part.bucket}", f"is not published yet: {_mend(part)}")
+    raw, damaged = _tally_raw(calendar, lake, [entry for _, entries in published for entry in entries])
+    for part, entries in published:
+        try:
+            if part.day in damaged:
+                raise damaged[part.day]
+            yield from _verify_part(lake, connection, part, entries, raw[part.day])
+        except DataError as error:
+            yield Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")
+
+
+def _verify_part(
+    lake: Lake, connection: psycopg.Connection, part: Part, entries: Sequence[Entry], raw: Tallies
+) -> list[Disagreement]:
     expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
-    try:
-        raw = _tally_raw(calendar, lake, entries)
-        parquet = tally_events(_read_parquet(lake, part), canonical=False)
-        canonical = tally_events(_read_parquet(lake, part), canonical=True)
-        characters = _read_characters(lake, part)
-    except DataError as error:
-        return [Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")]
+    parquet = tally_events(_read_parquet(lake, part), canonical=False)
+    canonical = tally_events(_read_parquet(lake, part), canonical=True)
+    characters = _read_characters(lake, part)
     stored = tally_events(audit.stream_events(connection, part), canonical=True)
     in_warehouse = [
         *compare_tallies(part.day, "PostgreSQL", canonical, stored),
@@ -119,17 +153,20 @@ def _mend(part: Part) -> str:
     return f"run `neople-timeline day {part.day}`"
 
 
-def _tally_raw(calendar: Calendar, lake: Lake, entries: Sequence[Entry]) -> Tallies:
-    tallies: Tallies = {}
+def _tally_raw(
+    calendar: Calendar, lake: Lake, entries: Sequence[Entry]
+) -> tuple[Mapping[date, Tallies], Mapping[date, DataError]]:
+    """Tally raw answers by day and character, and name the days of which an object cannot be read."""
+    tallies: dict[date, Tallies] = defaultdict(dict)
+    damaged: dict[date, DataError] = {}
     for raw_key, wanted in group_by_object(entries).items():
-        tallies |= tally_events(_read_raw(lake.get(raw_key), wanted, calendar), canonical=False)
-    return tallies
-
-
-def _read_raw(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar) -> Iterator[EventText]:
-    for entry, rows, _, _ in find_days(data, wanted, calendar):
-        for row in rows:
-            yield EventText(*entry.character, row.date, row.code, row.name, bytes(row.data).decode())
+        try:
+            for entry, rows, _, _ in find_days(lake.get(raw_key), wanted, calendar):
+                hashes = (hash_event(row.code, row.name, row.date, row.data) for row in rows)
+                tallies[entry.day][entry.character] = Tally(len(rows), digest_hashes(hashes))
+        except DataError as error:
+            damaged |= {entry.day: error for mine in wanted.values() for entry in mine}
+    return tallies, damaged
 
 
 def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:

@@ -1,4 +1,4 @@
-"""Days that an older version of the program left, whose tables had a column less."""
+"""Days that an older version of the program left, or another warehouse on the same lake."""
 
 import io
 
@@ -64,3 +64,25 @@ def test_what_was_refined_and_not_loaded_yet_is_refined_anew_first(settings: Set
         pipeline.load_shard(settings, shard)
     pipeline.load_shard(settings, shard)
     assert pipeline.verify_days(settings, [day]).ok
+
+
+def test_what_another_warehouse_cut_otherwise_is_found_and_deleted(settings: Settings) -> None:
+    day = collect_day(settings)
+    lake = open_lake(settings)
+    before = {key: lake.get(key) for table in ("events", "characters") for key in lake.list_keys(f"{table}/day={day}")}
+    strays = [key.replace("-of-02", "-of-04").replace("bucket-01", "bucket-03") for key in before]
+    for key, stray in zip(before, strays, strict=True):
+        lake.put(stray, before[key])
+    foreign = f"events/day={day}/somebody-elses.parquet"
+    lake.put(foreign, b"")
+
+    said = [str(finding) for finding in pipeline.verify_days(settings, [day]).disagreements]
+    assert sorted(line.split("has ")[1].split(",")[0] for line in said) == sorted([*strays, foreign])
+    for index in range(2):
+        pipeline.refine_shard(settings, Shard((day,), index, 2))
+    lake.delete([foreign])
+
+    assert pipeline.verify_days(settings, [day]).ok
+    assert before == {
+        key: lake.get(key) for table in ("events", "characters") for key in lake.list_keys(f"{table}/day={day}")
+    }

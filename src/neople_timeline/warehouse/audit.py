@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from neople_timeline.checks import DERIVED_SQL, EventText
-from neople_timeline.models import CharacterKey
+from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey
 from neople_timeline.tables import CHARACTERS
 from neople_timeline.warehouse.load import Part
 
@@ -121,9 +121,14 @@ def count_holdings(connection: psycopg.Connection, days: Sequence[date]) -> tupl
 
 
 def list_orphans(connection: psycopg.Connection, day: date, raw_keys: Sequence[str]) -> list[str]:
-    """Pick from the raw objects of a day those that no character-day points to."""
-    rows = connection.execute(
-        "SELECT DISTINCT raw_key FROM timeline.collection WHERE day >= %s AND raw_key = ANY(%s)", (day, list(raw_keys))
-    )
-    known = {row[0] for row in rows}
+    """Pick from the raw objects whose first day this is those that no character-day points to."""
+    known: set[str] = set()
+    # The day itself knows nearly all. What it does not is looked for on all days that one chain may cover.
+    for days in (1, LONGEST_WINDOW_DAYS):
+        if left := [key for key in raw_keys if key not in known]:
+            rows = connection.execute(
+                "SELECT DISTINCT raw_key FROM timeline.collection WHERE day >= %s AND day < %s AND raw_key = ANY(%s)",
+                (day, day + timedelta(days=days), left),
+            )
+            known |= {row[0] for row in rows}
     return [key for key in raw_keys if key not in known]

@@ -68,6 +68,17 @@ def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> Iterato
             connection.execute("RESET idle_session_timeout")
 
 
+def count_entries(connection: psycopg.Connection, shard: Shard) -> list[tuple[date, int]]:
+    """Count what the ledger has landed for each day of a shard, in the order of the days."""
+    rows = connection.execute(
+        "SELECT day, count(*) FROM timeline.collection WHERE day = ANY(%s) AND bucket %% %s = %s"
+        " AND raw_key IS NOT NULL GROUP BY day",
+        (list(shard.days), shard.of, shard.index),
+    )
+    counts: dict[date, int] = dict(rows.fetchall())
+    return [(day, counts.get(day, 0)) for day in shard.days]
+
+
 def read_entries(connection: psycopg.Connection, part: Part) -> list[Entry]:
     """Read what the ledger has landed for a part, in the order of its raw objects."""
     rows = connection.execute(
@@ -75,8 +86,9 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[Entry]:
         " WHERE day = %s AND bucket = %s AND raw_key IS NOT NULL ORDER BY raw_key, server_id, character_id",
         (part.day, part.bucket),
     )
+    keys: dict[str, str] = {}  # one object holds many: its name is kept once
     return [
-        Entry(part.day, part.bucket, CharacterKey(server, character), raw_key, events, digest)
+        Entry(part.day, part.bucket, CharacterKey(server, character), keys.setdefault(raw_key, raw_key), events, digest)
         for server, character, raw_key, events, digest in rows
     ]
 
