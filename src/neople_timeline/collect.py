@@ -61,8 +61,8 @@ class Batch:
     landed: list[Landed] = field(default_factory=list)
     chains: int = 0
     size: int = 0
-    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """A moment before the API was asked for the first chain."""
+    asked_at: float = field(default_factory=time.monotonic)
+    """A moment before the API was asked for the first chain, on this process's clock of seconds."""
 
     def __post_init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=3).compressobj()
@@ -280,7 +280,7 @@ class _Collector:
                 self._busy -= 1
 
     async def _collect(self, claim: Claim) -> None:
-        asked_at = datetime.now(UTC)
+        asked_at = time.monotonic()
         try:
             chain = await self._client.fetch_chain(claim.character, self._window(claim))
         except (Maintenance, SlowDown, StopCollecting) as error:
@@ -342,4 +342,5 @@ class _Collector:
     def _land(self, key: str, batch: Batch) -> tuple[int, int]:
         """Commit: first the object, then the ledger that points to it."""
         self._doors.lake.put_new(key, batch.seal())
-        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, batch.asked_at)
+        seconds = time.monotonic() - batch.asked_at
+        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, seconds)

@@ -1,7 +1,7 @@
 """The ledger in a real PostgreSQL: who may commit what, and whose debts are whose."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
@@ -35,9 +35,9 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
         "UPDATE timeline.collection SET worker_id = %s WHERE character_id <> %s", (quick, CHARACTERS[0].character_id)
     )
     landed = [Landed(DAY, character, 10 + number, 7) for number, character in enumerate(CHARACTERS)]
-    assert ledger.commit_landed(connection, slow, "raw/slow", landed, datetime.now(UTC)) == (1, 10)
-    assert ledger.commit_landed(connection, quick, "raw/quick", landed, datetime.now(UTC)) == (2, 11 + 12)
-    assert ledger.commit_landed(connection, slow, "raw/late", landed, datetime.now(UTC)) == (0, 0)
+    assert ledger.commit_landed(connection, slow, "raw/slow", landed, 1.5) == (1, 10)
+    assert ledger.commit_landed(connection, quick, "raw/quick", landed, 1.5) == (2, 11 + 12)
+    assert ledger.commit_landed(connection, slow, "raw/late", landed, 1.5) == (0, 0)
 
 
 def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(connection: psycopg.Connection) -> None:

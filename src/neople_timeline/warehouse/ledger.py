@@ -237,16 +237,18 @@ def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
 
 
 def commit_landed(
-    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed], asked_at: datetime
+    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed], seconds: float
 ) -> tuple[int, int]:
     """Point the ledger to a raw object; count the character-days that were still this worker's, and their events.
 
-    `asked_at` is before the API was asked for the first of them: what happened later need not be in the answers.
+    The API was asked for the first of them `seconds` ago: what happened later need not be in the answers. All instants
+    of the ledger are on PostgreSQL's clock.
     """
     cursor = connection.execute(
         "WITH landed AS ("
         "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
-        "   asked_at = %s, worker_id = NULL, reason = NULL, next_try_at = NULL"
+        "   asked_at = clock_timestamp() - %s * interval '1 second',"
+        "   worker_id = NULL, reason = NULL, next_try_at = NULL"
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
         "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
@@ -259,7 +261,7 @@ def commit_landed(
         " SELECT count(*), coalesce(sum(events), 0) FROM landed",
         (
             raw_key,
-            asked_at,
+            seconds,
             [one.day for one in landed],
             [one.character.server_id for one in landed],
             [one.character.character_id for one in landed],
