@@ -306,7 +306,7 @@ class _Collector:
 
     async def _owe(self, claim: Claim, error: Unreadable) -> None:
         self._failures += 1
-        if self._failures >= OUTAGE_FAILURES:
+        if self._failures >= OUTAGE_FAILURES or not self._client.was_answered:
             self._stop = self._stop or RetryLater(f"the API does not answer sensibly: {error}", seconds=60)
             return
         if error.body:

@@ -167,6 +167,14 @@ def test_a_store_that_is_away_is_waited_for(proxied_place: tuple[Place, S3Proxy]
     place.assert_complete()
 
 
+def test_an_api_that_nobody_reaches_is_waited_for_and_owes_nothing(place: Place) -> None:
+    port = processes.choose_port()
+    run = place.start("day", str(DAY), NEOPLE_API_URL=f"http://127.0.0.1:{port}")
+    wait_for(lambda: "the connection to the API failed" in run.text, 120)
+    run.kill()
+    assert place.debts() == owe(place.world.characters(), "planned: ")
+
+
 def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not happened():

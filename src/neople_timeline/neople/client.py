@@ -59,6 +59,8 @@ class Client:
     def __init__(self, settings: Settings, pace: Pace, slow_down: Callable[[float], Awaitable[None]]) -> None:
         settings.require("neople_api_key")
         self.spent = Spent()
+        self.was_answered = False
+        """Whether the API has answered anything at all yet."""
         self._base = settings.neople_api_url
         self._pace = pace
         self._slow_down = slow_down
@@ -153,6 +155,6 @@ class Client:
             except PyreqwestError as error:
                 # Only the kind of the error: its text may quote the address and more.
                 raise Unreadable(f"the connection to the API failed ({type(error).__name__})") from None
-            permit.whole = True
+            permit.whole = self.was_answered = True
         check_status(response.status, response.headers, body)
         return body
