@@ -36,8 +36,8 @@ COLUMN_LINE: Final = re.compile(rf"(?P<name>[a-z_]+) (?P<type>{'|'.join(ARROW_TY
 VIEW_NAMES: Final = ("codes", "rarities", "drops", "raid_rows", "dungeon_runs", "last_phases", "clears", "luck")
 """Definitions that several marts share, each after those it needs."""
 
-KEPT_VIEWS: Final = ("raid_rows", "dungeon_runs")
-"""What days, weeks and months have in common: small, so it is computed once and kept until all marts are computed."""
+KEPT_VIEWS: Final[Mapping[str, tuple[Period, ...]]] = {"raid_rows": ("day", "week"), "dungeon_runs": ("week", "month")}
+"""What these kinds of periods have in common: small, so it is computed once and kept until all marts are computed."""
 
 MART_NAMES: Final = (
     "drops_by_day",
@@ -84,7 +84,8 @@ class View:
 
     name: str
     sql: str
-    is_kept: bool
+    kept_for: tuple[Period, ...]
+    """The kinds of periods whose marts read it, where it is computed once and kept; else none."""
 
 
 def parse_mart(name: str, text: str) -> Mart:
@@ -116,5 +117,5 @@ def _read_sql(folder: str, name: str) -> str:
     return resources.files("neople_timeline.marts").joinpath(folder, f"{name}.sql").read_text("utf-8")
 
 
-VIEWS: Final = tuple(View(name, _read_sql("views", name), name in KEPT_VIEWS) for name in VIEW_NAMES)
+VIEWS: Final = tuple(View(name, _read_sql("views", name), KEPT_VIEWS.get(name, ())) for name in VIEW_NAMES)
 MARTS: Final = tuple(parse_mart(name, _read_sql("sql", name)) for name in MART_NAMES)

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period
+from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, View
 from neople_timeline.marts.periods import days_covered, periods_of, tabulate_days
 from neople_timeline.marts.results import MartResult, shape_result
 from neople_timeline.models import KOREA
@@ -29,14 +29,17 @@ DAYS_AT_ONCE: Final = 7
 def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MARTS) -> Iterator[MartResult]:
     """Compute the marts for every day, week and month that the days touch, a few at a time to stay small."""
     with TemporaryDirectory(prefix="neople-marts-") as folder, _connect(folder) as connection:
-        kept: set[date] = set()
+        kept: set[tuple[str, date]] = set()
         for period in get_args(Period):
             chosen = [mart for mart in marts if mart.period == period]
             tables = {mart.name: [mart.schema.empty_table()] for mart in chosen}
             for starts in _cut(periods_of(days, period), DAYS_AT_ONCE if period == "day" else 1) if chosen else ():
                 covered = days_covered(starts, period)
-                _keep_days(connection, source, folder, [day for day in covered if day not in kept])
-                kept.update(covered)
+                for view in VIEWS:
+                    if period in view.kept_for:
+                        missing = [day for day in covered if (view.name, day) not in kept]
+                        _keep_days(connection, source, folder, view, missing)
+                        kept.update((view.name, day) for day in missing)
                 connection.register("days", tabulate_days(covered, period))
                 _show_days(connection, source, folder, covered)
                 for mart in chosen:
@@ -70,17 +73,17 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     connection.register("days", tabulate_days((), "day"))
     _show_days(connection, lambda *_: (), folder, ())
     for view in VIEWS:
-        connection.execute(f"CREATE TEMP {'TABLE' if view.is_kept else 'VIEW'} {view.name} AS {view.sql}")
+        connection.execute(f"CREATE TEMP {'TABLE' if view.kept_for else 'VIEW'} {view.name} AS {view.sql}")
     return connection
 
 
-def _keep_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:
-    """Compute the kept views of some days, beside what they hold of others."""
+def _keep_days(
+    connection: duckdb.DuckDBPyConnection, source: Source, folder: str, view: View, days: Sequence[date]
+) -> None:
+    """Compute a kept view of some days, beside what it holds of others."""
     for some in _cut(days, DAYS_AT_ONCE):
         _show_days(connection, source, folder, some)
-        for view in VIEWS:
-            if view.is_kept:
-                connection.execute(f"INSERT INTO {view.name} {view.sql}")
+        connection.execute(f"INSERT INTO {view.name} {view.sql}")
 
 
 def _show_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:

@@ -101,11 +101,11 @@ def run_marts(session: SparkSession, source: Source, days: Sequence[date], store
     show_days(session, source, sorted({day for period in PERIODS for day in days_covered(days, period)}), "day")
     for view in VIEWS:
         frame = session.sql(view.sql)
-        (frame.persist() if view.is_kept else frame).createOrReplaceTempView(view.name)
+        (frame.persist() if view.kept_for else frame).createOrReplaceTempView(view.name)
     for period in PERIODS:
         show_days(session, source, days_covered(days, period), period)
         for view in VIEWS:
-            if not view.is_kept:
+            if not view.kept_for:
                 session.sql(view.sql).createOrReplaceTempView(view.name)
         for mart in MARTS:
             if mart.period == period:
