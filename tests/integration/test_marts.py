@@ -1,8 +1,12 @@
 """The marts in a real lake and a real PostgreSQL: exactly the periods that the days touch are replaced."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import date
+from types import ModuleType
 
+import msgspec
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,9 +15,12 @@ from plausible_month import make_characters, make_events
 
 from neople_timeline.catalogue import MARTS, Mart
 from neople_timeline.lake import Lake, open_lake
+from neople_timeline.marts import build, spark_run
 from neople_timeline.marts.build import build_marts
 from neople_timeline.marts.duckdb_engine import run_marts
-from neople_timeline.marts.publish import publish_results
+from neople_timeline.marts.periods import periods_of
+from neople_timeline.marts.publish import MartBuilt, publish_results
+from neople_timeline.marts.results import MartResult, encode_parquet
 from neople_timeline.models import days_between
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse.connection import connect
@@ -103,3 +110,95 @@ def test_an_older_computation_never_replaces_a_newer_one(settings: Settings, lak
         assert connection.execute(total).fetchall() == [(WEDNESDAY, 400), (THURSDAY, 300)]
     assert {key: after[key] for key in before} == before
     assert len(after) > len(before)
+
+
+LONG = tuple(days_between(date(2026, 10, 26), date(2026, 11, 20)))
+"""Of two months and of four weeks, of which the first begins before it, one has days of both months."""
+
+
+class Publisher:
+    """Publishes as the real one does, and notes what at once."""
+
+    def __init__(self) -> None:
+        self.most_days = 0
+        self.periods: Counter[tuple[str, date]] = Counter()
+
+    def publish(
+        self,
+        lake: Lake,
+        connection: psycopg.Connection,
+        days: Sequence[date],
+        results: Iterable[MartResult],
+        generation: int,
+    ) -> tuple[MartBuilt, ...]:
+        ready = list(results)
+        for result in ready:
+            self.periods.update((result.mart.name, period) for period in periods_of(days, result.mart.period))
+            if result.mart.period == "day" and result.table.num_rows:
+                self.most_days = max(self.most_days, len(result.table.column("day").unique()))
+        return publish_results(lake, connection, days, ready, generation)
+
+
+def watch_publishing(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Publisher:
+    publisher = Publisher()
+    monkeypatch.setattr(module, "publish_results", publisher.publish)
+    return publisher
+
+
+def leave_run(lake: Lake, generation: int, days: Sequence[date]) -> dict[str, int]:
+    """Leave behind what a Spark job does, and give the rows by mart."""
+    objects, rows = {}, {}
+    for result in run_marts(lake.fetch, days):
+        key = f"{spark_run.run_prefix('run')}/attempt/{result.mart.name}/part-0.parquet"
+        lake.put(key, encode_parquet(result.table))
+        objects[result.mart.name], rows[result.mart.name] = (key,), result.table.num_rows
+    manifest = spark_run.Manifest(tuple(days), generation, objects)
+    lake.put(f"{spark_run.run_prefix('run')}/manifest.json", msgspec.json.encode(manifest))
+    return rows
+
+
+def test_many_days_are_published_a_week_at_a_time_and_every_week_and_month_once(
+    settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in LONG:
+        write_day(lake, day, events=100)
+    with connect(settings) as connection:
+        rows = leave_run(lake, take_generation(connection), LONG)
+        expected = {(mart.name, period) for mart in MARTS for period in periods_of(LONG, mart.period)}
+
+        publisher = watch_publishing(monkeypatch, spark_run)
+        assert {mart.name: mart.rows for mart in spark_run.publish_run(lake, connection, "run")} == rows
+        assert (publisher.most_days, publisher.periods) == (7, Counter(expected))
+        by_spark = digest_lake(lake)
+
+        publisher = watch_publishing(monkeypatch, build)
+        assert {mart.name: mart.rows for mart in build_marts(settings, lake, connection, LONG)} == rows
+        assert (publisher.most_days, publisher.periods) == (7, Counter(expected))
+        assert digest_lake(lake) == by_spark
+        for mart in MARTS:
+            assert len(read_rows(connection, mart)) == rows[mart.name]
+
+
+def test_what_was_published_before_a_crash_is_not_computed_again_and_no_day_is_there_before_its_week_and_month(
+    settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in LONG:
+        write_day(lake, day, events=100)
+    publish, calls = publish_results, 0
+
+    def crash_later(*given: object) -> tuple[MartBuilt, ...]:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return publish(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build, "publish_results", crash_later)
+    with connect(settings) as connection:
+        with pytest.raises(KeyboardInterrupt):
+            build_marts(settings, lake, connection, LONG)
+        there = set(connection.execute("SELECT mart, period FROM timeline.published_mart").fetchall())
+    days = [day for day in LONG if ("servers_by_day", day) in there]
+    assert days == list(LONG[: len(days)])
+    assert 0 < len(days) < len(LONG)
+    assert there >= {(mart.name, period) for mart in MARTS for period in periods_of(days, mart.period)}

@@ -1,11 +1,12 @@
 """Which days a mart has to read, and which of its periods it replaces, when some days have changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from itertools import groupby
 
 import pyarrow as pa
 
-from neople_timeline.catalogue import Period
+from neople_timeline.catalogue import MARTS, Mart, Period
 from neople_timeline.models import days_between, week_of
 
 
@@ -24,6 +25,20 @@ def periods_of(days: Iterable[date], period: Period) -> tuple[date, ...]:
 def days_covered(days: Iterable[date], period: Period) -> tuple[date, ...]:
     """List every day of the periods that the days touch, in order."""
     return tuple(day for start in periods_of(days, period) for day in days_between(start, _last_day(start, period)))
+
+
+def cut_pieces(days: Iterable[date]) -> Iterator[tuple[tuple[date, ...], tuple[Mart, ...]]]:
+    """Cut days where a week or month ends, so that a piece fits into the memory, and give each the marts to compute.
+
+    Weeks and months go with the first of their days, so none is computed twice, and none is older than one of its days:
+    whether a run has to compute them again is read from the days' marts alone.
+    """
+    done: set[tuple[Period, date]] = set()
+    for _, group in groupby(sorted(days), lambda day: (week_of(day), day.month)):
+        piece = tuple(group)
+        new = {(mart.period, period_of(piece[0], mart.period)) for mart in MARTS} - done
+        yield piece, tuple(mart for mart in MARTS if (mart.period, period_of(piece[0], mart.period)) in new)
+        done |= new
 
 
 def tabulate_days(days: Sequence[date], period: Period) -> pa.Table:

@@ -4,27 +4,30 @@ A run writes to `marts/_runs/<run>/<attempt>/` and at its very end names its com
 then nobody reads it, so a driver that dies, a retry or a second submission leaves nothing half-written to be seen.
 """
 
-import io
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from neople_timeline.catalogue import MARTS, Mart
+from neople_timeline.catalogue import Mart
 from neople_timeline.errors import ConfigError, DataError
 from neople_timeline.lake import Lake
+from neople_timeline.marts.periods import cut_pieces, periods_of
 from neople_timeline.marts.publish import MartBuilt, publish_results
 from neople_timeline.marts.results import MartResult, shape_result
 from neople_timeline.settings import Settings
@@ -151,14 +154,34 @@ def publish_run(lake: Lake, connection: psycopg.Connection, run: str) -> tuple[M
         )
     manifest = msgspec.json.decode(found.data, type=Manifest)
     if not manifest.published:
-        results = [_read_result(lake, mart, manifest) for mart in MARTS if mart.name in manifest.objects]
-        built = publish_results(lake, connection, manifest.days, results, manifest.generation)
-        manifest = msgspec.structs.replace(manifest, published={mart.name: mart.rows for mart in built}, objects={})
+        published = _publish_pieces(lake, connection, manifest)
+        manifest = msgspec.structs.replace(manifest, published=published, objects={})
         lake.replace(key, msgspec.json.encode(manifest), etag=found.etag)
         lake.delete(other for other in lake.list_keys(run_prefix(run)) if other != key)
     return tuple(MartBuilt(name, rows) for name, rows in manifest.published.items())
 
 
-def _read_result(lake: Lake, mart: Mart, manifest: Manifest) -> MartResult:
-    tables = [shape_result(mart, pq.read_table(io.BytesIO(lake.get(key)))) for key in manifest.objects[mart.name]]
+def _publish_pieces(lake: Lake, connection: psycopg.Connection, manifest: Manifest) -> dict[str, int]:
+    """Publish a run as DuckDB's marts are, a week's days at a time: a long run does not fit into the memory."""
+    rows: Counter[str] = Counter()
+    with TemporaryDirectory(prefix="neople-marts-") as folder:
+        files = {name: _fetch_objects(lake, keys, Path(folder, name)) for name, keys in manifest.objects.items()}
+        for piece, marts in cut_pieces(manifest.days):
+            results = [_read_result(mart, files[mart.name], piece) for mart in marts if mart.name in files]
+            built = publish_results(lake, connection, piece, results, manifest.generation)
+            rows.update({mart.name: mart.rows for mart in built})
+    return dict(rows)
+
+
+def _fetch_objects(lake: Lake, keys: Sequence[str], folder: Path) -> list[Path]:
+    folder.mkdir()
+    files = [folder / f"{number}.parquet" for number in range(len(keys))]
+    for key, path in zip(keys, files, strict=True):
+        path.write_bytes(lake.get(key))
+    return files
+
+
+def _read_result(mart: Mart, files: Sequence[Path], days: Sequence[date]) -> MartResult:
+    chosen = pc.field(mart.period).isin(periods_of(days, mart.period))
+    tables = [shape_result(mart, pq.read_table(path, filters=chosen)) for path in files]
     return MartResult(mart, shape_result(mart, pa.concat_tables([mart.schema.empty_table(), *tables])))
