@@ -39,10 +39,13 @@ def read_day(context: Context) -> date:
 def plan() -> list[dict[str, Any]]:
     """Take down the roster, write the ledger rows of the day and of debts that are due, and cut them into shards."""
     context = get_current_context()
+    # Airflow skips intervals that passed while it was down or the DAG was paused: the next scheduled run owes them.
+    follows = context["dag_run"].run_type == "scheduled"
     with as_airflow_says():
         from neople_timeline.pipeline import plan_day  # noqa: PLC0415
 
-        return pack_plan(plan_day(connect_settings(), read_day(context), again=context["params"]["again"]))
+        again = bool(context["params"]["again"])
+        return pack_plan(plan_day(connect_settings(), read_day(context), again=again, follows=follows))
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)

@@ -23,7 +23,7 @@ day: Days that were ever planned.
   planned_at timestamptz: when it was first planned
   verified_at timestamptz: when the day was last proven; null as soon as it changes
   changed_in bigint: number, in the sequence of published_mart.generation, at which the day last changed
-  reported_in bigint: number in that sequence at which the day was last read for its page
+  reported_in bigint: number in that sequence at which the day was last read for its page; 0 if its page is owed
 collection: The ledger: one row per character-day, and where its raw answer is.
   day date: the game day
   server_id text: id of the server
@@ -98,9 +98,9 @@ rate_lease: Permits lent to the processes on a key. A permit is good for one req
   permits integer: permits that it has
   expires_at timestamptz: when they fall back unless it renews them
   lapsed_at timestamptz: when another process first saw that it did not; two seconds later they are free
-setting: Facts that are fixed once.
-  name text: lake_id
-  value text: the lake that this warehouse was filled from, as in its lake.json
+setting: Facts about the whole warehouse.
+  name text: lake_id or followed_to
+  value text: the lake that fills this warehouse, as in its lake.json; the newest day that the schedule came to
 """
 
 

@@ -117,14 +117,19 @@ def remove_members(settings: Settings, characters: Sequence[CharacterKey]) -> in
 # plan ---------------------------------------------------------------------------------------------------------------
 
 
-def plan_day(settings: Settings, day: date, *, again: bool = False, unfinished: bool = False) -> Plan:
+def plan_day(
+    settings: Settings, day: date, *, again: bool = False, unfinished: bool = False, follows: bool = False
+) -> Plan:
     """Write the ledger rows of a day and of earlier days' due debts, and cut them into shards.
 
     A day that is not over is NotOver until it is, unless `unfinished`; it is then collected again once it is over.
+    A run that `follows` the calendar also owes the days which it should have had since the last such run.
     """
     _check_days(settings, day, day, unfinished=unfinished)
     with _open(settings) as (lake, connection):
         _bind(settings, lake, connection)
+        if follows:
+            ledger.plan_missed(connection, day)
         debts = {
             *ledger.list_indebted_days(connection, day),
             *calendar_days.list_unpublished_days(connection, day),

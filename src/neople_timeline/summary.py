@@ -190,6 +190,10 @@ class DataState:
     rejected: int
     spending: Spending | None
     is_verified: bool
+    absent: tuple[date, ...] = ()
+    """Those of the days that nobody has planned, so that nothing is known of them."""
+    waiting: tuple[date, ...] = ()
+    """Days before them that were planned and of which nothing is there yet, but for a backfill's."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +245,8 @@ class Summary:
 
     @property
     def is_complete(self) -> bool:
-        """Say whether nothing failed and nothing is owed."""
-        return self.failure is None and self.state.owed == 0
+        """Say whether nothing failed, nothing is owed and no day was left out."""
+        return self.failure is None and self.state.owed == 0 and not self.state.absent
 
 
 @dataclass(frozen=True)
@@ -341,7 +345,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Published:
-    """Where the page is, whether a mail left now, how many character-days are owed, and the weekly, if it was due."""
+    """Where the page is, whether a mail left now, how many character-days are owed, and the weekly, if it was due.
+
+    `waiting` counts earlier days that were planned and of which nothing is there yet.
+    """
 
     url: str
     mailed: bool
@@ -349,3 +356,4 @@ class Published:
     week_url: str | None = None
     is_provisional: bool = False
     """Such a day has a page and no mail yet."""
+    waiting: int = 0

@@ -15,6 +15,7 @@ import airflow_terms
 import timeline_daily
 import timeline_steps
 from connections import connect_settings, read_api, read_lake, read_mail
+from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
 from neople_timeline.sandbox.airflow import describe_connections
@@ -44,6 +45,8 @@ class FakeTask:
 
 
 class FakeRun:
+    run_type = "manual"
+
     def __init__(self, run_after: datetime | None = None, interval_start: datetime | None = None) -> None:
         self.run_after, self.data_interval_start = run_after, interval_start
 
@@ -113,6 +116,31 @@ def test_each_run_of_the_schedule_and_of_airflow_backfill_is_about_its_own_day()
         found.append((read_day(FakeRun(run.run_after, last.start)), run.run_after))
 
     assert found == [(date(2026, 11, day), datetime(2026, 11, day, 21, tzinfo=UTC)) for day in (20, 21, 22, 23)]
+
+
+@pytest.mark.parametrize(
+    ("run_type", "owes"), [("scheduled", True), ("manual", False), ("backfill", False), ("asset_triggered", False)]
+)
+def test_only_runs_of_the_schedule_owe_the_days_that_it_has_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+    run_type: str,
+    owes: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def plan_day(_settings: Settings, day: date, **flags: bool) -> Plan:
+        asked.update(day=day, **flags)
+        return Plan((day,), (), 0, 0)
+
+    run = trigger(AFTERNOON)
+    run.run_type = run_type
+    context = {"params": {"day": None, "again": False}, "dag_run": run}
+    give_context(monkeypatch)
+    monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
+    monkeypatch.setattr(pipeline, "plan_day", plan_day)
+    assert timeline_daily.plan.function() == []
+    assert asked == {"day": date(2026, 11, 22), "again": False, "follows": owes}
 
 
 def test_a_shard_survives_its_xcom() -> None:

@@ -13,6 +13,7 @@ import pytest
 from neople_timeline import pipeline
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
+from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,3 +117,33 @@ def test_a_debt_of_a_week_that_is_over_is_paid_into_the_page_of_the_week_too(sma
     assert "받지 못한" not in read_page(small, f"week={THURSDAY}")
     assert f"[수집 완료] {THURSDAY} 주간" in " ".join(list_subjects(smtp.maildir))
     assert pipeline.republish_reports(small) == {}
+
+
+def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_and_only_then_their_week_is_proven(
+    small: Settings, smtp: "Smtp"
+) -> None:
+    monday, tuesday = WEDNESDAY - timedelta(days=2), WEDNESDAY - timedelta(days=1)
+    work_off(small, pipeline.plan_backfill(small, THURSDAY, monday - timedelta(days=2)))
+    work_off(small, pipeline.plan_day(small, monday - timedelta(days=1), follows=True))
+
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))  # a run by hand, which does not follow the schedule
+    published = pipeline.publish_report(small, WEDNESDAY)
+    assert published.week_url
+    assert f"수집하지 않은 날: {monday}, {tuesday}" in read_page(small, f"week={THURSDAY}")
+    assert WORDS["ko"]["not_verified"] in read_page(small, f"week={THURSDAY}")
+    assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
+
+    after = WEDNESDAY + timedelta(days=1)
+    plan = pipeline.plan_day(small, after, follows=True)
+    assert (plan.days, plan.pending) == ((monday, tuesday, after), 3 * CHARACTERS)
+    assert pipeline.publish_report(small, after).waiting == 2
+    assert f"이전 2일({monday} ~ {tuesday})" in read_page(small, f"day={after}")
+    work_off(small, plan)
+    assert pipeline.publish_report(small, after).waiting == 0
+    assert set(pipeline.republish_reports(small)) == {monday, tuesday, WEDNESDAY}
+    week = read_page(small, f"week={THURSDAY}")
+    assert "수집하지 않은 날" not in week
+    assert WORDS["ko"]["verified"] in week
+    subjects = " ".join(list_subjects(smtp.maildir))
+    assert all(f"{day} 던파" in subjects for day in (monday, tuesday))
+    assert f"[수집 완료] {THURSDAY} 주간" in subjects

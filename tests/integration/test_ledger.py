@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -50,6 +51,7 @@ def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(conn
     ledger.finish_worker(connection, worker, Usage())  # and the next one is
     assert ledger.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
     connection.execute("UPDATE timeline.worker SET expires_at = expires_at - interval '12 hours'")
+    connection.execute("UPDATE timeline.collection SET attempts = 1")
     assert ledger.list_indebted_days(connection, last) == [first - timedelta(days=1), *days[:-1]]
 
 
@@ -85,3 +87,76 @@ def test_who_claims_holds_no_lock_between_two_statements(connection: psycopg.Con
 def test_a_long_range_is_planned_whole(connection: psycopg.Connection) -> None:
     days = [DAY - timedelta(days=offset) for offset in range(ledger.DAYS_PLANNED_AT_ONCE * 2 + 3)]
     assert ledger.plan_days(connection, days, again=False) == len(CHARACTERS) * len(days)
+
+
+def list_planned(connection: psycopg.Connection) -> list[date]:
+    return [row[0] for row in connection.execute("SELECT day FROM timeline.day ORDER BY day")]
+
+
+def follow(connection: psycopg.Connection, day: date) -> list[date]:
+    missed = ledger.plan_missed(connection, day)
+    ledger.plan_days(connection, [day], again=False)
+    return missed
+
+
+def test_days_that_the_schedule_left_out_are_planned_by_its_next_run(connection: psycopg.Connection) -> None:
+    assert follow(connection, DAY) == [], "the first run misses nothing"
+    missed = [DAY + timedelta(days=offset) for offset in range(1, 4)]
+    next_run = DAY + timedelta(days=4)
+    ledger.plan_days(connection, [missed[1]], again=False)  # somebody has asked for it by hand
+    assert follow(connection, next_run) == [missed[0], missed[2]]
+    assert list_planned(connection) == [DAY, *missed, next_run]
+    assert ledger.list_indebted_days(connection, next_run) == [DAY, *missed]
+    assert follow(connection, next_run) == follow(connection, DAY) == [], "run again, they leave nothing out"
+    assert follow(connection, next_run + timedelta(days=1)) == []
+
+
+def test_what_a_backfill_or_a_run_by_hand_collects_is_no_day_of_the_schedule(connection: psycopg.Connection) -> None:
+    for day in (date(2024, 3, 1), DAY + timedelta(days=3)):
+        ledger.plan_days(connection, [day], again=False)
+        ledger.start_worker(connection, Shard((day,), 0, 1), "daily", 1000)
+    assert follow(connection, DAY) == []
+    assert follow(connection, DAY + timedelta(days=1)) == []
+    assert list_planned(connection) == [date(2024, 3, 1), DAY, DAY + timedelta(days=1), DAY + timedelta(days=3)]
+
+
+def test_a_crash_while_the_missed_days_are_planned_leaves_the_others_missed(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(connection, DAY)
+    missed = [DAY + timedelta(days=offset) for offset in range(1, 3 * ledger.DAYS_PLANNED_AT_ONCE)]
+    after, real, calls = missed[-1] + timedelta(days=1), ledger.plan_days, iter(range(2))
+
+    def crash_later(*given: Any, **flags: Any) -> int:
+        count = real(*given, **flags)
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return count
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "plan_days", crash_later)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.plan_missed(connection, after)
+    planned = list_planned(connection)
+    assert planned == [DAY, *missed[: ledger.DAYS_PLANNED_AT_ONCE]]
+    assert follow(connection, after) == missed[ledger.DAYS_PLANNED_AT_ONCE :]
+    unreported = connection.execute("SELECT count(*) FROM timeline.day WHERE reported_in = 0").fetchone()
+    assert unreported == (len(missed),)
+
+
+def test_a_run_takes_all_debts_along_but_of_the_days_nobody_has_begun_only_the_newest(
+    connection: psycopg.Connection,
+) -> None:
+    follow(connection, DAY)
+    connection.execute("UPDATE timeline.collection SET attempts = 5, state = 'owed', reason = 'timed out'")
+    after = DAY + timedelta(days=61)
+    missed = follow(connection, after)
+    assert len(missed) == 60
+    for _ in range(60 // ledger.UNTRIED_AT_ONCE):
+        newest, missed = missed[-ledger.UNTRIED_AT_ONCE :], missed[: -ledger.UNTRIED_AT_ONCE]
+        assert ledger.list_indebted_days(connection, after) == [DAY, *newest]
+        connection.execute(
+            "UPDATE timeline.collection SET state = 'landed', attempts = 1 WHERE day = ANY(%s)", (newest,)
+        )
+    assert ledger.list_indebted_days(connection, after) == [DAY, *missed]
+    assert ledger.make_debts_due(connection)[: len(missed) + 1] == [DAY, *missed], "`retry` takes all"

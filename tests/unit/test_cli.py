@@ -115,7 +115,16 @@ def test_a_day_goes_through_every_step_in_order(monkeypatch: pytest.MonkeyPatch)
 def test_the_flags_of_a_day_reach_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = stand_in(monkeypatch)
     run("day", "2026-11-15", "--again", "--unfinished")
-    assert steps.calls[0] == ("plan_day", (DAY,), {"again": True, "unfinished": True})
+    assert steps.calls[0] == ("plan_day", (DAY,), {"again": True, "unfinished": True, "follows": False})
+
+
+def test_yesterday_follows_the_calendar_and_days_that_still_wait_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Published("s3://lake/reports/x", mailed=True, debts=0, waiting=13)
+    steps = stand_in(monkeypatch, publish_report=published)
+    result = run("day", "yesterday")
+    assert steps.calls[0][2]["follows"] is True
+    assert result.exit_code == INDEBTED
+    assert "13 earlier days are still to be collected" in result.output
 
 
 def test_a_complete_day_asks_the_api_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,18 +42,19 @@ def day(
         bool, typer.Option("--unfinished", help="Collect a day that is not over; it is collected again once it is.")
     ] = False,
 ) -> None:
-    """Collect, prove and report one day."""
+    """Collect, prove and report one day; `yesterday` also owes the days since it was last run, as a schedule does."""
     settings = read_settings()
     settings.require("neople_api_key", "lake_url", "warehouse_url")
     wanted = read_day(day)
-    plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished))
+    follows = day == "yesterday"
+    plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished, follows=follows))
     say_plan(plan, wanted)
     code = _run(settings, plan, "daily")
     failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if code == FAILED else None
     published = _publish(lambda: pipeline.publish_report(settings, wanted, failure))
     say_report(settings, published)
     _say_republished(settings)
-    raise typer.Exit(code or (INDEBTED if published.is_provisional else COMPLETE))
+    raise typer.Exit(code or (INDEBTED if published.is_provisional or published.waiting else COMPLETE))
 
 
 @app.command()

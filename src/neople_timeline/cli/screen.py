@@ -70,6 +70,11 @@ def say_report(settings: Settings, published: Published) -> None:
     out.print(f"Report: {published.url}{mailed}", markup=False)
     if published.week_url:
         out.print(f"Weekly: {published.week_url}", markup=False)
+    if published.waiting:
+        out.print(
+            f"{published.waiting} earlier days are still to be collected. Each daily run takes some of them;"
+            " `neople-timeline retry` takes all now."
+        )
     if published.is_provisional:
         out.print(
             "This is what there was before the day was over, marked as provisional. It is not mailed: the day's mail"

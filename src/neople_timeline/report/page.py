@@ -30,6 +30,7 @@ from neople_timeline.summary import (
     OATH_ROUTES,
     RARITIES,
     Board,
+    DataState,
     DropCount,
     Goal,
     Summary,
@@ -102,9 +103,11 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
         "number": lambda value: f"{value:,}",
         "rarity": lambda rarity: show_rarity(rarity, language),
     }
+    say = make_speaker(language, is_week=is_week)
     environment.globals |= {
         "language": language,
-        "say": make_speaker(language, is_week=is_week),
+        "say": say,
+        "list_gaps": lambda state: list_gaps(state, say),
         "route": lambda code: ROUTES[language].get(code, str(code)),
         "rarity_name": lambda rarity: show_rarity(rarity, language),
         "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
@@ -158,6 +161,15 @@ def write_lead(summary: Summary, language: Language) -> str:
             lead += " " + say("lead_record", days=len(others) + 1)
         return lead
     return say("lead_epic", epic=f"{today.epic:,}") if today.epic else say("lead_quiet")
+
+
+def list_gaps(state: DataState, say: Callable[..., str]) -> list[str]:
+    """Say which days were left out, and which earlier ones are still to be collected."""
+    absent, waiting = state.absent, state.waiting
+    return [
+        *([say("absent_banner", days=", ".join(map(str, absent)))] if absent else []),
+        *([say("waiting_banner", count=len(waiting), first=waiting[0], last=waiting[-1])] if waiting else []),
+    ]
 
 
 def pivot_drops(drops: tuple[DropCount, ...], routes: tuple[int, ...]) -> Pivot:

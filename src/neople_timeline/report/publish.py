@@ -58,7 +58,8 @@ def publish_report(
     wants_mail = bool(settings.smtp_url and settings.report_to) and (is_settled or failure is not None)
     mailed = [wants_mail and mail_report(settings, connection, *both) for both in zip(editions, keys, strict=True)]
     week_url = urls[1] if len(urls) > 1 else None
-    return Published(urls[0], any(mailed), summary.state.owed, week_url, summary.is_provisional)
+    state = summary.state
+    return Published(urls[0], any(mailed), state.owed, week_url, summary.is_provisional, len(state.waiting))
 
 
 def write_report(settings: Settings, lake: Lake, summary: Summary, known: Collection[str]) -> str:

@@ -17,6 +17,9 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "subject_complete": "[수집 완료] {day} 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
         "failed": "이 날의 수집이 끝나지 못했습니다",
         "owed_banner": "아직 받지 못한 캐릭터가 {owed}건 있습니다. 다음 실행에서 먼저 받습니다.",
+        "absent_banner": "전혀 수집하지 않은 날: {days}",
+        "waiting_banner": "이 보고서를 쓸 때 이전 {count}일({first} ~ {last})은 아직 수집하지 못했습니다."
+        " 매일 며칠씩 수집합니다.",
         "provisional": "잠정: 이 날이 끝나기 전에 수집한 내용입니다. 끝난 뒤 다음 실행에서 다시 수집합니다.",
         "lead_primeval": "태초 {primeval}개가 나온 날입니다.",
         "lead_epic": "태초는 없었지만 에픽이 {epic}개 나왔습니다.",
@@ -149,6 +152,9 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "subject_complete": "[now complete] {day} DNF timeline: {primeval} primeval, {epic} epic",
         "failed": "This day's run did not reach its end",
         "owed_banner": "{owed} character-days are still owed. The next run collects them first.",
+        "absent_banner": "Not collected at all: {days}",
+        "waiting_banner": "When this was written, {count} earlier days, {first} to {last}, were still to be collected."
+        " Each daily run takes some of them.",
         "provisional": "Provisional: collected before the day was over. The next run after its end collects it anew.",
         "lead_primeval": "A day with {primeval} primeval drops.",
         "lead_epic": "No primeval drop, but {epic} epics.",

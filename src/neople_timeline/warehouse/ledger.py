@@ -25,6 +25,9 @@ MOST_BUCKETS: Final = 16
 DAYS_PLANNED_AT_ONCE: Final = 7
 """So that planning a long backfill keeps nobody else from planning for long."""
 
+UNTRIED_AT_ONCE: Final = 7
+"""How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
+
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {_LIVE}))"
@@ -119,6 +122,32 @@ def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again
             )
 
 
+def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
+    """Note that the daily runs have come to a day, and plan the days since the last one that no run was about.
+
+    So they are owed, and get their reports once they are collected. The very first run misses nothing.
+    """
+    rows = connection.execute(
+        "SELECT d::date FROM timeline.setting, generate_series(value::date + 1, %s::date - 1, '1 day') AS d"
+        " WHERE name = 'followed_to' AND NOT EXISTS (SELECT FROM timeline.day WHERE day = d::date) ORDER BY d",
+        (day,),
+    ).fetchall()
+    missed = [row[0] for row in rows]
+    create_partitions(connection, missed)
+    for start in range(0, len(missed), DAYS_PLANNED_AT_ONCE):
+        some = missed[start : start + DAYS_PLANNED_AT_ONCE]
+        with connection.transaction():
+            plan_days(connection, some, again=False)
+            connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s)", (some,))
+    # Last, so that days are missed until they are planned.
+    connection.execute(
+        "INSERT INTO timeline.setting AS s VALUES ('followed_to', %s::date::text) ON CONFLICT (name)"
+        " DO UPDATE SET value = greatest(s.value::date, excluded.value::date)::text",
+        (day,),
+    )
+    return missed
+
+
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Collect again what was asked for before the day was over, however late it landed."""
     connection.execute(
@@ -137,12 +166,18 @@ def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
 
 
 def list_indebted_days(connection: psycopg.Connection, before: date) -> list[date]:
-    """List the days before one that owe something which is due, but for those that are a backfill's."""
+    """List the days before one that owe something which is due, but for those that are a backfill's.
+
+    Of those that nobody has begun to collect, only the newest few: the next runs take the others.
+    """
     rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE day < %s AND NOT {OF_A_BACKFILL}"
-        "  AND EXISTS (SELECT FROM timeline.collection c"
-        f"  WHERE c.day = d.day AND state IN ('planned', 'owed') AND {_DUE}) ORDER BY day",
-        (before,),
+        "SELECT day FROM (SELECT day, tried, row_number() OVER (PARTITION BY tried ORDER BY day DESC) AS place"
+        "  FROM timeline.day d, LATERAL (SELECT EXISTS (SELECT FROM timeline.collection c"
+        "   WHERE c.day = d.day AND attempts > 0) AS tried) AS begun"
+        f"  WHERE day < %s AND NOT {OF_A_BACKFILL} AND EXISTS (SELECT FROM timeline.collection c"
+        f"   WHERE c.day = d.day AND state IN ('planned', 'owed') AND {_DUE})) AS indebted"
+        " WHERE tried OR place <= %s ORDER BY day",
+        (before, UNTRIED_AT_ONCE),
     )
     return [row[0] for row in rows]
 

@@ -5,8 +5,9 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.models import Reject
+from neople_timeline.models import Reject, days_between
 from neople_timeline.summary import DataState, Debt, Spending
+from neople_timeline.warehouse.days import OF_A_BACKFILL
 
 SHOWN: Final = 50
 REASONS: Final = 20
@@ -32,6 +33,13 @@ SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(t
 FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND requests > 0 AND finished_at IS NOT NULL
 """
 
+# A day is refined once something of it has landed. What a backfill has planned is not waited for: it is under way.
+WAITING: Final = f"""
+SELECT day FROM timeline.day d WHERE day < %s AND NOT {OF_A_BACKFILL}
+  AND NOT EXISTS (SELECT FROM timeline.part p WHERE p.day = d.day)
+  AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state IN ('planned', 'owed')) ORDER BY day
+"""
+
 
 def read_state(connection: psycopg.Connection, first: date, last: date) -> DataState:
     """Read the state of the days from `first` to `last`; of long lists only the first are read."""
@@ -45,9 +53,12 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
     ).fetchall()
     (rejected,) = connection.execute("SELECT count(*) FROM timeline.roster_reject").fetchone() or (0,)
-    verified = connection.execute(
-        "SELECT bool_and(verified_at IS NOT NULL) FROM timeline.day WHERE day BETWEEN %s AND %s", (first, last)
-    ).fetchone()
+    known: dict[date, bool] = dict(
+        connection.execute(
+            "SELECT day, verified_at IS NOT NULL FROM timeline.day WHERE day BETWEEN %s AND %s", (first, last)
+        ).fetchall()
+    )
+    absent = tuple(day for day in days_between(first, last) if day not in known)
     return DataState(
         planned=sum(counts.values()),
         collected=sum(counts.get(state, 0) for state in COLLECTED),
@@ -59,7 +70,9 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
         rejects=tuple(Reject(*row) for row in rejects),
         rejected=rejected,
         spending=_read_spending(connection, first, last),
-        is_verified=bool(verified and verified[0]),
+        is_verified=not absent and all(known.values()),
+        absent=absent,
+        waiting=tuple(row[0] for row in connection.execute(WAITING, (first,))),
     )
 
 

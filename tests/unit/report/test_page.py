@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
 from html.parser import HTMLParser
@@ -110,6 +111,16 @@ def test_charts_take_their_colours_from_the_page(summary: Summary) -> None:
     assert b"var(--rarity-0)" in charts
     assert b"var(--main)" in charts
     assert not re.search(rb"(?:fill|stroke): #0[12]0[12]", charts)
+
+
+def test_days_left_out_and_days_still_waiting_are_named_on_the_page() -> None:
+    days = (date(2026, 11, 9), date(2026, 11, 11))
+    state = replace(make_state(), is_verified=False, absent=days[1:], waiting=days)
+    summary = make_summary(state=state, is_week=True)
+    assert not summary.is_complete
+    page = render_page(summary, "en").decode()
+    assert "Not collected at all: 2026-11-11" in page
+    assert "2 earlier days, 2026-11-09 to 2026-11-11, were still to be collected" in page
 
 
 def test_what_is_owed_is_named_with_its_reason() -> None:
