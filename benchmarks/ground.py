@@ -19,8 +19,8 @@ from typing import Any, Self
 import psutil
 import psycopg
 
-from neople_timeline.sandbox import services
-from neople_timeline.sandbox.processes import choose_port, find, start, stop
+from neople_timeline.local import services
+from neople_timeline.local.processes import choose_port, find, start, stop
 
 HERE = Path(__file__).parent
 DAY = "2026-11-15"

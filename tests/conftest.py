@@ -17,7 +17,7 @@ import pytest
 
 import optional_browser
 import optional_spark
-from neople_timeline.sandbox import processes, services
+from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings, make_settings
 
 

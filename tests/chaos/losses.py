@@ -12,9 +12,9 @@ from urllib.request import urlopen
 import psutil
 import psycopg
 
-from neople_timeline.sandbox import cluster, day_run
-from neople_timeline.sandbox.cluster import Cluster
-from neople_timeline.sandbox.processes import find
+from neople_timeline.local import cluster, day_run
+from neople_timeline.local.cluster import Cluster
+from neople_timeline.local.processes import find
 
 LONG = os.environ.get("CHAOS") == "long"
 CHARACTERS, SLOTS, RATE = (20_000, 2, 1_000) if LONG else (2_000, 1, 50)

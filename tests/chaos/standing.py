@@ -12,8 +12,9 @@ from collector import collect_metrics
 from losses import CHARACTERS, LONG, RATE, SLOTS
 
 from neople_timeline.lake import open_lake
-from neople_timeline.sandbox import airflow, cluster, local, processes, services, stack
-from neople_timeline.sandbox.cluster import Cluster
+from neople_timeline.local import airflow, cluster, processes, services, stack
+from neople_timeline.local.cluster import Cluster
+from neople_timeline.local.home import PORTS
 
 DISK_MEGABYTES = {"objects": 400, "postgres": 2_500 if LONG else 600}
 DAGS = Path(__file__).parents[2] / "dags"
@@ -53,7 +54,7 @@ def running(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEOPLE_API_RATE", str(RATE))
         # Any ports, so that it may run beside a stack.
-        patch.setattr(local, "PORTS", dict.fromkeys(local.PORTS, 0))
+        patch.setattr("neople_timeline.local.home.PORTS", dict.fromkeys(PORTS, 0))
         patch.setattr(cluster, "REDIS_PORT", 0)
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", metrics[0])
         patch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from neople_timeline.sandbox import host, services
-from neople_timeline.sandbox.cluster import let_hosts_in
+from neople_timeline.local import host, services
+from neople_timeline.local.cluster import let_hosts_in
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.connection import connect

@@ -10,8 +10,8 @@ import pytest
 from compare_truth import compare, list_debts, read_truth
 from losses import LONG, ask, query, read_state, tell, wait
 
-from neople_timeline.sandbox import airflow, day_run, processes
-from neople_timeline.sandbox.cluster import Cluster
+from neople_timeline.local import airflow, day_run, processes
+from neople_timeline.local.cluster import Cluster
 
 pytestmark = pytest.mark.skipif(not LONG, reason="the short form has no time for it")
 FEW = 40

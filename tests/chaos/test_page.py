@@ -8,8 +8,8 @@ import pytest
 from losses import query
 from playwright.sync_api import Page, sync_playwright
 
-from neople_timeline.sandbox import airflow
-from neople_timeline.sandbox.cluster import Cluster
+from neople_timeline.local import airflow
+from neople_timeline.local.cluster import Cluster
 from optional_browser import CHROMIUM
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"

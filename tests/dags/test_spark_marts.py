@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 import airflow_terms
 import timeline_steps
-from neople_timeline.sandbox.airflow import describe_connections
+from neople_timeline.local.airflow import describe_connections
 from neople_timeline.settings import Settings
 
 pytestmark = pytest.mark.spark

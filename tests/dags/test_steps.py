@@ -17,8 +17,8 @@ import timeline_steps
 from connections import connect_settings, read_api, read_lake, read_mail
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
+from neople_timeline.local.airflow import describe_connections
 from neople_timeline.models import Plan, Shard
-from neople_timeline.sandbox.airflow import describe_connections
 from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
 from neople_timeline.summary import Published
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from through_airflow import World, open_world
 
-from neople_timeline.sandbox import processes, services
+from neople_timeline.local import processes, services
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import zstandard
 from through_airflow import CHARACTERS, World
 
 from neople_timeline import pipeline
-from neople_timeline.sandbox.services import POSTGRES_BIN
+from neople_timeline.local.services import POSTGRES_BIN
 
 DAY = date(2026, 11, 15)
 

@@ -11,7 +11,7 @@ import pytest
 from through_airflow import World
 
 from neople_timeline import pipeline
-from neople_timeline.sandbox import airflow, processes
+from neople_timeline.local import airflow, processes
 
 DAY = date(2026, 11, 14)
 PAGES = (

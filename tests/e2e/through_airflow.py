@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from cryptography.fernet import Fernet
 from obstore.store import S3Store
 
-from neople_timeline.sandbox import airflow, processes, services
+from neople_timeline.local import airflow, processes, services
 from neople_timeline.settings import Settings, make_settings
 
 DAGS = Path(__file__).parents[2] / "dags"

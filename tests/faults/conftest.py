@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from place import CHARACTERS, Place, World, make_template
 
-from neople_timeline.sandbox import processes, services
+from neople_timeline.local import processes, services
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 from compare_truth import DayOfCharacter, Event
 
+from neople_timeline.local import services
 from neople_timeline.models import CharacterKey
-from neople_timeline.sandbox import services
 from neople_timeline.settings import Settings, make_settings
 
 DAY = date(2026, 10, 17)

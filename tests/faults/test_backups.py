@@ -9,7 +9,7 @@ from place import COMPLETE, DAY, Place
 
 from neople_timeline import pipeline
 from neople_timeline.lake import open_lake
-from neople_timeline.sandbox.services import POSTGRES_BIN
+from neople_timeline.local.services import POSTGRES_BIN
 
 EARLIER = DAY - timedelta(days=1)
 DAYS = (EARLIER, DAY)

@@ -12,7 +12,7 @@ import pytest
 from place import COMPLETE, DAY, FAILED, Place, World, in_sessions, make_template, owe, params
 from s3_proxy import S3Proxy, Trouble, run_proxy
 
-from neople_timeline.sandbox import processes, services
+from neople_timeline.local import processes, services
 
 LEDGER, LOAD = "neople_timeline.warehouse.ledger", "neople_timeline.warehouse.load"
 LAKE, PERMITS = "neople_timeline.lake:Lake", "neople_timeline.warehouse.permits"

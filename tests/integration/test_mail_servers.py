@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from neople_timeline.errors import ConfigError
+from neople_timeline.local.processes import choose_port
 from neople_timeline.report.mail import MailRefusedError, read_server, send_mail
-from neople_timeline.sandbox.processes import choose_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 

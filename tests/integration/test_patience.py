@@ -15,7 +15,7 @@ import pytest
 
 from neople_timeline import pipeline
 from neople_timeline.errors import RetryLater
-from neople_timeline.sandbox import processes, services
+from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.connection import connect, connect_reader

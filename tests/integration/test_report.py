@@ -23,10 +23,10 @@ from aiosmtpd.smtp import Envelope
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
+from neople_timeline.local.processes import choose_port
 from neople_timeline.models import Plan
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
-from neople_timeline.sandbox.processes import choose_port
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.summary import read_summary

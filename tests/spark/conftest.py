@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from standalone import FAST_START, Cluster, kill, read_page, start_daemon, wait_until
 
-from neople_timeline.sandbox.processes import choose_port
+from neople_timeline.local.processes import choose_port
 from optional_spark import JARS
 
 TESTS = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from through_airflow import World, open_world
 
 from neople_timeline import pipeline
 from neople_timeline.lake import Lake, open_lake
-from neople_timeline.sandbox import processes, services
+from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings
 
 if TYPE_CHECKING:

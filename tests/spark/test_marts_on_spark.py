@@ -19,10 +19,10 @@ from neople_timeline.catalogue import MARTS
 from neople_timeline.doctor import examine
 from neople_timeline.errors import ConfigError, DataError
 from neople_timeline.lake import Lake, open_lake
+from neople_timeline.local.processes import choose_port
 from neople_timeline.marts import spark_run
 from neople_timeline.marts.build import build_marts
 from neople_timeline.models import days_between
-from neople_timeline.sandbox.processes import choose_port
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse.connection import connect
 

@@ -1,1 +1,1 @@
-"""An imitation of the Neople Open API, which shares no code with the client, and the local stack, which runs all."""
+"""An imitation of the Neople Open API, written from its documents; it shares no code with the client."""

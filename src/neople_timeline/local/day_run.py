@@ -10,9 +10,9 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 
+from neople_timeline.local.airflow import RestApi
+from neople_timeline.local.processes import LocalError
 from neople_timeline.models import KOREA
-from neople_timeline.sandbox.airflow import RestApi
-from neople_timeline.sandbox.processes import LocalError
 from neople_timeline.settings import Settings
 
 DAG = "timeline_daily"

@@ -1,6 +1,6 @@
 """A machine of its own for one command: a host name, and a network in which 127.0.0.1 is the machine that started it.
 
-    python -m neople_timeline.sandbox.host --name worker-1 --link nt-16379-1 --net 198.18.0.4 -- COMMAND…
+    python -m neople_timeline.local.host --name worker-1 --link nt-16379-1 --net 198.18.0.4 -- COMMAND…
 
 The command runs in new Linux namespaces (UTS and network), at the end of a virtual cable. Nothing but what listens on
 the real loopback can be reached through it. `ip link set nt-16379-1 down` pulls the cable, `… up` plugs it in again.
@@ -51,7 +51,7 @@ def can_make_hosts() -> bool:
 def describe(name: str, link: str, network: IPv4Network, command: Sequence[str]) -> list[str]:
     """Give the command that runs a command on a host of its own; the cable takes a /30 network for itself."""
     options = [f"--name={name}", f"--link={link}", f"--net={network.network_address}"]
-    return [sys.executable, "-m", "neople_timeline.sandbox.host", *options, "--", *command]
+    return [sys.executable, "-m", "neople_timeline.local.host", *options, "--", *command]
 
 
 def move_in(name: str, link: str, network: IPv4Network) -> None:
@@ -70,7 +70,7 @@ def move_in(name: str, link: str, network: IPv4Network) -> None:
 
 def main() -> None:
     """Do what the command line asks for; this process becomes the command."""
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.host", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local.host", description=__doc__)
     parser.add_argument("--name", required=True, help="the host's name")
     parser.add_argument("--link", required=True, help="the name of the cable's outer end")
     parser.add_argument("--net", required=True, help="the first of four addresses for the cable")

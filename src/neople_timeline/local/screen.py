@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from neople_timeline.lake import open_lake
-from neople_timeline.sandbox.airflow import USER
-from neople_timeline.sandbox.day_run import Progress
-from neople_timeline.sandbox.local import Local
+from neople_timeline.local.airflow import USER
+from neople_timeline.local.day_run import Progress
+from neople_timeline.local.home import Local
 from neople_timeline.warehouse.measures import Measures
 
 console = Console(highlight=False)

@@ -1,7 +1,7 @@
 """`make cluster`: the production topology as processes on this machine, everything on 127.0.0.1.
 
 CeleryExecutor with Redis, metastore and warehouse on PostgreSQL, S3, and FAB's login. Each worker is a host of its own
-where the machine allows namespaces (`sandbox.host`), else a process like the others. Parts that end are started again,
+where the machine allows namespaces (`local.host`), else a process like the others. Parts that end are started again,
 as Compose and Kubernetes do. Workers write their logs to one folder: Airflow's log server listens on every interface.
 """
 
@@ -24,9 +24,9 @@ import redis  # type: ignore[import-not-found,unused-ignore]  # the group `clust
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
-from neople_timeline.sandbox import airflow, day_run, host, screen, services, stack
-from neople_timeline.sandbox.local import MAIL_USER, Local, hide_settings_from_children, open_local
-from neople_timeline.sandbox.processes import (
+from neople_timeline.local import airflow, day_run, host, screen, services, stack
+from neople_timeline.local.home import MAIL_USER, Local, hide_settings_from_children, open_local
+from neople_timeline.local.processes import (
     LOOPBACK,
     LocalError,
     Service,
@@ -262,7 +262,7 @@ def _run(cluster: Cluster, *arguments: str, typed: str = "") -> None:
 
 def main() -> None:
     """Do what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.cluster", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local.cluster", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
     parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
     parser.add_argument("--workers", type=int, default=2)

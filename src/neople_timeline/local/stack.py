@@ -16,9 +16,9 @@ import psutil  # type: ignore[import-untyped]  # it comes without types
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
-from neople_timeline.sandbox import airflow, day_run, screen, services
-from neople_timeline.sandbox.local import MAIL_USER, PORTS, Local, hide_settings_from_children, open_local, read_record
-from neople_timeline.sandbox.processes import (
+from neople_timeline.local import airflow, day_run, screen, services
+from neople_timeline.local.home import MAIL_USER, PORTS, Local, hide_settings_from_children, open_local, read_record
+from neople_timeline.local.processes import (
     LocalError,
     Service,
     find,
@@ -243,7 +243,7 @@ def _lock(root: Path) -> Iterator[None]:
 
 def main() -> None:
     """Do what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.sandbox.stack", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local.stack", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
     parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
