@@ -33,6 +33,17 @@ def claim_mail(connection: psycopg.Connection, edition: str, day: date, message_
     return row is not None
 
 
+def read_patience(connection: psycopg.Connection, edition: str, day: date) -> float | None:
+    """Give in how many seconds a claimed edition may be claimed anew, None for one that was sent."""
+    row = connection.execute(
+        "SELECT CASE WHEN sent_at IS NULL THEN"
+        " greatest(1, extract(epoch FROM claimed_at + %s::interval - clock_timestamp()))::float END"
+        " FROM timeline.mail WHERE edition = %s AND day = %s",
+        (STALE, edition, day),
+    ).fetchone()
+    return row[0] if row else 1.0  # released meanwhile
+
+
 def record_sent(connection: psycopg.Connection, edition: str, day: date) -> None:
     """Note that the mail server has taken the mail."""
     connection.execute(
