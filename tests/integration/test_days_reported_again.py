@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from neople_timeline import pipeline
+from neople_timeline.errors import RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
 from neople_timeline.report.words import WORDS
@@ -147,3 +148,20 @@ def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_an
     subjects = " ".join(list_subjects(smtp.maildir))
     assert all(f"{day} 던파" in subjects for day in (monday, tuesday))
     assert f"[수집 완료] {THURSDAY} 주간" in subjects
+
+
+def test_a_mail_that_is_refused_for_now_leaves_with_the_next_run(small: Settings, smtp: "Smtp") -> None:
+    away = replace(small, smtp_url="smtp://127.0.0.1:1")
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    change(small, f"UPDATE timeline.collection SET state = 'owed', reason = 'x' WHERE day = '{WEDNESDAY}'")
+    with pytest.raises(RetryLater):
+        pipeline.publish_report(away, WEDNESDAY)
+    assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
+    assert len(list_subjects(smtp.maildir)) == 2, "the day and the week"
+
+    work_off(small, pipeline.plan_debts(small))
+    with pytest.raises(RetryLater):
+        pipeline.republish_reports(away)
+    assert pipeline.republish_reports(small)[WEDNESDAY].mailed
+    assert len([subject for subject in list_subjects(smtp.maildir) if "수집 완료" in subject]) == 2
+    assert pipeline.republish_reports(small) == {}

@@ -27,7 +27,7 @@ from neople_timeline.report.profiles import list_adventures, render_adventure, r
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published, Summary
 from neople_timeline.warehouse.connection import connect
-from neople_timeline.warehouse.days import record_page
+from neople_timeline.warehouse.days import begin_page, record_page
 from neople_timeline.warehouse.mail import choose_edition, claim_mail, read_patience, record_sent, release_mail
 from neople_timeline.warehouse.marts import take_generation
 from neople_timeline.warehouse.profiles import read_newest_day, read_profiles
@@ -48,8 +48,9 @@ def publish_report(
     """Write the pages of a day, of its characters and, on a week's last day, of the week; mail each edition once.
 
     A day that still runs brings no week and no mail, so that its one mail is left for the whole day. A mail that fails
-    raises after the pages are in the lake.
+    raises after the pages are in the lake, and the page counts as outdated until it is out.
     """
+    begin_page(connection, day)
     generation = take_generation(connection)
     summary = read_summary(connection, day, settings.calendar, failure)
     editions = [summary]
@@ -59,10 +60,10 @@ def publish_report(
         editions.append(read_summary(connection, day, settings.calendar, first=week))
     known = {page_key(edition) for edition in editions} | write_profiles(settings, lake, connection, editions)
     keys = [write_report(settings, lake, edition, known) for edition in editions]
-    record_page(connection, day, generation)
     urls = [lake.describe(key) for key in keys]
     wants_mail = bool(settings.smtp_url and settings.report_to) and (is_settled or failure is not None)
     mailed = [wants_mail and mail_report(settings, connection, *both) for both in zip(editions, keys, strict=True)]
+    record_page(connection, day, generation)
     week_url = urls[1] if len(urls) > 1 else None
     state = summary.state
     return Published(urls[0], any(mailed), state.owed, week_url, summary.is_provisional, len(state.waiting))

@@ -73,8 +73,13 @@ def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
+def begin_page(connection: psycopg.Connection, day: date) -> None:
+    """Note that a day's page is being written: it is outdated until page and mail are out, wherever the run ends."""
+    connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = %s", (day,))
+
+
 def record_page(connection: psycopg.Connection, day: date, generation: int) -> None:
-    """Note that a day's page shows everything that changed before its generation was taken."""
+    """Note that a day's page shows everything that changed before its generation was taken, and was mailed."""
     connection.execute(
         "UPDATE timeline.day SET reported_in = greatest(coalesce(reported_in, 0), %s) WHERE day = %s", (generation, day)
     )
