@@ -165,3 +165,23 @@ def test_a_mail_that_is_refused_for_now_leaves_with_the_next_run(small: Settings
     assert pipeline.republish_reports(small)[WEDNESDAY].mailed
     assert len([subject for subject in list_subjects(smtp.maildir) if "수집 완료" in subject]) == 2
     assert pipeline.republish_reports(small) == {}
+
+
+def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(small: Settings, smtp: "Smtp") -> None:
+    monday = WEDNESDAY - timedelta(days=2)
+    work_off(small, pipeline.plan_backfill(small, monday, WEDNESDAY))
+    change(small, f"UPDATE timeline.day SET verified_at = NULL WHERE day IN ('{monday}', '{WEDNESDAY}')")
+    assert pipeline.publish_report(small, WEDNESDAY, "verify: given up after 12 hours").week_url is None
+    assert pipeline.republish_reports(small) == {}
+
+    assert pipeline.verify_days(small, [WEDNESDAY]).ok
+    assert pipeline.republish_reports(small)[WEDNESDAY].week_url
+    assert "given up" not in read_page(small, f"day={WEDNESDAY}")
+    assert [subject[:4] for subject in list_subjects(smtp.maildir)][-2:] == ["[수집 ", "[실패]"]
+
+    assert pipeline.verify_days(small, [monday]).ok
+    assert list(pipeline.republish_reports(small)) == [WEDNESDAY], (
+        "its page has the week, in which Monday is now proven"
+    )
+    assert pipeline.verify_days(small, [monday, WEDNESDAY]).ok
+    assert pipeline.republish_reports(small) == {}

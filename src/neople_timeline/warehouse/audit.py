@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from neople_timeline.checks import DERIVED_SQL, EventText
-from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey
+from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey, last_day_of, week_of
 from neople_timeline.tables import CHARACTERS
 from neople_timeline.warehouse.load import Part
 
@@ -76,7 +76,15 @@ def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[C
 
 
 def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
-    """Note when a whole day was proven; nothing if more has landed meanwhile."""
+    """Note when a whole day was proven; nothing if more has landed meanwhile.
+
+    What was reported of a day before its proof is outdated: its page, and its week's, which the week's last day brings.
+    """
+    connection.execute(
+        "UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s) AND reported_in IS NOT NULL"
+        " AND EXISTS (SELECT FROM timeline.day WHERE day = %s AND verified_at IS NULL)",
+        ([day, last_day_of(week_of(day))], day),
+    )
     connection.execute(
         "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
         " (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state IN ('landed', 'loaded'))",
