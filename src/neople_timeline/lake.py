@@ -119,19 +119,21 @@ class Lake:
                     f"{self.describe(key)} exists already with other content; nothing was overwritten"
                 ) from None
 
-    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+    def put(self, key: str, data: bytes) -> str:
         """Write an object whole, in place of what was there, and return its entity tag."""
-        return self._put(key, data, mode="overwrite", content_type=content_type)
+        return self._put(key, data, mode="overwrite")
 
-    def replace(self, key: str, data: bytes, *, etag: str | None) -> str:
+    def replace(
+        self, key: str, data: bytes, *, etag: str | None, content_type: str = "application/octet-stream"
+    ) -> str:
         """Write an object only if it still is the one seen before (`etag`, None where there was none).
 
         Returns the new entity tag; somebody else's write in between is RetryLater.
         """
         try:
             if etag is None:
-                return self._put(key, data, mode="create")
-            return self._put(key, data, mode={"e_tag": etag})
+                return self._put(key, data, mode="create", content_type=content_type)
+            return self._put(key, data, mode={"e_tag": etag}, content_type=content_type)
         except (AlreadyExistsError, PreconditionError):
             current = self.read(key)
             if current and current.data == data:  # our own write, whose answer got lost
@@ -139,7 +141,7 @@ class Lake:
             raise RetryLater(f"{self.describe(key)} was rewritten by another run", seconds=1) from None
         except (NotSupportedError, NotImplementedError):
             # Local folders have no conditional write; the lock in the warehouse alone keeps writers apart there.
-            return self._put(key, data, mode="overwrite")
+            return self._put(key, data, mode="overwrite", content_type=content_type)
 
     def get(self, key: str) -> bytes:
         """Read an object whole; one that is not there is a DataError."""
@@ -166,6 +168,12 @@ class Lake:
             return None
         except BaseError as error:
             raise self._explain(error, key) from None
+
+    def etags(self, keys: Iterable[str]) -> dict[str, str | None]:
+        """Give the entity tags of many objects, None for those that are not there."""
+        wanted = list(keys)
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            return dict(zip(wanted, pool.map(self.etag, wanted), strict=True))
 
     def list_keys(self, prefix: str) -> list[str]:
         """List the keys below a prefix (whole path segments), in order."""

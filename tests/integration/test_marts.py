@@ -14,8 +14,9 @@ import pytest
 from plausible_month import make_characters, make_events
 
 from neople_timeline.catalogue import MARTS, Mart
+from neople_timeline.errors import RetryLater
 from neople_timeline.lake import Lake, open_lake
-from neople_timeline.marts import build, spark_run
+from neople_timeline.marts import build, publish, spark_run
 from neople_timeline.marts.build import build_marts
 from neople_timeline.marts.duckdb_engine import run_marts
 from neople_timeline.marts.periods import periods_of
@@ -202,3 +203,27 @@ def test_what_was_published_before_a_crash_is_not_computed_again_and_no_day_is_t
     assert days == list(LONG[: len(days)])
     assert 0 < len(days) < len(LONG)
     assert there >= {(mart.name, period) for mart in MARTS for period in periods_of(days, mart.period)}
+
+
+def test_a_publisher_that_was_paused_and_lost_its_lock_overwrites_no_newer_mart(
+    settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest: dict[str, str] = {}
+
+    def wake_up(table: pa.Table) -> bytes:
+        monkeypatch.undo()
+        with connect(settings) as newer:
+            newer.execute("SELECT pg_terminate_backend(%s, 5000)", (paused.info.backend_pid,))
+            build_marts(settings, lake, newer, [WEDNESDAY])
+            newest.update(digest_lake(lake))
+        return encode_parquet(table)
+
+    with connect(settings) as paused:
+        generation = take_generation(paused)
+        results = list(run_marts(lake.fetch, [WEDNESDAY]))
+        write_day(lake, WEDNESDAY, events=300, seed=2)
+        monkeypatch.setattr(publish, "encode_parquet", wake_up)
+        with pytest.raises(RetryLater, match="rewritten by another run"):
+            publish_results(lake, paused, [WEDNESDAY], results, generation)
+    assert newest
+    assert digest_lake(lake) == newest

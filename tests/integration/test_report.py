@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -25,10 +25,12 @@ from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.local.processes import choose_port
 from neople_timeline.models import Plan
+from neople_timeline.report import publish
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect, connect_reader
+from neople_timeline.warehouse.days import PAGES_LOCK
 from neople_timeline.warehouse.summary import read_summary
 
 if TYPE_CHECKING:
@@ -449,3 +451,19 @@ def test_a_mail_that_is_taken_while_postgresql_restarts_is_known_as_sent(setting
     assert len(rough.taken) == 1
     assert query(settings, "SELECT edition FROM timeline.mail WHERE sent_at IS NOT NULL") == [("daily",)]
     assert not pipeline.publish_report(settings, DAY).mailed
+
+
+def test_a_publisher_that_was_paused_and_lost_its_lock_overwrites_no_newer_page(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wake_up(*arguments: Any) -> bytes:
+        monkeypatch.undo()
+        assert query(settings, f"SELECT pg_try_advisory_lock({PAGES_LOCK})") == [(False,)]
+        query(settings, "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'")
+        pipeline.publish_report(settings, DAY, "newer")
+        return render_page(*arguments)
+
+    monkeypatch.setattr(publish, "render_page", wake_up)
+    with pytest.raises(RetryLater):
+        pipeline.publish_report(settings, DAY, "older")
+    assert "newer" in open_lake(settings).get(PAGE).decode()

@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
+from functools import partial
 
 import psycopg
 
@@ -27,7 +28,7 @@ from neople_timeline.report.profiles import list_adventures, render_adventure, r
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published, Summary
 from neople_timeline.warehouse.connection import connect
-from neople_timeline.warehouse.days import begin_page, record_page
+from neople_timeline.warehouse.days import begin_page, hold_pages, record_page
 from neople_timeline.warehouse.mail import choose_edition, claim_mail, read_patience, record_sent, release_mail
 from neople_timeline.warehouse.marts import take_generation
 from neople_timeline.warehouse.profiles import read_newest_day, read_profiles
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 PAGE_TYPE = "text/html; charset=utf-8"
 WRITERS = 8
 """Pages of characters that travel to the lake at once."""
+Pages = dict[str, Callable[[], bytes]]
+"""How to draw each page, by its key."""
 RESTART_SECONDS = (0, 2, 5, 10, 20, 40, 60)
 """How long PostgreSQL is waited for before each try to note that a mail has left."""
 
@@ -50,68 +53,77 @@ def publish_report(
     A day that still runs brings no week and no mail, so that its one mail is left for the whole day. A mail that fails
     raises after the pages are in the lake, and the page counts as outdated until it is out.
     """
-    begin_page(connection, day)
-    generation = take_generation(connection)
-    summary = read_summary(connection, day, settings.calendar, failure)
-    editions = [summary]
-    week = week_of(day)
+    with hold_pages(connection):
+        begin_page(connection, day)
+        generation = take_generation(connection)
+        editions = read_editions(settings, connection, day, failure)
+        pages = draw_profiles(settings, connection, editions)
+        known = {*pages, *(page_key(edition) for edition in editions)}
+        pages |= {page_key(edition): partial(draw_report, settings, lake, edition, known) for edition in editions}
+        etags = lake.etags(pages)
+        connection.execute("SELECT 1")  # fails if the lock is lost: others may have written since what was read here
+        write_pages(lake, pages, etags)
+        is_told = failure is not None or not editions[0].is_provisional
+        wants_mail = bool(settings.smtp_url and settings.report_to) and is_told
+        mailed = [wants_mail and mail_report(settings, connection, edition) for edition in editions]
+        record_page(connection, day, generation)
+    urls = [lake.describe(page_key(edition)) for edition in editions]
+    week_url = urls[1] if len(urls) > 1 else None
+    state = editions[0].state
+    return Published(urls[0], any(mailed), state.owed, week_url, editions[0].is_provisional, len(state.waiting))
+
+
+def read_editions(
+    settings: Settings, connection: psycopg.Connection, day: date, failure: str | None
+) -> tuple[Summary, ...]:
+    """Read a day and, if it is the last of its week and there to stay, the week."""
+    summary, week = read_summary(connection, day, settings.calendar, failure), week_of(day)
     is_settled = failure is None and not summary.is_provisional
     if day == last_day_of(week) and summary.figures is not None and is_settled:
-        editions.append(read_summary(connection, day, settings.calendar, first=week))
-    known = {page_key(edition) for edition in editions} | write_profiles(settings, lake, connection, editions)
-    keys = [write_report(settings, lake, edition, known) for edition in editions]
-    urls = [lake.describe(key) for key in keys]
-    wants_mail = bool(settings.smtp_url and settings.report_to) and (is_settled or failure is not None)
-    mailed = [wants_mail and mail_report(settings, connection, *both) for both in zip(editions, keys, strict=True)]
-    record_page(connection, day, generation)
-    week_url = urls[1] if len(urls) > 1 else None
-    state = summary.state
-    return Published(urls[0], any(mailed), state.owed, week_url, summary.is_provisional, len(state.waiting))
+        return summary, read_summary(connection, day, settings.calendar, first=week)
+    return (summary,)
 
 
-def write_report(settings: Settings, lake: Lake, summary: Summary, known: Collection[str]) -> str:
-    """Write the page of an edition, pointing to those before it that are in the lake, and return its key."""
-    key = page_key(summary)
+def draw_report(settings: Settings, lake: Lake, summary: Summary, known: Collection[str]) -> bytes:
+    """Draw the page of an edition, pointing to those before it that are in the lake."""
     days = (day_key(summary.day - timedelta(days=back)) for back in range(1, 8))
     beside = {key for key in (*days, *(key for _, key in list_neighbours(summary))) if lake.etag(key) is not None}
-    page = render_page(summary, settings.report_language, {*known, *beside})
-    lake.put(key, page, content_type=PAGE_TYPE)
-    return key
+    return render_page(summary, settings.report_language, {*known, *beside})
 
 
-def write_profiles(
-    settings: Settings, lake: Lake, connection: psycopg.Connection, editions: Sequence[Summary]
-) -> set[str]:
-    """Write the pages of characters and adventures as of the newest day, and return the keys."""
+def draw_profiles(settings: Settings, connection: psycopg.Connection, editions: Sequence[Summary]) -> Pages:
+    """Say how to draw the pages of characters and adventures as of the newest day."""
     newest = read_newest_day(connection)
     if newest is None:
-        return set()
+        return {}
     profiles = read_profiles(connection, newest, {key for edition in editions for key in edition.list_people()})
     adventures = list_adventures(profiles)
     own = {character_key(profile.person): profile for profile in profiles}
     shared = {adventure_key(adventure.server_id, adventure.name): adventure for adventure in adventures}
     known = {*own, *shared, *(page_key(edition) for edition in editions)}
     language = settings.report_language
+    return {
+        **{key: partial(render_character, profile, language, known) for key, profile in own.items()},
+        **{key: partial(render_adventure, adventure, language, known) for key, adventure in shared.items()},
+    }
+
+
+def write_pages(lake: Lake, pages: Pages, etags: Mapping[str, str | None]) -> None:
+    """Draw pages and write each, unless somebody wrote it since its entity tag was seen: that is RetryLater."""
 
     def write(key: str) -> None:
-        page = (
-            render_character(own[key], language, known)
-            if key in own
-            else render_adventure(shared[key], language, known)
-        )
-        lake.put(key, page, content_type=PAGE_TYPE)
+        lake.replace(key, pages[key](), etag=etags[key], content_type=PAGE_TYPE)
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(write, [*own, *shared]))
-    return {*own, *shared}
+        list(pool.map(write, pages))
 
 
-def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary, key: str) -> bool:
+def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary) -> bool:
     """Send the mail that a day or week asks for now; False when it was sent before."""
     kind = "weekly" if summary.is_week else "daily"
     edition = choose_edition(connection, kind, summary.first, is_complete=summary.is_complete)
     message_id = make_message_id(edition, summary.first, settings.report_from, settings.lake_url)
-    message = build_mail(summary, edition, settings.report_language, locate_page(settings, key))
+    message = build_mail(summary, edition, settings.report_language, locate_page(settings, page_key(summary)))
     address_mail(message, settings.report_from, settings.report_to, message_id, datetime.now(UTC))
     return send_once(settings, connection, edition, summary.first, message)
 

@@ -4,7 +4,8 @@ Changes, marts and pages take numbers from one sequence, so no clock is trusted:
 was made of older rows. A crash between any two steps leaves the day listed here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Final
 
@@ -12,6 +13,10 @@ import psycopg
 
 from neople_timeline.catalogue import MARTS
 from neople_timeline.models import SETTLING, Calendar
+from neople_timeline.warehouse.connection import IDLE_LIMIT
+
+PAGES_LOCK: Final = 7_105_206_605
+"""Advisory lock of whoever writes pages."""
 
 TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
 """Says of the days in its WHERE that they changed."""
@@ -73,6 +78,19 @@ def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
+@contextmanager
+def hold_pages(connection: psycopg.Connection) -> Iterator[None]:
+    """Keep other runs from writing pages, so that none is made of older rows than the one it replaces."""
+    connection.execute(f"SET idle_session_timeout = '{IDLE_LIMIT}'".encode())
+    connection.execute("SELECT pg_advisory_lock(%s)", (PAGES_LOCK,))
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (PAGES_LOCK,))
+            connection.execute("RESET idle_session_timeout")
+
+
 def begin_page(connection: psycopg.Connection, day: date) -> None:
     """Note that a day's page is being written: it is outdated until page and mail are out, wherever the run ends."""
     connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = %s", (day,))
@@ -80,6 +98,4 @@ def begin_page(connection: psycopg.Connection, day: date) -> None:
 
 def record_page(connection: psycopg.Connection, day: date, generation: int) -> None:
     """Note that a day's page shows everything that changed before its generation was taken, and was mailed."""
-    connection.execute(
-        "UPDATE timeline.day SET reported_in = greatest(coalesce(reported_in, 0), %s) WHERE day = %s", (generation, day)
-    )
+    connection.execute("UPDATE timeline.day SET reported_in = %s WHERE day = %s", (generation, day))
