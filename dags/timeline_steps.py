@@ -141,9 +141,9 @@ def publish_marts() -> dict[str, int]:
 def verify(shards: list[PlainShard]) -> dict[str, Any]:
     """Compare ledger, raw answers, Parquet and PostgreSQL per character-day; any disagreement fails the run."""
     with as_airflow_says():
-        from neople_timeline.pipeline import total_days, verify_days  # noqa: PLC0415
+        from neople_timeline.pipeline import prove_days, total_days  # noqa: PLC0415
 
-        found = verify_days(connect_settings(), list_days(shards))
+        found = prove_days(connect_settings(), list_days(shards))
         for debt in found.owed:
             log.warning("Owed: %s of %s: %s", "/".join(debt.character), debt.day, debt.reason)
         if not found.ok:

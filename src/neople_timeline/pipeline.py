@@ -2,7 +2,7 @@
 
 Two know more: `doctor` opens every part by itself, and dags/spark_marts.py submits the job instead of running it.
 
-    plan_day → collect_shard × shards → refine_shard → load_shard → build_marts → verify_days → publish_report
+    plan_day → collect_shard × shards → refine_shard → load_shard → build_marts → prove_days → publish_report
 
 Every step can be repeated at any time: it looks at what is there and does what is missing.
 """
@@ -289,6 +289,12 @@ def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day."""
     with _open(settings) as (lake, connection):
         return verify.verify_days(settings.calendar, lake, connection, days)
+
+
+def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
+    """Verify the days of a run; RetryLater while others change them."""
+    with _open(settings) as (lake, connection):
+        return verify.prove_days(settings.calendar, lake, connection, days)
 
 
 def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:

@@ -22,10 +22,10 @@ from neople_timeline.checks import (
     tally_events,
 )
 from neople_timeline.digest import digest_hashes, hash_event
-from neople_timeline.errors import DataError
+from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key, raw_prefix, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, Shard
-from neople_timeline.parts import cut_shard, digest_sources
+from neople_timeline.parts import cut_shard, digest_sources, load_parts, refine_parts
 from neople_timeline.refine import Entry, find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit, load
@@ -193,3 +193,22 @@ def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBat
         yield from (batch.select(table.schema.names) for batch in file.iter_batches(20_000))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None
+
+
+def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
+    """Verify the days of a run, while others may land, refine and load rows of them.
+
+    What somebody left half done is loaded first. A day that changes while it is compared is RetryLater, whatever was
+    found: only two looks at the same rows can disagree.
+    """
+    before = {one.day: one for one in audit.read_marks(connection, days)}
+    for day in [one.day for one in before.values() if not one.is_settled]:
+        refine_parts(calendar, lake, connection, Shard((day,), 0, 1))
+        load_parts(calendar, lake, connection, Shard((day,), 0, 1))
+        before |= {one.day: one for one in audit.read_marks(connection, [day])}
+    found = verify_days(calendar, lake, connection, days)
+    disputed = {finding.day for finding in found.disagreements}
+    for after in audit.read_marks(connection, sorted(disputed)):
+        if not before[after.day].is_settled or before[after.day].changes != after.changes:
+            raise RetryLater(f"{after.day} changed while it was compared: another run is at work on it", seconds=10)
+    return found

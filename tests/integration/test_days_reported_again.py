@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from neople_timeline import pipeline
+from neople_timeline import pipeline, verify
 from neople_timeline.errors import RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
@@ -185,3 +185,38 @@ def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(s
     )
     assert pipeline.verify_days(small, [monday, WEDNESDAY]).ok
     assert pipeline.republish_reports(small) == {}
+
+
+def land_anew(settings: Settings) -> None:
+    """Do what `retry` has done when it is killed, or is still at work."""
+    one = f"day = '{WEDNESDAY}' AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE events > 0)"
+    assert change(settings, f"UPDATE timeline.collection SET state = 'owed', reason = 'x' WHERE {one}")
+    for shard in pipeline.plan_debts(settings).shards:
+        pipeline.collect_shard(settings, shard, kind="retry")
+
+
+def test_a_run_loads_what_others_landed_and_comes_back_while_they_are_at_it_but_tells_a_person_at_once(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    land_anew(small)
+    assert "not published yet" in str(pipeline.verify_days(small, [WEDNESDAY]).disagreements)
+    assert pipeline.prove_days(small, [WEDNESDAY]).ok
+
+    compare = verify.verify_days
+
+    def compare_late(*arguments: Any) -> verify.Verification:
+        land_anew(small)
+        return compare(*arguments)
+
+    monkeypatch.setattr(verify, "verify_days", compare_late)
+    with pytest.raises(RetryLater, match="another run is at work on it"):
+        pipeline.prove_days(small, [WEDNESDAY])
+    monkeypatch.undo()
+    assert pipeline.prove_days(small, [WEDNESDAY]).ok
+
+    assert change(small, f"UPDATE timeline.event SET name = 'x' WHERE day = '{WEDNESDAY}'")
+    assert not pipeline.prove_days(small, [WEDNESDAY]).ok
+    loaded = f"UPDATE timeline.collection SET state = 'loaded' WHERE day = '{WEDNESDAY}' AND state = 'loaded'"
+    played = f"UPDATE timeline.collection SET events = events WHERE day = '{WEDNESDAY}' AND events > 0"
+    assert change(small, loaded) == change(small, played), "what is disproved is not verified any more"

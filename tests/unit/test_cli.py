@@ -83,6 +83,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, **others: Any) -> Steps:
         "list_touched": (DAY,),
         "build_marts": (),
         "verify_days": PROVEN,
+        "prove_days": PROVEN,
         "is_planned": True,
         "publish_report": Published("s3://lake/reports/x", mailed=True, debts=0),
         "republish_reports": {},
@@ -103,7 +104,7 @@ def test_a_day_goes_through_every_step_in_order(monkeypatch: pytest.MonkeyPatch)
         *["refine_shard", "load_shard"] * 2,
         "list_touched",
         "build_marts",
-        "verify_days",
+        "prove_days",
         "publish_report",
         "republish_reports",
     ]
@@ -136,7 +137,7 @@ def test_a_complete_day_asks_the_api_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, verify_days=replace(PROVEN, owed=(DEBT,) * 30))
+    stand_in(monkeypatch, prove_days=replace(PROVEN, owed=(DEBT,) * 30))
     result = run("day", "2026-11-15")
     assert result.exit_code == INDEBTED
     assert f"owed: 2026-11-15 cain/{'a' * 32}: the connection failed" in result.output
@@ -145,7 +146,7 @@ def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch
 
 def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Disagreement(DAY, CAIN, "PostgreSQL", "has 2 events instead of 3")
-    steps = stand_in(monkeypatch, verify_days=replace(PROVEN, disagreements=(finding,)))
+    steps = stand_in(monkeypatch, prove_days=replace(PROVEN, disagreements=(finding,)))
     result = run("day", "2026-11-15")
     assert result.exit_code == FAILED
     assert str(finding) in result.output
@@ -212,7 +213,7 @@ def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatc
     patient = {
         "plan_day": PLAN,
         "collect_shard": collected,
-        "verify_days": PROVEN,
+        "prove_days": PROVEN,
         "publish_report": published,
         "republish_reports": {},
     }

@@ -163,7 +163,7 @@ def _run(settings: Settings, plan: Plan, kind: Kind) -> int:
     touched = patiently(partial(pipeline.list_touched, settings, plan.days))
     patiently(partial(pipeline.build_marts, settings, touched))
     say_usage(used, settings.neople_api_rate)
-    return say_verification(patiently(partial(pipeline.verify_days, settings, plan.days)))
+    return say_verification(patiently(partial(pipeline.prove_days, settings, plan.days)))
 
 
 def _publish(step: Callable[[], T]) -> T:

@@ -24,6 +24,32 @@ class Owed:
     next_try_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Marks:
+    """By what one tells whether a day's rows changed between two looks."""
+
+    day: date
+    is_settled: bool
+    """Everything that landed is loaded."""
+    changes: tuple[int, int, int]
+    """Loads so far (by their number), refined versions, and character-days that wait to be loaded."""
+
+
+def read_marks(connection: psycopg.Connection, days: Sequence[date]) -> list[Marks]:
+    """Read what tells of changes of some days; of days that were never planned there is nothing."""
+    rows = connection.execute(
+        "SELECT day, loaded, coalesce(changed_in, 0), versions, landed FROM timeline.day d,"
+        " LATERAL (SELECT coalesce(bool_and(version = coalesce(loaded_version, 0)), true), coalesce(sum(version), 0)"
+        "  FROM timeline.part p WHERE p.day = d.day) AS parts(loaded, versions),"
+        " LATERAL (SELECT count(*) FROM timeline.collection c WHERE c.day = d.day AND state = 'landed') AS c(landed)"
+        " WHERE day = ANY(%s) ORDER BY day",
+        (list(days),),
+    )
+    return [
+        Marks(day, loaded and not landed, (change, versions, landed)) for day, loaded, change, versions, landed in rows
+    ]
+
+
 def stream_events(connection: psycopg.Connection, part: Part) -> Iterator[EventText]:
     """Read a part's events, some thousand at a time."""
     with connection.transaction(), connection.cursor("events") as cursor:
@@ -59,20 +85,23 @@ def count_strays(connection: psycopg.Connection, day: date) -> int:
 
 
 def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[CharacterKey]) -> None:
-    """Note that a part's character-days are proven, but for those that failed; nothing if it changed meanwhile."""
-    connection.execute(
-        "UPDATE timeline.collection AS c SET state = 'verified' FROM timeline.part AS p"
-        " WHERE c.day = %s AND c.bucket = %s AND c.state = 'loaded'"
-        " AND p.day = c.day AND p.bucket = c.bucket AND p.version = %s AND p.loaded_version = p.version"
-        " AND (c.server_id, c.character_id) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
-        (
-            part.day,
-            part.bucket,
-            part.version,
-            [key.server_id for key in failed],
-            [key.character_id for key in failed],
-        ),
-    )
+    """Note that a part's character-days are proven, and those that failed are not; nothing if it changed meanwhile."""
+    for state, was, which in (("verified", "loaded", "NOT IN"), ("loaded", "verified", "IN")):
+        connection.execute(
+            "UPDATE timeline.collection AS c SET state = %s FROM timeline.part AS p"
+            " WHERE c.day = %s AND c.bucket = %s AND c.state = %s AND p.day = c.day AND p.bucket = c.bucket"
+            " AND p.version = %s AND (p.loaded_version = p.version OR c.state = 'verified')"
+            f" AND (c.server_id, c.character_id) {which} (SELECT * FROM unnest(%s::text[], %s::text[]))".encode(),
+            (
+                state,
+                part.day,
+                part.bucket,
+                was,
+                part.version,
+                [key.server_id for key in failed],
+                [key.character_id for key in failed],
+            ),
+        )
 
 
 def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
