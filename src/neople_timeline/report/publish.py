@@ -59,10 +59,12 @@ def publish_report(
         editions = read_editions(settings, connection, day, failure)
         pages = draw_profiles(settings, connection, editions)
         known = {*pages, *(page_key(edition) for edition in editions)}
-        pages |= {page_key(edition): partial(draw_report, settings, lake, edition, known) for edition in editions}
-        etags = lake.etags(pages)
+        etags = lake.etags(known)
         connection.execute("SELECT 1")  # fails if the lock is lost: others may have written since what was read here
-        write_pages(lake, pages, etags)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(lambda key: write_page(lake, key, pages[key](), etags), pages))
+        for edition in editions:  # one by one: what draws the charts is not made for threads
+            write_page(lake, page_key(edition), draw_report(settings, lake, edition, known), etags)
         is_told = failure is not None or not editions[0].is_provisional
         wants_mail = bool(settings.smtp_url and settings.report_to) and is_told
         mailed = [wants_mail and mail_report(settings, connection, edition) for edition in editions]
@@ -108,14 +110,9 @@ def draw_profiles(settings: Settings, connection: psycopg.Connection, editions: 
     }
 
 
-def write_pages(lake: Lake, pages: Pages, etags: Mapping[str, str | None]) -> None:
-    """Draw pages and write each, unless somebody wrote it since its entity tag was seen: that is RetryLater."""
-
-    def write(key: str) -> None:
-        lake.replace(key, pages[key](), etag=etags[key], content_type=PAGE_TYPE)
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(write, pages))
+def write_page(lake: Lake, key: str, page: bytes, etags: Mapping[str, str | None]) -> None:
+    """Write a page, unless somebody wrote it since its entity tag was seen: that is RetryLater."""
+    lake.replace(key, page, etag=etags[key], content_type=PAGE_TYPE)
 
 
 def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary) -> bool:
