@@ -394,7 +394,7 @@ def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minu
 ) -> None:
     with pytest.raises(RetryLater, match="broke off while it took the mail"):
         pipeline.publish_report(replace(settings, smtp_url=breaking_server), DAY)
-    with pytest.raises(RetryLater, match="daily of 2026-10-17 is being sent") as later:
+    with pytest.raises(RetryLater, match="daily-incomplete of 2026-10-17 is being sent") as later:
         pipeline.publish_report(settings, DAY)
     assert 590 < later.value.seconds <= 600
     assert read_mails(smtp) == []
@@ -449,7 +449,7 @@ def test_a_mail_that_is_taken_while_postgresql_restarts_is_known_as_sent(setting
     with serve_mail(settings, rough, "a@example.org") as asked, suppress(RetryLater):
         pipeline.publish_report(asked, DAY)
     assert len(rough.taken) == 1
-    assert query(settings, "SELECT edition FROM timeline.mail WHERE sent_at IS NOT NULL") == [("daily",)]
+    assert query(settings, "SELECT edition FROM timeline.mail WHERE sent_at IS NOT NULL") == [("daily-incomplete",)]
     assert not pipeline.publish_report(settings, DAY).mailed
 
 
