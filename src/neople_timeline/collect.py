@@ -23,7 +23,7 @@ import zstandard
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, raw_prefix
-from neople_timeline.models import Calendar, Collected, Kind, Shard, Usage, Window
+from neople_timeline.models import Calendar, CharacterKey, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
 from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, RawLine, SlowDown, Unreadable
@@ -45,7 +45,7 @@ BATCH_BYTES: Final = 4_000_000
 BATCH_CHAINS: Final = 1000
 BATCH_SECONDS: Final = 15.0
 OUTAGE_FAILURES: Final = 40
-"""Chains failing one after the other from which on it is not the characters, but the API."""
+"""Chains failing, or known characters vanishing, one after the other from which on it is not they, but the API."""
 
 Progress = Callable[[Collected], None]
 
@@ -214,6 +214,8 @@ class _Collector:
         self._landing = asyncio.Lock()
         self._started = time.monotonic()
         self._failures = 0
+        self._vanished: set[CharacterKey] = set()
+        self._gone: list[tuple[Claim, str, float]] = []
         self._stop: TimelineError | None = None
 
     @property
@@ -240,9 +242,12 @@ class _Collector:
             log.info("%s character-days are with another worker: waiting until it lands them or its lease ends", left)
             await asyncio.sleep(1)
             self._more = True
-        self._report()
         if self._stop:
+            self._report()
             raise self._stop
+        for gone in self._gone:
+            await self._record_missing(*gone)
+        self._report()
 
     async def keep_alive(self) -> None:
         """Prolong the lease on the claims, and tell the progress."""
@@ -286,12 +291,12 @@ class _Collector:
         except (Maintenance, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
-            await self._record_failure(claim, "missing", str(error))
-            self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
+            await self._miss(claim, str(error), asked_at)
         except Unreadable as error:
             await self._owe(claim, error)
         else:
             self._failures = 0
+            self._vanished.clear()
             landed = digest_days(chain, claim.days, self._calendar)
             # A batch per bucket, so that refining a bucket reads little else.
             if (batch := self._batches.get(claim.bucket)) is None:
@@ -303,6 +308,21 @@ class _Collector:
 
     def _window(self, claim: Claim) -> Window:
         return self._calendar.window(claim.days[0], claim.days[-1])
+
+    async def _miss(self, claim: Claim, reason: str, asked_at: float) -> None:
+        """Call a character missing: now if it never was there, else at the end, unless the API loses them in a row."""
+        if not await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
+            await self._record_missing(claim, reason, asked_at)
+            return
+        self._gone.append((claim, reason, asked_at))
+        self._vanished.add(claim.character)
+        if len(self._vanished) >= OUTAGE_FAILURES:
+            lost = f"{len(self._vanished)} characters in a row that it knew the last time"
+            self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
+
+    async def _record_missing(self, claim: Claim, reason: str, asked_at: float) -> None:
+        await self._record_failure(claim, "missing", reason, time.monotonic() - asked_at)
+        self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
 
     async def _owe(self, claim: Claim, error: Unreadable) -> None:
         self._failures += 1
@@ -319,9 +339,11 @@ class _Collector:
         self._doors.lake.put_new(key, error.body)
         ledger.record_dead_letter(self._doors.ledger, claim, key, str(error))
 
-    async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
+    async def _record_failure(self, claim: Claim, state: str, reason: str, seconds: float | None = None) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
-        await asyncio.to_thread(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
+        await asyncio.to_thread(
+            ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason, seconds
+        )
 
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)

@@ -97,7 +97,7 @@ def test_a_debt_paid_in_the_next_week_changes_the_week_that_was_reported(whole_p
     [
         pytest.param("neople_timeline.pipeline:refine_shard", marks=pytest.mark.slow),
         "neople_timeline.pipeline:build_marts",
-        pytest.param("neople_timeline.pipeline:verify_days", marks=pytest.mark.slow),
+        pytest.param("neople_timeline.pipeline:prove_days", marks=pytest.mark.slow),
         pytest.param("neople_timeline.pipeline:republish_reports", marks=pytest.mark.slow),
     ],
 )
@@ -218,6 +218,22 @@ def test_a_character_that_is_gone_is_missing_and_comes_back(place: Place) -> Non
     place.world.fail()
     run(place, "day", str(DAY), "--again")
     place.assert_complete()
+
+
+def test_an_api_that_suddenly_knows_nobody_makes_nobody_missing_but_waits(place: Place) -> None:
+    run(place, "day", str(SECOND))
+    place.world.fail({"fault": "missing_character"})
+    waiting = place.start("day", str(DAY))
+    deadline = time.monotonic() + 60
+    while "the API knows none of 40 characters" not in waiting.text:
+        assert waiting.process.poll() is None, waiting.text
+        assert time.monotonic() < deadline, waiting.text
+        time.sleep(0.05)
+    assert place.query("SELECT count(*) FROM timeline.collection WHERE state = 'missing'") == [(0,)]
+    (gone,) = players(place, 1)
+    place.world.fail({"fault": "missing_character", "character": gone.character_id})
+    assert waiting.wait() == COMPLETE, waiting.text
+    place.assert_indebted(owe([gone], "missing: DNF001"), SECOND, DAY)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The ledger in a real PostgreSQL: who may commit what, and whose debts are whose."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -13,6 +13,7 @@ from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.roster import Member, add_members
+from neople_timeline.warehouse.state import is_provisional
 
 DAY = date(2026, 11, 15)
 SHARD = Shard((DAY,), 0, 1)
@@ -39,6 +40,21 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
     assert ledger.commit_landed(connection, slow, "raw/slow", landed, 1.5) == (1, 10)
     assert ledger.commit_landed(connection, quick, "raw/quick", landed, 1.5) == (2, 11 + 12)
     assert ledger.commit_landed(connection, slow, "raw/late", landed, 1.5) == (0, 0)
+
+
+def test_who_was_missing_before_the_day_was_over_is_asked_for_again_once_it_is(connection: psycopg.Connection) -> None:
+    over_at = datetime.now(UTC) - timedelta(minutes=1)
+    ledger.plan_days(connection, [DAY], again=False)
+    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
+    before, after, owed = ledger.claim_characters(connection, worker, SHARD, 10)
+    ledger.record_failure(connection, worker, before, "missing", "DNF001", 3600)
+    ledger.record_failure(connection, worker, after, "missing", "DNF001", 0)
+    ledger.record_failure(connection, worker, owed, "owed", "timed out")
+    assert is_provisional(connection, DAY, over_at)
+    ledger.reopen_unfinished(connection, DAY, over_at)
+    assert not is_provisional(connection, DAY, over_at)
+    rows = connection.execute("SELECT state, reason FROM timeline.collection ORDER BY character_id").fetchall()
+    assert rows == [("planned", None), ("missing", "DNF001"), ("owed", "timed out")]
 
 
 def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(connection: psycopg.Connection) -> None:

@@ -151,8 +151,8 @@ def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Collect again what was asked for before the day was over, however late it landed."""
     connection.execute(
-        "UPDATE timeline.collection SET state = 'planned'"
-        " WHERE day = %s AND asked_at < %s AND state IN ('landed', 'loaded', 'verified')",
+        "UPDATE timeline.collection SET state = 'planned', reason = NULL"
+        " WHERE day = %s AND asked_at < %s AND state IN ('landed', 'loaded', 'verified', 'missing')",
         (day, over_at),
     )
 
@@ -309,8 +309,25 @@ def commit_landed(
     return int(count), int(events)
 
 
-def record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim, state: str, reason: str) -> None:
-    """Record that a character is missing, or owed with a reason and a next try that is later each time.
+def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool:
+    """Say whether the API knew a character on the newest day of which it said anything."""
+    row = connection.execute(
+        "SELECT state <> 'missing' FROM timeline.collection WHERE server_id = %s AND character_id = %s"
+        " AND (raw_key IS NOT NULL OR state = 'missing') ORDER BY day DESC LIMIT 1",
+        character,
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def record_failure(
+    connection: psycopg.Connection,
+    worker_id: int,
+    claim: Claim,
+    state: str,
+    reason: str,
+    seconds: float | None = None,
+) -> None:
+    """Record that a character is missing, asked for `seconds` ago, or owed with a next try that is later each time.
 
     A day that was proven has changed with it: its page lists the character.
     """
@@ -318,12 +335,14 @@ def record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim,
         "WITH changed AS (SELECT day FROM timeline.collection WHERE day = ANY(%(days)s) AND server_id = %(server)s"
         "  AND character_id = %(character)s AND worker_id = %(me)s AND state <> %(state)s),"
         f" touched AS ({TOUCH} WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL)"
-        " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL, next_try_at ="
+        " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL,"
+        " asked_at = coalesce(clock_timestamp() - %(seconds)s::float * interval '1 second', asked_at), next_try_at ="
         " CASE WHEN %(state)s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END"
         " WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s",
         {
             "state": state,
             "reason": reason[:500],
+            "seconds": seconds,
             "days": list(claim.days),
             "server": claim.character.server_id,
             "character": claim.character.character_id,
