@@ -5,7 +5,7 @@ Reports tell of a day's failure themselves; these mails are for what has no repo
 
 import asyncio
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -72,6 +72,9 @@ def _mail_lateness(context: dict[str, Any]) -> None:
     from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
 
     run = context["dag_run"]
+    running = datetime.now(UTC) - datetime.fromisoformat(run["queued_at"])
+    if running < LATE_AFTER:  # a run for a day long ago, whose deadline had passed before it began
+        return
     interval_start = run["data_interval_start"]
     day = name_day(
         (run["conf"] or {}).get("day"),
@@ -79,6 +82,5 @@ def _mail_lateness(context: dict[str, Any]) -> None:
         datetime.fromisoformat(run["run_after"]),
     )
     title = f"[late] {run['dag_id']} {day}"
-    hours = LATE_AFTER.total_seconds() / 3600
-    reason = f"The run is {run['state']} {hours:g} hours after its start, and goes on."
+    reason = f"The run is {run['state']} {running // timedelta(hours=1)} hours after its start, and goes on."
     mail_alert(connect_settings(), "late", day, title, [title, "", reason, link_run(run["dag_id"], run["dag_run_id"])])

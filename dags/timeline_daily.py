@@ -21,11 +21,14 @@ from timeline_steps import RETRIES, answer_questions, collect, load, refine, ver
 CALENDAR = read_settings().calendar
 log = logging.getLogger(__name__)
 
-# `airflow dags test` of 3.3.2 cannot end the run of a DAG with a deadline (apache/airflow#73428).
+# A run's logical date is the start of its day; it runs when that has ended. Not DAGRUN_QUEUED_AT: 3.3.2 cannot clear
+# the tasks of a run with such a deadline. Nor can `airflow dags test` end one with any (apache/airflow#73428).
 LATENESS = (
     None
     if sys.argv[1:3] == ["dags", "test"]
-    else DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, LATE_AFTER, AsyncCallback(mail_lateness))
+    else DeadlineAlert(
+        DeadlineReference.DAGRUN_LOGICAL_DATE, timedelta(days=1) + LATE_AFTER, AsyncCallback(mail_lateness)
+    )
 )
 
 
