@@ -2,6 +2,7 @@
 
 import io
 import signal
+from email import message_from_bytes
 from typing import Any
 
 import psycopg
@@ -80,12 +81,16 @@ def test_a_crash_while_publishing_costs_no_request(
     place = mailed_place
     assert place.start("day", "2026-10-17", fault=fault).wait() == -signal.SIGKILL
     place.world.forget_stats()
+    # Whether a mail left whose sender died is not known. Ten minutes later it leaves again, as the same message.
+    place.query("UPDATE timeline.mail SET claimed_at = claimed_at - interval '11 minutes' RETURNING day")
     run = place.day()
     assert run.wait() == COMPLETE, run.text
     assert place.world.stats()["requests"] == 0
     place.assert_complete()
     assert read_marts(place) == clean_marts
-    assert len(place.mails()) <= 1
+    assert {message_from_bytes(path.read_bytes())["Message-ID"] for path in place.mails()} == {
+        name for (name,) in place.query("SELECT message_id FROM timeline.mail WHERE sent_at IS NOT NULL")
+    }
 
 
 def test_a_day_that_is_complete_asks_nothing_and_changes_nothing(mailed_place: Place) -> None:
