@@ -83,7 +83,7 @@ def test_a_new_key_needs_no_restart(
 
     tell("the new key is used, and no process was restarted")
     assert list_processes(running) == before
-    assert list_debts(settings) == {}
+    assert [debt for debt in list_debts(settings) if debt[0] == day] == []  # left-out days may still be planned
     roster = {
         (str(server), str(character))
         for server, character in query(running, "SELECT server_id, character_id FROM timeline.roster")
