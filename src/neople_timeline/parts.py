@@ -5,7 +5,8 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import Final
 
 import psycopg
 import pyarrow.parquet as pq
@@ -17,9 +18,6 @@ from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_object,
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import load
 from neople_timeline.warehouse.load import Part
-
-if TYPE_CHECKING:
-    from datetime import date
 
 DAYS_AT_ONCE: Final = 30
 """Days of a long backfill whose parts are locked and written side by side; bounds locks."""
@@ -62,13 +60,18 @@ def _delete_strays(lake: Lake, shard: Shard, parts: Sequence[Part]) -> None:
 
     A warehouse that was lost leaves them, where the roster has grown since and days are cut into more buckets.
     """
-    known = {_key(part, table) for part in parts for table in TABLES}
-    keys = [key for day in shard.days for table in TABLES for key in lake.list_keys(f"{table.name}/day={day}")]
-    buckets = {key: read_bucket(key) for key in keys if key not in known}
+    buckets = {key: read_bucket(key) for key in list_strays(lake, shard.days, parts)}
     strays = [key for key, bucket in buckets.items() if bucket is not None and bucket % shard.of == shard.index]
     if strays:
         log.warning("No part of the ledger, and deleted: %s", ", ".join(strays))
         lake.delete(strays)
+
+
+def list_strays(lake: Lake, days: Sequence[date], parts: Sequence[Part]) -> list[str]:
+    """List the objects of some days, of both tables, that are none of the parts."""
+    known = {_key(part, table) for part in parts for table in TABLES}
+    keys = (key for day in days for table in TABLES for key in lake.list_keys(f"{table.name}/day={day}"))
+    return [key for key in keys if key not in known]
 
 
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:

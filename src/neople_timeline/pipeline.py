@@ -7,7 +7,7 @@ Two know more: `doctor` opens every part by itself, and dags/spark_marts.py subm
 Every step can be repeated at any time: it looks at what is there and does what is missing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +17,7 @@ import psycopg
 import uvloop
 
 from neople_timeline import collect, parts, verify
-from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.errors import ConfigError, NotOver
 from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake, part_key
 from neople_timeline.models import (
@@ -40,7 +40,7 @@ from neople_timeline.warehouse import audit, ledger, measures
 from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
-from neople_timeline.warehouse.connection import connect, connect_reader
+from neople_timeline.warehouse.connection import connect, connect_reader, open_warehouse
 from neople_timeline.warehouse.measures import DayTotal, Measures
 from neople_timeline.warehouse.roster import Member
 
@@ -84,7 +84,7 @@ class Forecast:
 def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
     """Put the characters of a CSV file on the roster; return what the file held and how many were new."""
     roster = read_roster(data)
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         added = members.add_members(connection, [Member(key, None) for key in roster.characters])
         members.replace_rejects(connection, roster.rejects)
     return roster, added
@@ -92,25 +92,25 @@ def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
 
 def search_characters(settings: Settings, server_id: str, name: str) -> list[FoundCharacter]:
     """Ask the API for the characters of a name, on one server or on `all`."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return uvloop.run(collect.search_characters(settings, connection, server_id, name))
 
 
 def add_members(settings: Settings, found: Sequence[Member]) -> int:
     """Put characters on the roster; return how many were not there before."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return members.add_members(connection, found)
 
 
 def list_members(settings: Settings) -> list[Member]:
     """List the roster."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return members.list_members(connection)
 
 
 def remove_members(settings: Settings, characters: Sequence[CharacterKey]) -> int:
     """Take characters off the roster; what was collected of them stays."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return members.remove_members(connection, characters)
 
 
@@ -156,7 +156,7 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
 
 def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         days = ledger.make_debts_due(connection)
         return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
 
@@ -164,7 +164,7 @@ def plan_debts(settings: Settings) -> Plan:
 def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
     """Tell what a backfill would take, without planning or asking anything."""
     _check_days(settings, first, last, unfinished=False)
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         characters, there, patterns = ledger.count_gaps(connection, first, last)
     return Forecast(
         characters,
@@ -262,7 +262,7 @@ def list_touched(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
 
     They are what a run that pays debts has to publish anew.
     """
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return tuple(sorted({*calendar_days.list_changed_days(connection, days), *days[-1:]}))
 
 
@@ -299,7 +299,7 @@ def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
 
 def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:
     """List what is still to be collected, by character-day and reason."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return audit.list_owed(connection, first, last)
 
 
@@ -326,7 +326,7 @@ def republish_reports(settings: Settings) -> dict[date, Published]:
 
 def is_planned(settings: Settings, day: date) -> bool:
     """Say whether a run has ever taken a day up."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return bool(audit.list_known_days(connection, [day]))
 
 
@@ -334,7 +334,7 @@ def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: l
     """Mail some lines to those who get the reports, once per edition and day; return whether it was sent now."""
     from neople_timeline.report import alert  # noqa: PLC0415 - as said above
 
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return alert.mail_alert(settings, connection, edition, day, title, lines)
 
 
@@ -344,19 +344,19 @@ def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: l
 def measure_day(settings: Settings, day: date) -> Measures:
     """Measure a day for monitoring."""
     ended_at = settings.calendar.start_of(day + timedelta(days=1)).replace(tzinfo=KOREA)
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return measures.measure_day(connection, day, ended_at)
 
 
 def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
     """Give the rows and the digest of some days: equal digests mean equal events."""
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         return measures.total_days(connection, days)
 
 
 def export_table(settings: Settings, table: str, first: date, last: date) -> Iterator[str]:
     """Yield a table's rows of some days as lines of CSV; it reads only."""
-    with _open_warehouse(settings, connect_reader) as connection:
+    with open_warehouse(settings, connect_reader) as connection:
         yield from export_rows(connection, table, first, last)
 
 
@@ -366,7 +366,7 @@ def show_coverage(settings: Settings, until: date | None = None, day: date | Non
 
     newest = settings.calendar.last_over(datetime.now(UTC))
     last = max(FIRST_DAY_WITH_DATA, min(until or newest, newest))
-    with _open_warehouse(settings, connect_reader) as connection:
+    with open_warehouse(settings, connect_reader) as connection:
         return coverage.show_coverage(connection, open_lake(settings), settings.report_language, last, newest, day)
 
 
@@ -380,31 +380,5 @@ def read_report(settings: Settings, path: str) -> bytes | None:
 @contextmanager
 def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
     lake = open_lake(settings)
-    with _open_warehouse(settings) as connection:
+    with open_warehouse(settings) as connection:
         yield lake, connection
-
-
-@contextmanager
-def _open_warehouse(
-    settings: Settings, connect: Callable[[Settings], psycopg.Connection] = connect
-) -> Iterator[psycopg.Connection]:
-    """Open the warehouse; one that goes away, is full or has somebody else's lock on it is RetryLater.
-
-    What was committed stays.
-    """
-    try:
-        with connect(settings) as connection:
-            yield connection
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RetryLater(f"PostgreSQL {_name_trouble(error)}: {reason}", seconds=10) from None
-
-
-def _name_trouble(error: psycopg.Error) -> str:
-    match error:
-        case psycopg.errors.DiskFull():
-            return "has no room"
-        case psycopg.errors.LockNotAvailable():
-            return "is busy with the same for another run"
-        case _:
-            return "went away"

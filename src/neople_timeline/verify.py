@@ -25,9 +25,9 @@ from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key, raw_prefix, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, Shard
-from neople_timeline.parts import cut_shard, digest_sources, load_parts, refine_parts
+from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
 from neople_timeline.refine import Entry, find_days, group_by_object
-from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
+from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.ledger import MOST_BUCKETS
@@ -96,13 +96,11 @@ def _compare(
 def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Iterator[Disagreement]:
     if strays := audit.count_strays(connection, day):
         yield Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know")
-    parts = load.list_parts(connection, Shard((day,), 0, 1))
-    for table in TABLES:
-        known = {part_key(table.name, day, part.bucket, part.buckets) for part in parts if part.version}
-        for key in lake.list_keys(f"{table.name}/day={day}"):
-            if key.endswith(".parquet") and key not in known:
-                mend = "move it elsewhere" if read_bucket(key) is None else f"run `neople-timeline day {day}`"
-                yield Disagreement(day, None, "the lake", f"has {key}, which the ledger does not know: {mend}")
+    parts = [part for part in load.list_parts(connection, Shard((day,), 0, 1)) if part.version]
+    for key in list_strays(lake, [day], parts):
+        if key.endswith(".parquet"):
+            mend = "move it elsewhere" if read_bucket(key) is None else f"run `neople-timeline day {day}`"
+            yield Disagreement(day, None, "the lake", f"has {key}, which the ledger does not know: {mend}")
 
 
 def _verify_parts(

@@ -141,16 +141,15 @@ def test_a_crash_while_the_missed_days_are_planned_leaves_the_others_missed(
 ) -> None:
     follow(connection, DAY)
     missed = [DAY + timedelta(days=offset) for offset in range(1, 3 * ledger.DAYS_PLANNED_AT_ONCE)]
-    after, real, calls = missed[-1] + timedelta(days=1), ledger.plan_days, iter(range(2))
+    after, real, calls = missed[-1] + timedelta(days=1), ledger._plan_at_once, iter(range(2))  # noqa: SLF001 - what is committed at once
 
-    def crash_later(*given: Any, **flags: Any) -> int:
-        count = real(*given, **flags)
+    def crash_later(*given: Any, **flags: Any) -> None:
+        real(*given, **flags)
         if next(calls) == 1:
             raise KeyboardInterrupt
-        return count
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "plan_days", crash_later)
+        patch.setattr(ledger, "_plan_at_once", crash_later)
         with pytest.raises(KeyboardInterrupt):
             ledger.plan_missed(connection, after)
     planned = list_planned(connection)

@@ -13,12 +13,11 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from neople_timeline import pipeline
 from neople_timeline.errors import RetryLater
 from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import load
-from neople_timeline.warehouse.connection import connect, connect_reader
+from neople_timeline.warehouse.connection import connect, connect_reader, open_warehouse
 from neople_timeline.warehouse.load import Part
 
 NAMES = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
@@ -86,7 +85,7 @@ def test_who_finds_a_lock_taken_comes_back_later(postgres_url: str) -> None:
         connect(settings) as holder,
         load.hold_parts(holder, [part]),
         pytest.raises(RetryLater, match="busy with the same for another run"),
-        pipeline._open_warehouse(settings) as connection,  # noqa: SLF001 - what every step opens first
+        open_warehouse(settings) as connection,
         load.hold_parts(connection, [part]),
     ):
         pass

@@ -458,7 +458,7 @@ def test_a_publisher_that_was_paused_and_lost_its_lock_overwrites_no_newer_page(
 ) -> None:
     def wake_up(*arguments: Any) -> bytes:
         monkeypatch.undo()
-        assert query(settings, f"SELECT pg_try_advisory_lock({PAGES_LOCK})") == [(False,)]
+        assert query(settings, f"SELECT pg_try_advisory_lock({PAGES_LOCK}, 0)") == [(False,)]
         query(settings, "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'")
         pipeline.publish_report(settings, DAY, "newer")
         return render_page(*arguments)

@@ -10,9 +10,7 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +21,7 @@ from pathlib import Path
 import redis  # type: ignore[import-not-found,unused-ignore]  # the group `cluster` brings it
 
 from neople_timeline import pipeline
-from neople_timeline.errors import ConfigError, TimelineError
+from neople_timeline.errors import ConfigError
 from neople_timeline.local import airflow, day_run, host, screen, services, stack
 from neople_timeline.local.home import MAIL_USER, Local, hide_settings_from_children, open_local
 from neople_timeline.local.processes import (
@@ -269,18 +267,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2, help="tasks at once on each worker")
     parser.add_argument("--characters", type=int, default=500, help="in the sandbox's world")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        code = _stay_up(given)
-    except KeyboardInterrupt:
-        code = FAILED if given.once else COMPLETE
-    except ConfigError as error:
-        screen.complain(error)
-        code = WRONG
-    except (LocalError, TimelineError, OSError) as error:
-        screen.complain(error)
-        code = FAILED
-    sys.exit(code)
+    stack.exit_with(lambda: _stay_up(given), once=given.once)
 
 
 def _stay_up(given: argparse.Namespace) -> int:

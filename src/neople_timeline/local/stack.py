@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]  # it comes without types
@@ -249,14 +250,21 @@ def main() -> None:
     parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
     parser.add_argument("--root", type=Path, default=Path(".local"), help="where the stack keeps itself")
     given = parser.parse_args()
+    steps = {
+        "up": lambda: up(given.root, Path("dags"), given.roster, once=given.once),
+        "down": lambda: down(given.root),
+        "status": lambda: status(given.root),
+    }
+    exit_with(steps[given.command], once=given.once)
+
+
+def exit_with(step: Callable[[], int], *, once: bool) -> NoReturn:
+    """Run a program to its end and leave with the exit code that says how it was; a signal to end is Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if given.command == "up":
-            code = up(given.root, Path("dags"), given.roster, once=given.once)
-        else:
-            code = {"down": down, "status": status}[given.command](given.root)
+        code = step()
     except KeyboardInterrupt:
-        code = FAILED if given.once else COMPLETE
+        code = FAILED if once else COMPLETE
     except ConfigError as error:
         screen.complain(error)
         code = WRONG

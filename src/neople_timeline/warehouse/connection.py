@@ -1,6 +1,7 @@
 """Connections to the warehouse, whose schema is made or upgraded on first use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +60,47 @@ def connect_reader(settings: Settings) -> psycopg.Connection:
 def _require_schema(connection: psycopg.Connection) -> None:
     if read_version(connection) != newest_version():
         raise ConfigError("the warehouse has no schema yet, or one of another version: run a day, which makes it")
+
+
+@contextmanager
+def open_warehouse(
+    settings: Settings, connect: Callable[[Settings], psycopg.Connection] = connect
+) -> Iterator[psycopg.Connection]:
+    """Open the warehouse; one that goes away, is full or has somebody else's lock on it is RetryLater.
+
+    What was committed stays.
+    """
+    try:
+        with connect(settings) as connection:
+            yield connection
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RetryLater(f"PostgreSQL {_name_trouble(error)}: {reason}", seconds=10) from None
+
+
+def _name_trouble(error: psycopg.Error) -> str:
+    match error:
+        case errors.DiskFull():
+            return "has no room"
+        case errors.LockNotAvailable():
+            return "is busy with the same for another run"
+        case _:
+            return "went away"
+
+
+@contextmanager
+def hold_locks(connection: psycopg.Connection, locks: Sequence[tuple[int, int]]) -> Iterator[None]:
+    """Hold advisory locks, taken in the order given; PostgreSQL lets go of them if this process dies or is paused."""
+    try:
+        connection.execute(f"SET idle_session_timeout = '{IDLE_LIMIT}'".encode())
+        for lock in locks:
+            connection.execute("SELECT pg_advisory_lock(%s, %s)", lock)
+        yield
+    finally:
+        if not connection.broken:
+            for lock in locks:
+                connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+            connection.execute("RESET idle_session_timeout")
 
 
 def newest_version() -> str:

@@ -4,8 +4,8 @@ Changes, marts and pages take numbers from one sequence, so no clock is trusted:
 was made of older rows. A crash between any two steps leaves the day listed here.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from typing import Final
 
@@ -13,9 +13,9 @@ import psycopg
 
 from neople_timeline.catalogue import MARTS
 from neople_timeline.models import SETTLING, Calendar
-from neople_timeline.warehouse.connection import IDLE_LIMIT
+from neople_timeline.warehouse.connection import hold_locks
 
-PAGES_LOCK: Final = 7_105_206_605
+PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
 TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
@@ -78,17 +78,9 @@ def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
-@contextmanager
-def hold_pages(connection: psycopg.Connection) -> Iterator[None]:
+def hold_pages(connection: psycopg.Connection) -> AbstractContextManager[None]:
     """Keep other runs from writing pages, so that none is made of older rows than the one it replaces."""
-    connection.execute(f"SET idle_session_timeout = '{IDLE_LIMIT}'".encode())
-    connection.execute("SELECT pg_advisory_lock(%s)", (PAGES_LOCK,))
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (PAGES_LOCK,))
-            connection.execute("RESET idle_session_timeout")
+    return hold_locks(connection, [(PAGES_LOCK, 0)])
 
 
 def begin_page(connection: psycopg.Connection, day: date) -> None:

@@ -137,7 +137,7 @@ def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
     for start in range(0, len(missed), DAYS_PLANNED_AT_ONCE):
         some = missed[start : start + DAYS_PLANNED_AT_ONCE]
         with connection.transaction():
-            plan_days(connection, some, again=False)
+            _plan_at_once(connection, some, again=False)
             connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s)", (some,))
     # Last, so that days are missed until they are planned.
     connection.execute(

@@ -1,7 +1,7 @@
 """Parts: the Parquet objects of a day and bucket, what they were made from, and their load into PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -15,7 +15,7 @@ from pgpq.schema import Jsonb
 from neople_timeline.models import CharacterKey, Shard
 from neople_timeline.refine import Entry
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
-from neople_timeline.warehouse.connection import IDLE_LIMIT
+from neople_timeline.warehouse.connection import hold_locks
 from neople_timeline.warehouse.days import TOUCH
 
 PART_LOCK: Final = 710_520
@@ -52,20 +52,9 @@ def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
     return [Part(*row) for row in rows]
 
 
-@contextmanager
-def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> Iterator[None]:
-    """Keep other runs from publishing the same parts; PostgreSQL lets go of them if this process dies or is paused."""
-    keys = [part.day.toordinal() * 16 + part.bucket for part in parts]
-    try:
-        connection.execute(f"SET idle_session_timeout = '{IDLE_LIMIT}'".encode())
-        for key in keys:
-            connection.execute("SELECT pg_advisory_lock(%s, %s)", (PART_LOCK, key))
-        yield
-    finally:
-        if not connection.broken:
-            for key in keys:
-                connection.execute("SELECT pg_advisory_unlock(%s, %s)", (PART_LOCK, key))
-            connection.execute("RESET idle_session_timeout")
+def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> AbstractContextManager[None]:
+    """Keep other runs from publishing the same parts."""
+    return hold_locks(connection, [(PART_LOCK, part.day.toordinal() * 16 + part.bucket) for part in parts])
 
 
 def count_entries(connection: psycopg.Connection, shard: Shard) -> list[tuple[date, int]]:
