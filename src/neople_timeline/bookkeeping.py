@@ -55,6 +55,7 @@ worker: Collectors and what they spent. The id is the fencing generation of thei
   first_day date: first day that it collects
   last_day date: last day that it collects
   started_at timestamptz: when it started
+  seen_at timestamptz: when it last told what it had spent
   expires_at timestamptz: when its claims are free for others unless it renews them
   finished_at timestamptz: when it ended of its own accord
   allowed_rate integer: limit of the key, in requests a second
@@ -62,6 +63,7 @@ worker: Collectors and what they spent. The id is the fencing generation of thei
   retried bigint: of these, sent again after a failure
   repeated bigint: of these, sent again to fetch a chain of pages anew
   throttled bigint: of these, refused as too many
+  unlanded bigint: of these, for pages that were not in the ledger when it last told; lost if it has ended since
 dead_letter: Answers that could not be read, kept byte for byte in the lake.
   dead_letter_id bigint: number of the answer
   first_day date: first day that was asked for

@@ -60,6 +60,7 @@ class Batch:
     started: float = field(default_factory=time.monotonic)
     landed: list[Landed] = field(default_factory=list)
     chains: int = 0
+    pages: int = 0
     size: int = 0
     asked_at: float = field(default_factory=time.monotonic)
     """A moment before the API was asked for the first chain, on this process's clock of seconds."""
@@ -78,6 +79,7 @@ class Batch:
             self.size += len(piece)
         self.landed += landed
         self.chains += 1
+        self.pages += len(chain.bodies)
 
     @property
     def is_full(self) -> bool:
@@ -211,6 +213,7 @@ class _Collector:
         # A warehouse put back from a backup gives the ids out again which objects from before have in their names.
         self._name = f"worker-{worker_id:08}-{secrets.token_hex(4)}"
         self._objects = 0
+        self._unlanded = 0
         self._landing = asyncio.Lock()
         self._started = time.monotonic()
         self._failures = 0
@@ -223,7 +226,7 @@ class _Collector:
         """Give what was spent so far."""
         spent = self._client.spent
         seconds = time.monotonic() - self._started
-        return Usage(spent.requests, spent.retried, spent.repeated, spent.throttled, seconds)
+        return Usage(spent.requests, spent.retried, spent.repeated, spent.throttled, self._unlanded, seconds)
 
     @property
     def wanted(self) -> int:
@@ -303,6 +306,7 @@ class _Collector:
                 batch = self._batches[claim.bucket] = Batch()
             batch.asked_at = min(batch.asked_at, asked_at)
             batch.add(chain, landed, datetime.now(UTC))
+            self._unlanded += len(chain.bodies)
             if batch.is_full:
                 await self._land_batch(claim.bucket)
 
@@ -351,6 +355,7 @@ class _Collector:
         key = f"{raw_prefix(day)}/{self._name_object()}.jsonl.zst"
         async with self._landing:
             committed, events = await asyncio.to_thread(self._land, key, batch)
+        self._unlanded -= batch.pages * committed // len(batch.landed)
         if committed < len(batch.landed):
             log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)
         self.collected = replace(

@@ -177,12 +177,14 @@ class Usage:
     """Pages fetched again because their chain had to start anew."""
     throttled: int = 0
     """Requests that the API refused as too many (API002 or 429)."""
+    unlanded: int = 0
+    """Pages that were fetched and did not get into the ledger (yet)."""
     seconds: float = 0.0
 
     @property
     def wasted(self) -> int:
         """Requests that brought no new page."""
-        return self.retried + self.repeated + self.throttled
+        return self.retried + self.repeated + self.throttled + self.unlanded
 
     def describe(self, rate: int) -> str:
         """Tell what the requests were used for, what the limit allowed in that time, and the least time for them."""
@@ -190,7 +192,7 @@ class Usage:
         return (
             f"{self.requests:,} requests in {self.seconds:.1f} s, {rate * self.seconds:,.0f} allowed"
             f" (at the limit of {rate:,}/s at least {least:.1f} s), {self.wasted:,} wasted: {self.retried:,} retried,"
-            f" {self.repeated:,} pages repeated, {self.throttled:,} refused"
+            f" {self.repeated:,} pages repeated, {self.throttled:,} refused, {self.unlanded:,} pages not landed"
         )
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -200,6 +202,7 @@ class Usage:
             self.retried + other.retried,
             self.repeated + other.repeated,
             self.throttled + other.throttled,
+            self.unlanded + other.unlanded,
             self.seconds + other.seconds,
         )
 

@@ -163,6 +163,8 @@ class Spending:
     retried: int
     repeated: int
     throttled: int
+    lost: int
+    """Pages that ended with their collector, before they were in the ledger."""
     seconds: float
     least_seconds: float
     allowed: int
@@ -170,7 +172,7 @@ class Spending:
     @property
     def wasted(self) -> int:
         """Requests that brought no new page."""
-        return self.retried + self.repeated + self.throttled
+        return self.retried + self.repeated + self.throttled + self.lost
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ def test_a_day_survives_the_loss_of_its_parts(running: Cluster, metrics: tuple[s
     assert query(running, "SELECT count(*) FROM timeline.day WHERE verified_at IS NULL") == [(0,)]
     figures = {name.removeprefix("airflow.timeline."): value for name, value in metrics[1].items()}
     assert (figures["events"], figures["characters"], figures["owed_in_all"]) == (truth.total(), CHARACTERS, 0)
-    assert 0 < figures["wasted"] < figures["requests"]
+    # A collector that is killed has told what it asked for, and what of it had not landed, up to a few seconds before.
+    assert 0 < figures["wasted"] < figures["requests"] <= stats["requests"]
     if not has_disks:
         pytest.skip("all was proven but full disks: this user may not mount small ones")
 

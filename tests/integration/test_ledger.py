@@ -9,11 +9,12 @@ import pytest
 
 from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings
+from neople_timeline.summary import Spending
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.roster import Member, add_members
-from neople_timeline.warehouse.state import is_provisional
+from neople_timeline.warehouse.state import is_provisional, read_state
 
 DAY = date(2026, 11, 15)
 SHARD = Shard((DAY,), 0, 1)
@@ -40,6 +41,24 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
     assert ledger.commit_landed(connection, slow, "raw/slow", landed, 1.5) == (1, 10)
     assert ledger.commit_landed(connection, quick, "raw/quick", landed, 1.5) == (2, 11 + 12)
     assert ledger.commit_landed(connection, slow, "raw/late", landed, 1.5) == (0, 0)
+
+
+def test_what_a_dead_collector_had_fetched_and_not_landed_is_wasted(connection: psycopg.Connection) -> None:
+    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
+    ledger.keep_alive(connection, worker, Usage(100, retried=1, repeated=2, throttled=3, unlanded=40))
+
+    def read_spending() -> Spending:
+        spending = read_state(connection, DAY, DAY).spending
+        assert spending
+        return spending
+
+    alive = read_spending()
+    assert (alive.requests, alive.lost, alive.wasted) == (100, 0, 6)
+    connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
+    dead = read_spending()
+    assert (dead.requests, dead.lost, dead.wasted) == (100, 40, 46)
+    assert 0 < dead.seconds < 60  # its lease is not its time
+    assert dead.least_seconds == pytest.approx(0.054)
 
 
 def test_who_was_missing_before_the_day_was_over_is_asked_for_again_once_it_is(connection: psycopg.Connection) -> None:

@@ -146,13 +146,13 @@ def test_a_week_starts_on_the_thursday_at_or_before_its_days(day: date) -> None:
 
 
 def test_usage_of_one_try_after_the_other_adds_up() -> None:
-    total = Usage(10, 1, 2, 3, 4.0) + Usage(20, 4, 5, 6, 3.0)
-    assert total == Usage(30, 5, 7, 9, 7.0)
-    assert total.wasted == 21
+    total = Usage(10, 1, 2, 3, 4, 4.0) + Usage(20, 4, 5, 6, 7, 3.0)
+    assert total == Usage(30, 5, 7, 9, 11, 7.0)
+    assert total.wasted == 32
 
 
 def test_usage_tells_what_was_allowed_used_and_wasted_and_the_least_time() -> None:
-    assert Usage(13_000, 4, 5, 6, 14.0).describe(1000) == (
+    assert Usage(13_000, 4, 5, 6, 2, 14.0).describe(1000) == (
         "13,000 requests in 14.0 s, 14,000 allowed (at the limit of 1,000/s at least 13.0 s),"
-        " 15 wasted: 4 retried, 5 pages repeated, 6 refused"
+        " 17 wasted: 4 retried, 5 pages repeated, 6 refused, 2 pages not landed"
     )

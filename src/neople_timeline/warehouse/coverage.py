@@ -6,7 +6,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.summary import Coverage, CoveredDay, Quota
-from neople_timeline.warehouse.state import read_state
+from neople_timeline.warehouse.state import LOST, read_state
 
 # Open character-days are few and have an index; the others are counted by what refine noted of them.
 DAYS: Final = """
@@ -17,12 +17,12 @@ SELECT day, verified_at IS NOT NULL,
 FROM timeline.day d WHERE day BETWEEN %s AND %s ORDER BY day
 """
 
-QUOTA: Final = """
+QUOTA: Final = f"""
 SELECT
   (SELECT max(allowed_rate) FROM timeline.worker WHERE worker_id = (SELECT max(worker_id) FROM timeline.worker)),
   (SELECT coalesce(sum(permits), 0) FROM timeline.rate_lease WHERE expires_at > now()),
   (SELECT greatest(0, extract(epoch FROM max(paused_until) - now()))::float FROM timeline.rate_budget),
-  coalesce(sum(requests), 0)::bigint, coalesce(sum(retried + repeated + throttled), 0)::bigint
+  coalesce(sum(requests), 0)::bigint, coalesce(sum(retried + repeated + throttled + {LOST}), 0)::bigint
 FROM timeline.worker WHERE started_at > now() - interval '1 day'
 """
 

@@ -210,9 +210,18 @@ def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate:
 def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
     """Prolong a worker's claims and note what it has spent."""
     connection.execute(
-        "UPDATE timeline.worker SET expires_at = clock_timestamp() + %s * interval '1 second',"
-        " requests = %s, retried = %s, repeated = %s, throttled = %s WHERE worker_id = %s",
-        (LEASE_SECONDS, usage.requests, usage.retried, usage.repeated, usage.throttled, worker_id),
+        "UPDATE timeline.worker SET seen_at = clock_timestamp(),"
+        " expires_at = clock_timestamp() + %s * interval '1 second',"
+        " requests = %s, retried = %s, repeated = %s, throttled = %s, unlanded = %s WHERE worker_id = %s",
+        (
+            LEASE_SECONDS,
+            usage.requests,
+            usage.retried,
+            usage.repeated,
+            usage.throttled,
+            usage.unlanded,
+            worker_id,
+        ),
     )
 
 

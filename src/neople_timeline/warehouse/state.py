@@ -25,12 +25,16 @@ FROM timeline.collection c LEFT JOIN timeline.roster r USING (server_id, charact
 WHERE c.day BETWEEN %s AND %s AND c.state = ANY(%s) ORDER BY 1, 2, 3 LIMIT %s
 """
 
+LOST: Final = "CASE WHEN expires_at > clock_timestamp() THEN 0 ELSE unlanded END"
+"""What a row of `timeline.worker` tells was fetched and never got into the ledger: those at work may land it still."""
+
 # Workers run side by side and again after a pause: only the time in which at least one was at work counts.
-SPENDING: Final = """
-SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(throttled)::bigint, max(allowed_rate),
+SPENDING: Final = f"""
+SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(throttled)::bigint,
+  sum({LOST})::bigint, max(allowed_rate),
   (SELECT extract(epoch FROM sum(upper(span) - lower(span)))::float
-   FROM unnest(range_agg(tstzrange(started_at, finished_at))) AS span)
-FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND requests > 0 AND finished_at IS NOT NULL
+   FROM unnest(range_agg(tstzrange(started_at, seen_at))) AS span)
+FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND requests > 0
 """
 
 # A day is refined once something of it has landed. What a backfill has planned is not waited for: it is under way.
@@ -101,6 +105,6 @@ def _read_spending(connection: psycopg.Connection, first: date, last: date) -> S
     row = connection.execute(SPENDING, (first, last)).fetchone()
     if row is None or row[0] is None:
         return None
-    requests, retried, repeated, throttled, rate, seconds = row
-    useful = requests - retried - repeated - throttled
-    return Spending(requests, retried, repeated, throttled, seconds, useful / rate, round(rate * seconds))
+    requests, retried, repeated, throttled, lost, rate, seconds = row
+    useful = requests - retried - repeated - throttled - lost
+    return Spending(requests, retried, repeated, throttled, lost, seconds, useful / rate, round(rate * seconds))

@@ -62,7 +62,7 @@ def make_state(owed: int = 0, text: str = "") -> DataState:
         missing_characters=(Debt(DAY, "anton", "f" * 32, "", "DNF001 NOT_FOUND_CHARACTER"),) * 4,
         rejects=(Reject(7, text or "=cmd|' /C calc'!A0,xyz", "the server is not one of the eight"),),
         rejected=1,
-        spending=Spending(1240, 11, 2, 1, 3.9, 1.2, 3900),
+        spending=Spending(1240, 11, 2, 1, 0, 3.9, 1.2, 3900),
         is_verified=owed == 0,
     )
 

@@ -32,13 +32,15 @@ CREATE TABLE timeline.worker (
   first_day date NOT NULL,
   last_day date NOT NULL,
   started_at timestamptz NOT NULL DEFAULT now(),
+  seen_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz NOT NULL,
   finished_at timestamptz,
   allowed_rate integer NOT NULL,
   requests bigint NOT NULL DEFAULT 0,
   retried bigint NOT NULL DEFAULT 0,
   repeated bigint NOT NULL DEFAULT 0,
-  throttled bigint NOT NULL DEFAULT 0
+  throttled bigint NOT NULL DEFAULT 0,
+  unlanded bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE timeline.collection (
