@@ -218,7 +218,7 @@ class _Collector:
         self._started = time.monotonic()
         self._failures = 0
         self._vanished: set[CharacterKey] = set()
-        self._gone: list[tuple[Claim, str, float]] = []
+        self._gone: list[tuple[Claim, str]] = []
         self._stop: TimelineError | None = None
 
     @property
@@ -248,8 +248,8 @@ class _Collector:
         if self._stop:
             self._report()
             raise self._stop
-        for gone in self._gone:
-            await self._record_missing(*gone)
+        for claim, reason in self._gone:
+            await self._record_owed(claim, f"{ledger.DOUBT}: {reason}")
         self._report()
 
     async def keep_alive(self) -> None:
@@ -314,19 +314,19 @@ class _Collector:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
     async def _miss(self, claim: Claim, reason: str, asked_at: float) -> None:
-        """Call a character missing: now if it never was there, else at the end, unless the API loses them in a row."""
-        if not await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
-            await self._record_missing(claim, reason, asked_at)
+        """Call a character missing, but one that was there only when the API says so again in a later run.
+
+        Where it loses many in a row, nothing is recorded at all.
+        """
+        if not await asyncio.to_thread(ledger.has_vanished, self._doors.ledger, claim):
+            await self._record_failure(claim, "missing", reason, time.monotonic() - asked_at)
+            self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
             return
-        self._gone.append((claim, reason, asked_at))
+        self._gone.append((claim, reason))
         self._vanished.add(claim.character)
         if len(self._vanished) >= OUTAGE_FAILURES:
             lost = f"{len(self._vanished)} characters in a row that it knew the last time"
             self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
-
-    async def _record_missing(self, claim: Claim, reason: str, asked_at: float) -> None:
-        await self._record_failure(claim, "missing", reason, time.monotonic() - asked_at)
-        self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
 
     async def _owe(self, claim: Claim, error: Unreadable) -> None:
         self._failures += 1
@@ -336,7 +336,10 @@ class _Collector:
         if error.body:
             key = f"dead/day={claim.days[0]}/{self._name_object()}.bin"
             await asyncio.to_thread(self._keep_dead_letter, key, claim, error)
-        await self._record_failure(claim, "owed", str(error))
+        await self._record_owed(claim, str(error))
+
+    async def _record_owed(self, claim: Claim, reason: str) -> None:
+        await self._record_failure(claim, "owed", reason)
         self.collected = replace(self.collected, owed=self.collected.owed + len(claim.days))
 
     def _keep_dead_letter(self, key: str, claim: Claim, error: Unreadable) -> None:

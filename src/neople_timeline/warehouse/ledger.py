@@ -28,6 +28,9 @@ DAYS_PLANNED_AT_ONCE: Final = 7
 UNTRIED_AT_ONCE: Final = 7
 """How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
 
+DOUBT: Final = "the API knew the character the last time, and is asked once more before it is believed"
+"""Begins the reason why a character is owed that vanished."""
+
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {_LIVE}))"
@@ -318,12 +321,19 @@ def commit_landed(
     return int(count), int(events)
 
 
-def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool:
-    """Say whether the API knew a character on the newest day of which it said anything."""
+def has_vanished(connection: psycopg.Connection, claim: Claim) -> bool:
+    """Say whether the API knew a character on the newest day it told of, and was not asked again about these days."""
     row = connection.execute(
-        "SELECT state <> 'missing' FROM timeline.collection WHERE server_id = %s AND character_id = %s"
+        "SELECT state <> 'missing' AND NOT EXISTS (SELECT FROM timeline.collection WHERE day = ANY(%(days)s)"
+        "  AND server_id = %(server)s AND character_id = %(character)s AND reason LIKE %(doubted)s)"
+        " FROM timeline.collection WHERE server_id = %(server)s AND character_id = %(character)s"
         " AND (raw_key IS NOT NULL OR state = 'missing') ORDER BY day DESC LIMIT 1",
-        character,
+        {
+            "days": list(claim.days),
+            "server": claim.character.server_id,
+            "character": claim.character.character_id,
+            "doubted": f"{DOUBT}%",
+        },
     ).fetchone()
     return bool(row and row[0])
 
