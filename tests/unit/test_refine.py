@@ -307,6 +307,20 @@ def test_character_days_are_sorted_into_their_parts() -> None:
     assert [day.entry.character for day in found[1]] == [OTHER, CHARACTER]
 
 
+def test_what_comes_in_many_small_pieces_is_in_few_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neople_timeline.refine.ROWS_AT_ONCE", 8)
+    characters = [CharacterKey("cain", f"{n:032x}") for n in range(14)]
+    writer = PartWriter()
+    for character in characters:
+        writer.add([make_day([make_row(), make_row(data='{"itemId":"x"}')], character)])
+    events, found = (pq.ParquetFile(io.BytesIO(data)) for data in writer.finish().values())
+    assert [events.metadata.row_group(n).num_rows for n in range(events.num_row_groups)] == [8, 8, 8, 4]
+    assert [found.metadata.row_group(n).num_rows for n in range(found.num_row_groups)] == [8, 6]
+    assert events.read()["character_id"].to_pylist() == [one.character_id for one in characters for _ in range(2)]
+    assert events.read()["item_id"].to_pylist() == [None, "x"] * 14
+    assert events.schema_arrow == EVENTS.schema
+
+
 def test_a_part_is_two_parquet_files_and_the_same_bytes_each_time() -> None:
     days = [
         make_day([make_row(data='{"itemId":"x"}')], CharacterKey("cain", f"{n:032x}")) for n in range(DAYS_AT_ONCE + 1)
