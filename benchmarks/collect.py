@@ -1,6 +1,6 @@
 """Collection against its limits and beside other ways: `make bench-collect [FULL=1]`.
 
-a  10,000 characters, one day, no limit and no latency: CPU per event and memory, beside two other ways on a sample
+a  10,000 characters, one day, no limit and no latency: CPU per event and memory, beside other ways
 b  1,000 requests a second and 30 ms: how much of the limit 1 and 4 processes use, and how often they break it
 c  memory of a collector for 1,000 and 100,000 characters (and a million) with small answers
 """
@@ -46,6 +46,7 @@ def compare_ways(ground: Ground, characters: int) -> Table:
         ways: dict[str, tuple[str, int, tuple[str, ...]]] = {
             "plain script (sample)": ("plain.py", PLAIN, ()),
             "dlt rest_api (sample)": ("dlt_rest_api.py", DLT, ()),
+            "bare client": ("bare.py", characters, ()),
             "neople-timeline": ("ours.py", characters, UNLIMITED),
         }
         baseline = 0.0

@@ -448,6 +448,6 @@ def test_a_taken_port_is_said_plainly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with start_program("--port", str(port)) as program:
-            assert program.wait(10) == 1
+            assert program.wait(10) == 2
             assert program.stderr is not None
             assert f"cannot listen on 127.0.0.1 port {port}" in program.stderr.read()

@@ -176,9 +176,8 @@ async def run(options: SandboxOptions) -> None:
     try:
         url = await sandbox.start()
     except OSError as error:
-        raise SystemExit(
-            f"cannot listen on {options.host} port {options.port}: {error}; --port 0 finds a free one"
-        ) from None
+        sys.stderr.write(f"cannot listen on {options.host} port {options.port}: {error}; --port 0 finds a free one\n")
+        raise SystemExit(2) from None
     if options.port_file:
         unfinished = options.port_file.with_suffix(".unfinished")
         unfinished.write_text(url.rpartition(":")[2])
@@ -224,6 +223,8 @@ def read_options(arguments: list[str]) -> SandboxOptions:
     given = parser.parse_args(arguments)
     if given.characters < 1 or not 0 <= given.missing <= given.characters or given.rate < 0:
         parser.error("characters from 1, missing from 0 to characters, rate from 0")
+    if not 0 <= given.port <= 65_535:
+        parser.error("ports are 1 to 65535, or 0 for a free one")
     return SandboxOptions(
         characters=given.characters,
         seed=given.seed,

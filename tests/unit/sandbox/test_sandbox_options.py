@@ -28,7 +28,9 @@ def test_a_command_line_becomes_options(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
-@pytest.mark.parametrize("arguments", [["--characters", "0"], ["--missing", "501"], ["--rate", "-1"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["--characters", "0"], ["--missing", "501"], ["--rate", "-1"], ["--port", "80000"], ["--nonsense"]]
+)
 def test_wrong_options_are_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         read_options(arguments)
