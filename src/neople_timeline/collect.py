@@ -255,10 +255,13 @@ class _Collector:
     async def keep_alive(self) -> None:
         """Prolong the lease on the claims, and tell the progress."""
         while True:
-            await asyncio.to_thread(ledger.keep_alive, self._doors.ledger, self._worker_id, self.usage)
+            await self._tell_usage()
             for _ in range(ledger.HEARTBEAT_SECONDS * 2):
                 await asyncio.sleep(0.5)
                 self._report()
+
+    async def _tell_usage(self) -> None:
+        await asyncio.to_thread(ledger.keep_alive, self._doors.ledger, self._worker_id, self.usage)
 
     def _report(self) -> None:
         self.collected = replace(self.collected, usage=self.usage)
@@ -364,6 +367,7 @@ class _Collector:
         self.collected = replace(
             self.collected, landed=self.collected.landed + committed, events=self.collected.events + events
         )
+        await self._tell_usage()  # who dies from now on has not lost these
 
     def _name_object(self) -> str:
         self._objects += 1
