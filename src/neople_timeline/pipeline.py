@@ -126,8 +126,7 @@ def plan_day(
     A run that `follows` the calendar also owes the days which it should have had since the last such run.
     """
     _check_days(settings, day, day, unfinished=unfinished)
-    with _open(settings) as (lake, connection):
-        _bind(settings, lake, connection)
+    with _open(settings) as (_, connection):
         if follows:
             ledger.plan_missed(connection, day)
         debts = {
@@ -145,8 +144,7 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
     """Write the ledger rows of all days from `first` to `last` that have none, and cut them into shards."""
     _check_days(settings, first, last, unfinished=False)
     days = list(days_between(first, last))
-    with _open(settings) as (lake, connection):
-        _bind(settings, lake, connection)
+    with _open(settings) as (_, connection):
         for day in days:
             ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
         if ledger.plan_days(connection, days, again=again):
@@ -156,7 +154,7 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
 
 def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
-    with open_warehouse(settings) as connection:
+    with _open(settings) as (_, connection):
         days = ledger.make_debts_due(connection)
         return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
 
@@ -190,14 +188,6 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
         )
     if first > settings.calendar.day_at(now):
         raise ConfigError(f"{first} has not begun")
-
-
-def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
-    """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    if not ledger.bind_lake(connection, lake.claim(settings.calendar)):
-        raise ConfigError(
-            "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
-        )
 
 
 def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
@@ -379,6 +369,11 @@ def read_report(settings: Settings, path: str) -> bytes | None:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
+    """Open lake and warehouse together: the ledger of one speaks of the objects of the other, cut at the same hour."""
     lake = open_lake(settings)
     with open_warehouse(settings) as connection:
+        if not ledger.bind_lake(connection, lake.claim(settings.calendar)):
+            raise ConfigError(
+                "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
+            )
         yield lake, connection

@@ -240,6 +240,14 @@ def test_a_wrong_setting_is_named(terminal: Terminal) -> None:
     for settings, code, said in WRONG_SETTINGS:
         found, printed = terminal.run("day", f"{DAY}", **settings)
         assert (found, said in printed) == (code, True), printed
+    for command in (
+        ["retry"],
+        ["verify", "2026-11-14"],
+        ["report", "2026-11-14"],
+        ["backfill", "2026-11-13", "2026-11-14"],
+    ):
+        found, printed = terminal.run(*command, DAY_STARTS_AT="00:00")
+        assert (found, "DAY_STARTS_AT" in printed) == (WRONG, True), (command, printed)
 
 
 @pytest.fixture
