@@ -44,12 +44,12 @@ PUBLISHING = {
     "before the load is committed": {"at": f"{LOAD}:_mark_loaded", "after": True},
     "after the load is committed": {"at": f"{LOAD}:replace_part", "after": True},
     "before the marts": {"at": f"{PIPELINE}:build_marts"},
-    "after the fifth mart object": {"at": f"{LAKE}.put", "match": "marts/", "after": True, "call": 5},
+    "after the fifth mart object": {"at": f"{LAKE}.replace", "match": "marts/", "after": True, "call": 5},
     "before the proof": {"at": f"{AUDIT}:mark_verified"},
     "after half of the proof": {"at": f"{AUDIT}:mark_verified", "after": True},
     "after the proof": {"at": f"{AUDIT}:mark_day_verified", "after": True},
-    "before the page": {"at": f"{LAKE}.put", "match": "reports/"},
-    "after the page": {"at": f"{LAKE}.put", "match": "reports/", "after": True},
+    "before the page": {"at": f"{LAKE}.replace", "match": "reports/"},
+    "after the page": {"at": f"{LAKE}.replace", "match": "reports/", "after": True},
     "before the mail": {"at": f"{REPORT}:send_mail"},
     "after the mail": {"at": f"{REPORT}:send_mail", "after": True},
     "after the mail is recorded": {"at": f"{REPORT}:record_sent", "after": True},
@@ -72,7 +72,12 @@ def test_a_crash_while_collecting_costs_at_most_what_was_in_flight(place: Place,
 @pytest.mark.parametrize(
     "fault",
     params(
-        PUBLISHING, "before the first characters", "before the load is committed", "before the marts", "after the mail"
+        PUBLISHING,
+        "before the first characters",
+        "before the load is committed",
+        "after the fifth mart object",
+        "after the page",
+        "after the mail",
     ),
 )
 def test_a_crash_while_publishing_costs_no_request(
