@@ -205,8 +205,10 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
         load_parts(calendar, lake, connection, Shard((day,), 0, 1))
         before |= {one.day: one for one in audit.read_marks(connection, [day])}
     found = verify_days(calendar, lake, connection, days)
-    disputed = {finding.day for finding in found.disagreements}
-    for after in audit.read_marks(connection, sorted(disputed)):
+    disputed = sorted({finding.day for finding in found.disagreements})
+    for day in disputed:  # the same events in other raw objects count as loaded already, and have left no mark yet
+        refine_parts(calendar, lake, connection, Shard((day,), 0, 1))
+    for after in audit.read_marks(connection, disputed):
         if not before[after.day].is_settled or before[after.day].changes != after.changes:
             raise RetryLater(f"{after.day} changed while it was compared: another run is at work on it", seconds=10)
     return found
