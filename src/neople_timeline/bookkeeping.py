@@ -33,7 +33,7 @@ collection: The ledger: one row per character-day, and where its raw answer is.
   reason text: owed and missing: why
   attempts integer: how often a collector claimed it, whatever came of that
   next_try_at timestamptz: owed: when it is tried again
-  worker_id bigint: the collector that claims it, or has landed it
+  worker_id bigint: the collector that claims it
   raw_key text: object of the lake that holds its raw answer
   events integer: events in that answer
   digest bigint: digest of the multiset of these events, see architecture.md

@@ -44,6 +44,7 @@ BATCH_BYTES: Final = 4_000_000
 """Compressed size at which a batch is landed; bounds memory whatever the characters did."""
 BATCH_CHAINS: Final = 1000
 BATCH_SECONDS: Final = 15.0
+"""Age at which a batch is landed with the next chain that comes."""
 OUTAGE_FAILURES: Final = 40
 """Chains failing, or known characters vanishing, one after the other from which on it is not they, but the API."""
 

@@ -17,7 +17,7 @@ class TimelineError(Exception):
 
 
 class ConfigError(TimelineError):
-    """A setting, a file or an argument is wrong; nothing has been done yet."""
+    """A setting, a file or an argument is wrong, and somebody has to correct it."""
 
 
 class StopCollecting(TimelineError):  # noqa: N818 - named by what the caller does

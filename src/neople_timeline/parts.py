@@ -145,10 +145,12 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
 def digest_sources(entries: Sequence[Entry]) -> str:
     """Digest what a part is made from: the tables' columns, its character-days, and where and what their answers are.
 
-    So a part with fewer columns than a newer version of the program has is refined anew, without asking the API.
+    So a part with fewer columns than a newer version of the program has, or with columns that were read from other
+    fields, is refined anew, without asking the API.
     """
     answers = (f"{'/'.join(entry.character)} {entry.raw_key} {entry.digest}" for entry in entries)
-    text = "\n".join([*(str(table.schema) for table in TABLES), *answers])
+    columns = (f"{column.name} {column.arrow} {column.source}" for table in TABLES for column in table.columns)
+    text = "\n".join([*columns, *answers])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

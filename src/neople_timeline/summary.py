@@ -317,7 +317,7 @@ class CoveredDay:
     is_verified: bool
     collected: int
     planned: int
-    """Not tried yet."""
+    """To be collected: not tried yet, or their collector is at it, or died."""
     owed: int
 
 

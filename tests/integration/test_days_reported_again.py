@@ -57,6 +57,19 @@ def list_subjects(maildir: Path) -> list[str]:
     return sorted(str(mail["Subject"]) for mail in mails)
 
 
+def test_a_mart_that_is_new_is_computed_for_older_days_that_a_backfill_takes(small: Settings) -> None:
+    before, between, last = (WEDNESDAY - timedelta(days=offset) for offset in (8, 1, 0))
+    for day in (before, between, last):
+        work_off(small, pipeline.plan_day(small, day))
+    assert pipeline.list_touched(small, [before, between, last]) == (last,)
+    change(small, f"DELETE FROM timeline.published_mart WHERE mart = 'drops_by_day' AND period = '{between}'")
+    assert pipeline.list_touched(small, [before, between, last]) == (between, last)
+    change(small, "DELETE FROM timeline.published_mart WHERE mart = 'luck_by_week'")
+    assert pipeline.list_touched(small, [before, between, last]) == (before, between, last)
+    work_off(small, pipeline.plan_backfill(small, before, last))
+    assert pipeline.list_touched(small, [before, between, last]) == (last,)
+
+
 def make_unfinished(settings: Settings, day: date) -> None:
     """Have a day look as if it had been collected in its afternoon."""
     work_off(settings, pipeline.plan_day(settings, day))

@@ -1,1 +1,1 @@
-"""The API's protocol, the pace at which it may be asked, and the only HTTP of the project."""
+"""The API's protocol, the pace at which it may be asked, and all HTTP to it."""

@@ -1,4 +1,4 @@
-"""The only HTTP of the project: one request at a time through the pace, and whole chains of pages with retries."""
+"""All HTTP to the API: one request at a time through the pace, and whole chains of pages with retries."""
 
 import asyncio
 import random

@@ -9,7 +9,6 @@ from neople_timeline.sandbox.catalogue import FIRST_DAY, WORDS
 from neople_timeline.sandbox.dice import hex_id, roll
 
 ROUNDS = 4
-HALF = (1 << 64) - 1
 ACCOUNTS = ((1, 2, 3, 6), (5, 4, 3), (1, 1, 4, 6), (12,), (2, 2, 8), (1, 3, 3, 5))
 """How twelve neighbouring indices are shared out to adventures."""
 SYLLABLES: str = WORDS["syllables"]

@@ -105,7 +105,7 @@ def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[C
 
 
 def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
-    """Note when a whole day was proven; nothing if more has landed meanwhile.
+    """Note when a whole day was proven; not if more has landed meanwhile, or nobody has asked for anything of it yet.
 
     What was reported of a day before its proof is outdated: its page, and its week's, which the week's last day brings.
     """
@@ -116,7 +116,8 @@ def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
     )
     connection.execute(
         "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
-        " (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state IN ('landed', 'loaded'))",
+        "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state IN ('landed', 'loaded'))"
+        " AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state <> 'planned')",
         (day,),
     )
 

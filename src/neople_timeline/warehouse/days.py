@@ -60,10 +60,20 @@ def list_unfinished_days(connection: psycopg.Connection, before: date, calendar:
 
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
-    """Pick from some days those that changed since their marts were computed."""
+    """Pick from some days those that changed since their marts were computed, or lack one that is newer than they."""
     rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in > {_MARTS_AT} ORDER BY day",
-        {"days": list(days), "marts": _DAILY_MARTS},
+        f"SELECT day FROM timeline.day d WHERE day = ANY(%(days)s) AND (changed_in > {_MARTS_AT}"
+        "  OR changed_in IS NOT NULL AND EXISTS ("
+        "   SELECT FROM unnest(%(all)s::text[], %(periods)s::text[]) AS known(mart, period) WHERE NOT EXISTS ("
+        "    SELECT FROM timeline.published_mart p WHERE p.mart = known.mart AND p.period = CASE known.period"
+        "     WHEN 'day' THEN d.day WHEN 'month' THEN date_trunc('month', d.day)::date"
+        "     WHEN 'week' THEN d.day - (extract(isodow FROM d.day)::integer + 3) %% 7 END))) ORDER BY day",
+        {
+            "days": list(days),
+            "marts": _DAILY_MARTS,
+            "all": [mart.name for mart in MARTS],
+            "periods": [mart.period for mart in MARTS],
+        },
     )
     return [row[0] for row in rows]
 

@@ -388,7 +388,7 @@ def count_characters(connection: psycopg.Connection, days: Sequence[date]) -> in
 
 
 def make_debts_due(connection: psycopg.Connection) -> list[date]:
-    """Make everything owed due now and return its days."""
+    """Make everything owed due now, and return the days on which anything is still to be collected."""
     connection.execute(
         "UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL"
     )

@@ -20,7 +20,7 @@ class Measures:
     missing: int
     owed: int
     owed_in_all: int
-    """Character-days owed, this day's and all others'."""
+    """Character-days of all days that were asked for in vain; those that wait for their first try are not in it."""
     unreadable: int
     """Answers that could not be read and were not asked for again since, of all days."""
     requests: int | None

@@ -10,7 +10,7 @@ from neople_timeline.models import CharacterKey, Reject
 
 @dataclass(frozen=True)
 class Member:
-    """A character on the roster, by the name under which it was last seen."""
+    """A character on the roster, by the name that is known of it."""
 
     character: CharacterKey
     name: str | None
@@ -42,7 +42,7 @@ def count_members(connection: psycopg.Connection) -> int:
 
 
 def list_members(connection: psycopg.Connection) -> list[Member]:
-    """List the roster, by server and character, with the newest name that the API told."""
+    """List the roster, by server and character, with the names of the newest day, or else those it was put on with."""
     rows = connection.execute(
         "SELECT r.server_id, r.character_id, coalesce(seen.character_name, r.name) FROM timeline.roster r"
         " LEFT JOIN LATERAL (SELECT character_name FROM timeline.character c WHERE c.server_id = r.server_id"

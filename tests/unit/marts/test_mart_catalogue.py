@@ -89,6 +89,14 @@ def read_view(name: str, columns: str) -> list[tuple[Any, ...]]:
     return duckdb.sql(f"SELECT {columns} FROM ({sql}\n)").fetchall()
 
 
+def test_a_run_is_seen_by_every_code_with_which_a_dungeon_gives() -> None:
+    given = {code for code, kind in read_view("codes", "code, kind") if kind in {"dungeon drop", "dungeon card"}}
+    sql = next(view.sql for view in VIEWS if view.name == "dungeon_runs")
+    found = re.search(r"WHERE code IN \(([\d, ]+)\)\n  GROUP", sql)
+    assert found
+    assert set(map(int, found[1].split(", "))) == given
+
+
 def test_the_report_knows_the_routes_and_rarities_of_the_marts() -> None:
     routes = read_view("codes", "code, item_family, role")
     families = [

@@ -1,4 +1,5 @@
--- What each code of the timeline counts as. The one place that says what a drop is: a test holds the report to it.
+-- What each code of the timeline counts as. The one place that says what a drop is: tests hold the report and
+-- dungeon_runs to it.
 -- role: drop   an item that was not there before: 505, 513, 504, 507, 514, 520, 521 and their oath twins
 --       safe   an item that moves between characters through the account safe (516, 556): never new, to be netted
 --       clear  a raid, legion or the like (a raid with phases has one row per phase)
