@@ -15,6 +15,7 @@ import pgpq
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import uvloop
 from ground import WINDOW
 from meter import Meter
 from obstore.store import S3Store
@@ -54,7 +55,7 @@ def main() -> None:
         roster = list(csv.DictReader(file))
     meter = Meter()
     with meter.step("collect"):
-        events = asyncio.run(fetch_all(roster))
+        events = uvloop.run(fetch_all(roster))
     with meter.step("refine"):
         table = pa.table(
             [

@@ -47,6 +47,8 @@ BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
 OUTAGE_FAILURES: Final = 40
 """Chains failing, or known characters vanishing, one after the other from which on it is not they, but the API."""
+DOUBTED: Final = 3
+"""Known characters that vanish last, nobody having answered after them, from which on it may be the API as well."""
 
 Progress = Callable[[Collected], None]
 
@@ -219,7 +221,7 @@ class _Collector:
         self._started = time.monotonic()
         self._failures = 0
         self._vanished: set[CharacterKey] = set()
-        self._gone: list[tuple[Claim, str]] = []
+        self._gone: list[tuple[Claim, str, float]] = []
         self._stop: TimelineError | None = None
 
     @property
@@ -240,6 +242,7 @@ class _Collector:
             await _run_together(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
             for bucket in list(self._batches):
                 await self._land_batch(bucket)
+            await self._settle_gone()
             left = await asyncio.to_thread(ledger.count_left, self._doors.ledger, self._worker_id, self._shard)
             if not left:
                 break
@@ -249,8 +252,6 @@ class _Collector:
         if self._stop:
             self._report()
             raise self._stop
-        for claim, reason in self._gone:
-            await self._record_owed(claim, f"{ledger.DOUBT}: {reason}")
         self._report()
 
     async def keep_alive(self) -> None:
@@ -318,19 +319,35 @@ class _Collector:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
     async def _miss(self, claim: Claim, reason: str, asked_at: float) -> None:
-        """Call a character missing, but one that was there only when the API says so again in a later run.
-
-        Where it loses many in a row, nothing is recorded at all.
-        """
-        if not await asyncio.to_thread(ledger.has_vanished, self._doors.ledger, claim):
-            await self._record_failure(claim, "missing", reason, time.monotonic() - asked_at)
-            self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
+        """Call a character missing: now if it never was there, else at the end, unless the API loses them in a row."""
+        if not await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
+            await self._record_missing(claim, reason, asked_at)
             return
-        self._gone.append((claim, reason))
+        self._gone.append((claim, reason, asked_at))
         self._vanished.add(claim.character)
         if len(self._vanished) >= OUTAGE_FAILURES:
             lost = f"{len(self._vanished)} characters in a row that it knew the last time"
             self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
+
+    async def _settle_gone(self) -> None:
+        """Say of those who vanished that they are missing, or owed: of a small roster, an outage may lose everybody.
+
+        Others wait for what this collector holds, so nothing is left open.
+        """
+        if self._stop:
+            return
+        is_outage = not self.collected.landed or len(self._vanished) >= DOUBTED
+        for claim, reason, asked_at in self._gone:
+            is_doubtful = is_outage and claim.character in self._vanished
+            if is_doubtful and await asyncio.to_thread(ledger.is_fresh, self._doors.ledger, claim.days):
+                await self._record_owed(claim, f"the API knew it the last time, and is asked again: {reason}")
+            else:
+                await self._record_missing(claim, reason, asked_at)
+        self._gone.clear()
+
+    async def _record_missing(self, claim: Claim, reason: str, asked_at: float) -> None:
+        await self._record_failure(claim, "missing", reason, time.monotonic() - asked_at)
+        self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
 
     async def _owe(self, claim: Claim, error: Unreadable) -> None:
         self._failures += 1
@@ -362,7 +379,6 @@ class _Collector:
         key = f"{raw_prefix(day)}/{self._name_object()}.jsonl.zst"
         async with self._landing:
             committed, events = await asyncio.to_thread(self._land, key, batch)
-        self._unlanded -= batch.pages * committed // len(batch.landed)
         if committed < len(batch.landed):
             log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)
         self.collected = replace(
@@ -378,4 +394,6 @@ class _Collector:
         """Commit: first the object, then the ledger that points to it."""
         self._doors.lake.put_new(key, batch.seal())
         seconds = time.monotonic() - batch.asked_at
-        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, seconds)
+        committed, events = ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, seconds)
+        self._unlanded -= batch.pages * committed // len(batch.landed)
+        return committed, events

@@ -89,12 +89,22 @@ class Lake:
 
     def claim(self, calendar: Calendar) -> str:
         """Give the lake's id, fixing where its days start on first use and refusing another start ever after."""
+        if lake_id := self.check(calendar):
+            return lake_id
         start = calendar.starts_at.strftime("%H:%M")
         fresh = json.dumps({"lake_id": str(uuid.uuid4()), "day_starts_at": start}).encode()
         with contextlib.suppress(AlreadyExistsError):
             self._put(LAKE_FILE, fresh, mode="create")
+        return self.claim(calendar)
+
+    def check(self, calendar: Calendar) -> str | None:
+        """Give the lake's id, None before its first use; days that start at another hour are a ConfigError."""
+        start = calendar.starts_at.strftime("%H:%M")
+        found = self.read(LAKE_FILE)
+        if found is None:
+            return None
         try:
-            lake = json.loads(self.get(LAKE_FILE))
+            lake = json.loads(found.data)
             lake_id, lake_start = str(lake["lake_id"]), lake["day_starts_at"]
         except (ValueError, TypeError, KeyError):
             raise ConfigError(f"{self.describe(LAKE_FILE)} is damaged: put it back from a backup") from None

@@ -126,7 +126,8 @@ def plan_day(
     A run that `follows` the calendar also owes the days which it should have had since the last such run.
     """
     _check_days(settings, day, day, unfinished=unfinished)
-    with _open(settings) as (_, connection):
+    with _open(settings) as (lake, connection):
+        _bind(settings, lake, connection)
         if follows:
             ledger.plan_missed(connection, day)
         debts = {
@@ -144,7 +145,8 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
     """Write the ledger rows of all days from `first` to `last` that have none, and cut them into shards."""
     _check_days(settings, first, last, unfinished=False)
     days = list(days_between(first, last))
-    with _open(settings) as (_, connection):
+    with _open(settings) as (lake, connection):
+        _bind(settings, lake, connection)
         for day in days:
             ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
         if ledger.plan_days(connection, days, again=again):
@@ -154,9 +156,13 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
 
 def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
-    with _open(settings) as (_, connection):
+    with _open(settings) as (lake, connection):
+        lake.check(settings.calendar)
         days = ledger.make_debts_due(connection)
-        return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
+        if not days:
+            return Plan((), (), 0, 0)
+        _bind(settings, lake, connection)
+        return _make_plan(connection, days, days)
 
 
 def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
@@ -188,6 +194,14 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
         )
     if first > settings.calendar.day_at(now):
         raise ConfigError(f"{first} has not begun")
+
+
+def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
+    """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
+    if not ledger.bind_lake(connection, lake.claim(settings.calendar)):
+        raise ConfigError(
+            "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
+        )
 
 
 def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
@@ -278,6 +292,7 @@ def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
 def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day."""
     with _open(settings) as (lake, connection):
+        lake.check(settings.calendar)
         return verify.verify_days(settings.calendar, lake, connection, days)
 
 
@@ -302,6 +317,8 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
     from neople_timeline.report.publish import publish_report as publish  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
+        if failure is None:  # else it may be what failed
+            lake.check(settings.calendar)
         return publish(settings, lake, connection, day, failure)
 
 
@@ -369,11 +386,6 @@ def read_report(settings: Settings, path: str) -> bytes | None:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
-    """Open lake and warehouse together: the ledger of one speaks of the objects of the other, cut at the same hour."""
     lake = open_lake(settings)
     with open_warehouse(settings) as connection:
-        if not ledger.bind_lake(connection, lake.claim(settings.calendar)):
-            raise ConfigError(
-                "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
-            )
         yield lake, connection

@@ -10,7 +10,6 @@ from test_crashes import read_lake
 
 from neople_timeline.lake import open_lake
 from neople_timeline.models import CharacterKey
-from neople_timeline.warehouse import ledger
 
 FIRST, SECOND = DAY - timedelta(days=2), DAY - timedelta(days=1)
 
@@ -221,17 +220,6 @@ def test_a_character_that_is_gone_is_missing_and_comes_back(place: Place) -> Non
     place.assert_complete()
 
 
-def test_a_character_that_vanishes_is_asked_for_again_before_the_api_is_believed(place: Place) -> None:
-    first, second = players(place, 2)
-    run(place, "day", str(SECOND))
-    place.world.fail(*({"fault": "missing_character", "character": one.character_id} for one in (first, second)))
-    assert "2 are owed" in run(place, "day", str(DAY), ends=INDEBTED)
-    place.assert_indebted(owe([first, second], f"owed: {ledger.DOUBT}"), SECOND, DAY)
-    place.world.fail({"fault": "missing_character", "character": first.character_id})
-    run(place, "retry")
-    place.assert_indebted(owe([first], "missing: DNF001"), SECOND, DAY)
-
-
 def test_an_api_that_suddenly_knows_nobody_makes_nobody_missing_but_waits(place: Place) -> None:
     run(place, "day", str(SECOND))
     place.world.fail({"fault": "missing_character"})
@@ -244,9 +232,7 @@ def test_an_api_that_suddenly_knows_nobody_makes_nobody_missing_but_waits(place:
     assert place.query("SELECT count(*) FROM timeline.collection WHERE state = 'missing'") == [(0,)]
     (gone,) = players(place, 1)
     place.world.fail({"fault": "missing_character", "character": gone.character_id})
-    assert waiting.wait() == INDEBTED, waiting.text
-    place.assert_indebted(owe([gone], f"owed: {ledger.DOUBT}"), SECOND, DAY)
-    run(place, "retry")
+    assert waiting.wait() == COMPLETE, waiting.text
     place.assert_indebted(owe([gone], "missing: DNF001"), SECOND, DAY)
 
 

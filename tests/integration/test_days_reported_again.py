@@ -1,11 +1,13 @@
 """Days and weeks whose report is not their last: collected before they were over, or with debts that are paid later."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
@@ -68,6 +70,37 @@ def test_a_mart_that_is_new_is_computed_for_older_days_that_a_backfill_takes(sma
     assert pipeline.list_touched(small, [before, between, last]) == (before, between, last)
     work_off(small, pipeline.plan_backfill(small, before, last))
     assert pipeline.list_touched(small, [before, between, last]) == (last,)
+
+
+def lose(settings: Settings, *lost: dict[str, str]) -> None:
+    """Have the sandbox not know some characters, an empty dict being everybody."""
+    faults = [{"fault": "missing_character", **one} for one in lost]
+    request = Request(  # noqa: S310 - loopback
+        f"{settings.neople_api_url}/sandbox/faults", json.dumps(faults).encode(), method="PUT"
+    )
+    urlopen(request, timeout=30).close()  # noqa: S310
+
+
+def collect(settings: Settings, plan: Plan) -> tuple[int, int]:
+    """Collect; count the character-days that are missing and owed."""
+    found = [pipeline.collect_shard(settings, shard) for shard in plan.shards]
+    return sum(one.missing for one in found), sum(one.owed for one in found)
+
+
+def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days_and_one_of_them_not(
+    small: Settings,
+) -> None:
+    day = WEDNESDAY - timedelta(days=2)
+    work_off(small, pipeline.plan_day(small, day))
+    (gone,) = pipeline.list_members(small)[:1]
+    lose(small, {"character": gone.character.character_id})
+    assert collect(small, pipeline.plan_day(small, day + timedelta(days=1))) == (1, 0)
+    lose(small, {})
+    assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
+    assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
+    assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
+    change(small, f"UPDATE timeline.day SET planned_at = planned_at - interval '3 days' WHERE day = '{WEDNESDAY}'")
+    assert collect(small, pipeline.plan_debts(small)) == (CHARACTERS - 1, 0)
 
 
 def make_unfinished(settings: Settings, day: date) -> None:

@@ -28,9 +28,6 @@ DAYS_PLANNED_AT_ONCE: Final = 7
 UNTRIED_AT_ONCE: Final = 7
 """How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
 
-DOUBT: Final = "the API knew the character the last time, and is asked once more before it is believed"
-"""Begins the reason why a character is owed that vanished."""
-
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
 _LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {_LIVE}))"
@@ -321,19 +318,21 @@ def commit_landed(
     return int(count), int(events)
 
 
-def has_vanished(connection: psycopg.Connection, claim: Claim) -> bool:
-    """Say whether the API knew a character on the newest day it told of, and was not asked again about these days."""
+def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool:
+    """Say whether the API knew a character on the newest day of which it said anything."""
     row = connection.execute(
-        "SELECT state <> 'missing' AND NOT EXISTS (SELECT FROM timeline.collection WHERE day = ANY(%(days)s)"
-        "  AND server_id = %(server)s AND character_id = %(character)s AND reason LIKE %(doubted)s)"
-        " FROM timeline.collection WHERE server_id = %(server)s AND character_id = %(character)s"
+        "SELECT state <> 'missing' FROM timeline.collection WHERE server_id = %s AND character_id = %s"
         " AND (raw_key IS NOT NULL OR state = 'missing') ORDER BY day DESC LIMIT 1",
-        {
-            "days": list(claim.days),
-            "server": claim.character.server_id,
-            "character": claim.character.character_id,
-            "doubted": f"{DOUBT}%",
-        },
+        character,
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def is_fresh(connection: psycopg.Connection, days: Sequence[date]) -> bool:
+    """Say whether one of some days was planned only lately: time enough to ask again before an outage is believed."""
+    row = connection.execute(
+        "SELECT bool_or(planned_at > clock_timestamp() - interval '2 days') FROM timeline.day WHERE day = ANY(%s)",
+        (list(days),),
     ).fetchone()
     return bool(row and row[0])
 
