@@ -14,11 +14,13 @@ The first key is `day`, `week` or `month`: the period that a mart is replaced by
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from typing import Final, Literal, cast, get_args
 
 import pyarrow as pa
 
+from neople_timeline.models import week_of
 from neople_timeline.tables import Column, Table
 
 Period = Literal["day", "week", "month"]
@@ -58,6 +60,13 @@ MART_NAMES: Final = (
     "codes_by_day",
 )
 """Each mart after those it reads."""
+
+
+def period_of(day: date, period: Period) -> date:
+    """Name the day, week (by its Thursday) or month (by its first day) that a day belongs to."""
+    if period == "week":
+        return week_of(day)
+    return day.replace(day=1) if period == "month" else day
 
 
 @dataclass(frozen=True)

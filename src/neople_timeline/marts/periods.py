@@ -6,15 +6,8 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from neople_timeline.catalogue import MARTS, Mart, Period
+from neople_timeline.catalogue import MARTS, Mart, Period, period_of
 from neople_timeline.models import days_between, week_of
-
-
-def period_of(day: date, period: Period) -> date:
-    """Name the day, week (by its Thursday) or month (by its first day) that a day belongs to."""
-    if period == "week":
-        return week_of(day)
-    return day.replace(day=1) if period == "month" else day
 
 
 def periods_of(days: Iterable[date], period: Period) -> tuple[date, ...]:

@@ -16,10 +16,10 @@ import msgspec
 from pyspark import SparkConf, SparkContext  # type: ignore[import-not-found,unused-ignore]
 from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,unused-ignore]
 
-from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period
+from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, period_of
 from neople_timeline.errors import RetryLater, TimelineError
 from neople_timeline.lake import Lake, open_lake
-from neople_timeline.marts.periods import days_covered, period_of
+from neople_timeline.marts.periods import days_covered
 from neople_timeline.marts.spark_run import FAILED, Manifest, check_masters, run_prefix
 from neople_timeline.models import KOREA
 from neople_timeline.settings import Settings, read_settings

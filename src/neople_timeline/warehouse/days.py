@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.catalogue import MARTS
+from neople_timeline.catalogue import MARTS, period_of
 from neople_timeline.models import SETTLING, Calendar
 from neople_timeline.warehouse.connection import hold_locks
 
@@ -60,22 +60,18 @@ def list_unfinished_days(connection: psycopg.Connection, before: date, calendar:
 
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
-    """Pick from some days those that changed since their marts were computed, or lack one that is newer than they."""
+    """Pick from some days those that changed since their marts were computed, or lack a mart that is new."""
     rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE day = ANY(%(days)s) AND (changed_in > {_MARTS_AT}"
-        "  OR changed_in IS NOT NULL AND EXISTS ("
-        "   SELECT FROM unnest(%(all)s::text[], %(periods)s::text[]) AS known(mart, period) WHERE NOT EXISTS ("
-        "    SELECT FROM timeline.published_mart p WHERE p.mart = known.mart AND p.period = CASE known.period"
-        "     WHEN 'day' THEN d.day WHEN 'month' THEN date_trunc('month', d.day)::date"
-        "     WHEN 'week' THEN d.day - (extract(isodow FROM d.day)::integer + 3) %% 7 END))) ORDER BY day",
-        {
-            "days": list(days),
-            "marts": _DAILY_MARTS,
-            "all": [mart.name for mart in MARTS],
-            "periods": [mart.period for mart in MARTS],
-        },
-    )
-    return [row[0] for row in rows]
+        f"SELECT day, changed_in > {_MARTS_AT} FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL"
+        " ORDER BY day",
+        {"days": list(days), "marts": _DAILY_MARTS},
+    ).fetchall()
+    marts = {day: {(mart.name, period_of(day, mart.period)) for mart in MARTS} for day, _ in rows}
+    periods = {period for of_day in marts.values() for _, period in of_day}
+    published = connection.execute(
+        "SELECT mart, period FROM timeline.published_mart WHERE period = ANY(%s)", (list(periods),)
+    ).fetchall()
+    return [day for day, has_changed in rows if has_changed or not marts[day].issubset(published)]
 
 
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
