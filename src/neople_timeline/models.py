@@ -186,12 +186,20 @@ class Usage:
         """Requests that brought no new page."""
         return self.retried + self.repeated + self.throttled + self.unlanded
 
+    def allowed(self, rate: int) -> int:
+        """Give how many requests a limit of `rate` a second allows in that time."""
+        return round(rate * self.seconds)
+
+    def least_seconds(self, rate: int) -> float:
+        """Give the time that requests which were not wasted take at a limit of `rate` a second."""
+        return (self.requests - self.wasted) / rate
+
     def describe(self, rate: int) -> str:
         """Tell what the requests were used for, what the limit allowed in that time, and the least time for them."""
-        least = (self.requests - self.wasted) / rate
         return (
-            f"{self.requests:,} requests in {self.seconds:.1f} s, {rate * self.seconds:,.0f} allowed"
-            f" (at the limit of {rate:,}/s at least {least:.1f} s), {self.wasted:,} wasted: {self.retried:,} retried,"
+            f"{self.requests:,} requests in {self.seconds:.1f} s, {self.allowed(rate):,} allowed"
+            f" (at the limit of {rate:,}/s at least {self.least_seconds(rate):.1f} s),"
+            f" {self.wasted:,} wasted: {self.retried:,} retried,"
             f" {self.repeated:,} pages repeated, {self.throttled:,} refused, {self.unlanded:,} pages not landed"
         )
 

@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import date
 from typing import Final
 
-from neople_timeline.models import Reject
+from neople_timeline.models import Reject, Usage
 
 RARITIES: Final = ("태초", "신화", "에픽", "레전더리", "크로니클", "유니크", "레어", "언커먼", "커먼")
 """Rarities from the best to the most common, as the game ranks them."""
@@ -154,25 +154,10 @@ class Debt:
 
 @dataclass(frozen=True)
 class Spending:
-    """What the day cost at the API; `least_seconds` is the time its useful requests take at the allowed rate.
+    """What the day cost at the API, all its collectors together, under a limit of `rate` requests a second."""
 
-    `allowed` is how many requests that rate allows in the `seconds` of collecting.
-    """
-
-    requests: int
-    retried: int
-    repeated: int
-    throttled: int
-    lost: int
-    """Pages that ended with their collector, before they were in the ledger."""
-    seconds: float
-    least_seconds: float
-    allowed: int
-
-    @property
-    def wasted(self) -> int:
-        """Requests that brought no new page."""
-        return self.retried + self.repeated + self.throttled + self.lost
+    usage: Usage
+    rate: int
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,10 @@ def test_the_ledger_tells_what_each_collector_was_allowed_used_and_wasted(settin
     spending = read_page_spending(settings, day)
     assert {(kind, last_day) for _, kind, last_day, *_ in rows} == {("daily", day)}
     allowed, used, wasted, seconds, least = (sum(row[place] for row in rows) for place in range(4, 9))
-    assert (used, wasted) == (spending.requests, spending.wasted)
-    assert seconds == pytest.approx(spending.seconds)
-    assert allowed == pytest.approx(spending.allowed, abs=len(rows))
-    assert least == pytest.approx(spending.least_seconds)
+    assert (used, wasted) == (spending.usage.requests, spending.usage.wasted)
+    assert seconds == pytest.approx(spending.usage.seconds)
+    assert allowed == pytest.approx(spending.usage.allowed(spending.rate), abs=len(rows))
+    assert least == pytest.approx(spending.usage.least_seconds(spending.rate))
 
 
 def read_page_spending(settings: Settings, day: date) -> Spending:

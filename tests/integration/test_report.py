@@ -125,7 +125,8 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
     assert len(summary.best_drops) == min(20, int(str(best[0][0])))
     assert (summary.state.planned, summary.state.owed, summary.state.is_verified) == (40, 0, True)
     assert summary.state.spending is not None
-    assert 40 <= summary.state.spending.requests <= summary.state.spending.allowed
+    used = summary.state.spending.usage
+    assert 40 <= used.requests <= used.allowed(summary.state.spending.rate)
     assert len(summary.board.rows) == 40
     clears = {
         goal: sum(row.clears[place] for row in summary.board.rows) for place, goal in enumerate(summary.board.goals)

@@ -61,10 +61,12 @@ def measure_day(connection: psycopg.Connection, day: date, ended_at: datetime) -
         owed=state.owed,
         owed_in_all=owed,
         unreadable=unreadable,
-        requests=spent.requests if spent else None,
-        wasted=spent.wasted if spent else None,
-        used_share=spent.least_seconds / spent.seconds if spent and spent.seconds else None,
-        collecting_seconds=spent.seconds if spent else None,
+        requests=spent.usage.requests if spent else None,
+        wasted=spent.usage.wasted if spent else None,
+        used_share=spent.usage.least_seconds(spent.rate) / spent.usage.seconds
+        if spent and spent.usage.seconds
+        else None,
+        collecting_seconds=spent.usage.seconds if spent else None,
         lag_seconds=(proven_at - ended_at).total_seconds() if proven_at else None,
     )
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.models import Reject, days_between
+from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, Debt, Spending
 from neople_timeline.warehouse.days import OF_A_BACKFILL
 
@@ -31,9 +31,10 @@ LOST: Final = "CASE WHEN expires_at > clock_timestamp() THEN 0 ELSE unlanded END
 # Workers run side by side and again after a pause: only the time in which at least one was at work counts.
 SPENDING: Final = f"""
 SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(throttled)::bigint,
-  sum({LOST})::bigint, max(allowed_rate),
+  sum({LOST})::bigint,
   (SELECT extract(epoch FROM sum(upper(span) - lower(span)))::float
-   FROM unnest(range_agg(tstzrange(started_at, seen_at))) AS span)
+   FROM unnest(range_agg(tstzrange(started_at, seen_at))) AS span),
+  max(allowed_rate)
 FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND requests > 0
 """
 
@@ -105,6 +106,5 @@ def _read_spending(connection: psycopg.Connection, first: date, last: date) -> S
     row = connection.execute(SPENDING, (first, last)).fetchone()
     if row is None or row[0] is None:
         return None
-    requests, retried, repeated, throttled, lost, rate, seconds = row
-    useful = requests - retried - repeated - throttled - lost
-    return Spending(requests, retried, repeated, throttled, lost, seconds, useful / rate, round(rate * seconds))
+    *used, rate = row
+    return Spending(Usage(*used), rate)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from datetime import date, timedelta
 
-from neople_timeline.models import Reject
+from neople_timeline.models import Reject, Usage
 from neople_timeline.summary import (
     Adventure,
     Attempts,
@@ -62,7 +62,7 @@ def make_state(owed: int = 0, text: str = "") -> DataState:
         missing_characters=(Debt(DAY, "anton", "f" * 32, "", "DNF001 NOT_FOUND_CHARACTER"),) * 4,
         rejects=(Reject(7, text or "=cmd|' /C calc'!A0,xyz", "the server is not one of the eight"),),
         rejected=1,
-        spending=Spending(1240, 11, 2, 1, 0, 3.9, 1.2, 3900),
+        spending=Spending(Usage(1240, 11, 2, 1, 0, 3.9), 1000),
         is_verified=owed == 0,
     )
 
