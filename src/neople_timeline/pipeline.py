@@ -36,7 +36,7 @@ from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
-from neople_timeline.warehouse import audit, ledger, measures
+from neople_timeline.warehouse import audit, measures, planning
 from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
@@ -129,15 +129,15 @@ def plan_day(
     with _open(settings) as (lake, connection):
         _bind(settings, lake, connection)
         if follows:
-            ledger.plan_missed(connection, day)
+            planning.plan_missed(connection, day)
         debts = {
-            *ledger.list_indebted_days(connection, day),
+            *planning.list_indebted_days(connection, day),
             *calendar_days.list_unpublished_days(connection, day),
             *calendar_days.list_unfinished_days(connection, day, settings.calendar),
         }
         for one in (*debts, day):
-            ledger.reopen_unfinished(connection, one, settings.calendar.over_at(one))
-        ledger.plan_days(connection, [day], again=again)
+            planning.reopen_unfinished(connection, one, settings.calendar.over_at(one))
+        planning.plan_days(connection, [day], again=again)
         return _make_plan(connection, [*sorted(debts), day], [day])
 
 
@@ -148,9 +148,9 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
     with _open(settings) as (lake, connection):
         _bind(settings, lake, connection)
         for day in days:
-            ledger.reopen_unfinished(connection, day, settings.calendar.over_at(day))
-        if ledger.plan_days(connection, days, again=again):
-            ledger.announce_backfill(connection, days, settings.neople_api_rate)
+            planning.reopen_unfinished(connection, day, settings.calendar.over_at(day))
+        if planning.plan_days(connection, days, again=again):
+            planning.announce_backfill(connection, days, settings.neople_api_rate)
         return _make_plan(connection, days, days)
 
 
@@ -158,7 +158,7 @@ def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
     with _open(settings) as (lake, connection):
         lake.check(settings.calendar)
-        days = ledger.make_debts_due(connection)
+        days = planning.make_debts_due(connection)
         if not days:
             return Plan((), (), 0, 0)
         _bind(settings, lake, connection)
@@ -169,7 +169,7 @@ def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
     """Tell what a backfill would take, without planning or asking anything."""
     _check_days(settings, first, last, unfinished=False)
     with open_warehouse(settings) as connection:
-        characters, there, patterns = ledger.count_gaps(connection, first, last)
+        characters, there, patterns = planning.count_gaps(connection, first, last)
     return Forecast(
         characters,
         there,
@@ -198,19 +198,19 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
 
 def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    if not ledger.bind_lake(connection, lake.claim(settings.calendar)):
+    if not planning.bind_lake(connection, lake.claim(settings.calendar)):
         raise ConfigError(
             "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
         )
 
 
 def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
-    of = ledger.read_least_buckets(connection, days)
+    of = planning.read_least_buckets(connection, days)
     return Plan(
         days=tuple(days),
         shards=tuple(Shard(tuple(days), index, of) for index in range(of)),
-        characters=ledger.count_characters(connection, shown),
-        pending=ledger.count_open(connection, days),
+        characters=planning.count_characters(connection, shown),
+        pending=planning.count_open(connection, days),
     )
 
 

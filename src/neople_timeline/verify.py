@@ -30,8 +30,8 @@ from neople_timeline.refine import Entry, find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
-from neople_timeline.warehouse.ledger import MOST_BUCKETS
 from neople_timeline.warehouse.load import Part
+from neople_timeline.warehouse.planning import MOST_BUCKETS
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from place import COMPLETE, Place, params
 from neople_timeline.lake import open_lake
 
 LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
+PLANNING = "neople_timeline.warehouse.planning"
 LOAD, AUDIT = "neople_timeline.warehouse.load", "neople_timeline.warehouse.audit"
 PIPELINE, REPORT = "neople_timeline.pipeline", "neople_timeline.report.publish"
 IN_FLIGHT = 6 + 6 * 5
 """Characters that a crash may cost: those being asked for, and those gathered or waiting to be landed."""
 
 COLLECTING = {
-    "before the plan": {"at": f"{LEDGER}:plan_days"},
-    "after the plan": {"at": f"{LEDGER}:plan_days", "after": True},
+    "before the plan": {"at": f"{PLANNING}:plan_days"},
+    "after the plan": {"at": f"{PLANNING}:plan_days", "after": True},
     "after the first claim": {"at": f"{LEDGER}:claim_characters", "after": True},
     "in the middle of a chain": {"at": "neople_timeline.neople.client:Client._ask", "after": True, "call": 30},
     "before the first raw object": {"at": f"{LAKE}.put_new", "match": "raw/"},

@@ -9,7 +9,7 @@ import pytest
 
 from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse import ledger
+from neople_timeline.warehouse import ledger, planning
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.roster import Member, add_members
@@ -28,7 +28,7 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 
 def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psycopg.Connection) -> None:
-    ledger.plan_days(connection, [DAY], again=False)
+    planning.plan_days(connection, [DAY], again=False)
     slow = ledger.start_worker(connection, SHARD, "daily", 1000)
     assert len(ledger.claim_characters(connection, slow, SHARD, 10)) == 3
     connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
@@ -62,14 +62,14 @@ def test_what_a_dead_collector_had_fetched_and_not_landed_is_wasted(connection: 
 
 def test_who_was_missing_before_the_day_was_over_is_asked_for_again_once_it_is(connection: psycopg.Connection) -> None:
     over_at = datetime.now(UTC) - timedelta(minutes=1)
-    ledger.plan_days(connection, [DAY], again=False)
+    planning.plan_days(connection, [DAY], again=False)
     worker = ledger.start_worker(connection, SHARD, "daily", 1000)
     before, after, owed = ledger.claim_characters(connection, worker, SHARD, 10)
     ledger.record_failure(connection, worker, before, "missing", "DNF001", 3600)
     ledger.record_failure(connection, worker, after, "missing", "DNF001", 0)
     ledger.record_failure(connection, worker, owed, "owed", "timed out")
     assert is_provisional(connection, DAY, over_at)
-    ledger.reopen_unfinished(connection, DAY, over_at)
+    planning.reopen_unfinished(connection, DAY, over_at)
     assert not is_provisional(connection, DAY, over_at)
     rows = connection.execute("SELECT state, reason FROM timeline.collection ORDER BY character_id").fetchall()
     assert rows == [("planned", None), ("missing", "DNF001"), ("owed", "timed out")]
@@ -78,23 +78,23 @@ def test_who_was_missing_before_the_day_was_over_is_asked_for_again_once_it_is(c
 def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(connection: psycopg.Connection) -> None:
     first, last = DAY - timedelta(days=9), DAY - timedelta(days=1)
     days = [first + timedelta(days=offset) for offset in range(9)]
-    ledger.plan_days(connection, [first - timedelta(days=1), *days], again=False)
-    ledger.announce_backfill(connection, days, 1000)  # its collectors are still in the queue
-    assert ledger.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
+    planning.plan_days(connection, [first - timedelta(days=1), *days], again=False)
+    planning.announce_backfill(connection, days, 1000)  # its collectors are still in the queue
+    assert planning.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
     worker = ledger.start_worker(connection, Shard(tuple(days), 0, 2), "backfill", 1000)
     ledger.finish_worker(connection, worker, Usage())  # and the next one is
-    assert ledger.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
+    assert planning.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
     connection.execute("UPDATE timeline.worker SET expires_at = expires_at - interval '12 hours'")
     connection.execute("UPDATE timeline.collection SET attempts = 1")
-    assert ledger.list_indebted_days(connection, last) == [first - timedelta(days=1), *days[:-1]]
+    assert planning.list_indebted_days(connection, last) == [first - timedelta(days=1), *days[:-1]]
 
 
 def test_a_month_is_made_room_for_while_others_read(connection: psycopg.Connection, postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as reader:
         reader.execute("SELECT count(*) FROM timeline.event, timeline.collection, timeline.character")
         connection.execute("SET lock_timeout = '2s'")
-        ledger.create_partitions(connection, [date(2025, 1, 31), date(2024, 12, 1), date(2025, 1, 1)])
-        ledger.create_partitions(connection, [date(2025, 1, 31)])
+        planning.create_partitions(connection, [date(2025, 1, 31), date(2024, 12, 1), date(2025, 1, 1)])
+        planning.create_partitions(connection, [date(2025, 1, 31)])
     partitions = connection.execute(
         "SELECT part.relname FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid"
         " WHERE part.relkind = 'r' ORDER BY 1"
@@ -106,7 +106,7 @@ def test_a_month_is_made_room_for_while_others_read(connection: psycopg.Connecti
 
 
 def test_who_claims_holds_no_lock_between_two_statements(connection: psycopg.Connection, postgres_url: str) -> None:
-    ledger.plan_days(connection, [DAY], again=False)
+    planning.plan_days(connection, [DAY], again=False)
     worker = ledger.start_worker(connection, SHARD, "daily", 1000)
     assert len(ledger.claim_characters(connection, worker, SHARD, 2)) == 2
     assert connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() == (0,)
@@ -119,8 +119,8 @@ def test_who_claims_holds_no_lock_between_two_statements(connection: psycopg.Con
 
 
 def test_a_long_range_is_planned_whole(connection: psycopg.Connection) -> None:
-    days = [DAY - timedelta(days=offset) for offset in range(ledger.DAYS_PLANNED_AT_ONCE * 2 + 3)]
-    assert ledger.plan_days(connection, days, again=False) == len(CHARACTERS) * len(days)
+    days = [DAY - timedelta(days=offset) for offset in range(planning.DAYS_PLANNED_AT_ONCE * 2 + 3)]
+    assert planning.plan_days(connection, days, again=False) == len(CHARACTERS) * len(days)
 
 
 def list_planned(connection: psycopg.Connection) -> list[date]:
@@ -128,8 +128,8 @@ def list_planned(connection: psycopg.Connection) -> list[date]:
 
 
 def follow(connection: psycopg.Connection, day: date) -> list[date]:
-    missed = ledger.plan_missed(connection, day)
-    ledger.plan_days(connection, [day], again=False)
+    missed = planning.plan_missed(connection, day)
+    planning.plan_days(connection, [day], again=False)
     return missed
 
 
@@ -137,17 +137,17 @@ def test_days_that_the_schedule_left_out_are_planned_by_its_next_run(connection:
     assert follow(connection, DAY) == [], "the first run misses nothing"
     missed = [DAY + timedelta(days=offset) for offset in range(1, 4)]
     next_run = DAY + timedelta(days=4)
-    ledger.plan_days(connection, [missed[1]], again=False)  # somebody has asked for it by hand
+    planning.plan_days(connection, [missed[1]], again=False)  # somebody has asked for it by hand
     assert follow(connection, next_run) == [missed[0], missed[2]]
     assert list_planned(connection) == [DAY, *missed, next_run]
-    assert ledger.list_indebted_days(connection, next_run) == [DAY, *missed]
+    assert planning.list_indebted_days(connection, next_run) == [DAY, *missed]
     assert follow(connection, next_run) == follow(connection, DAY) == [], "run again, they leave nothing out"
     assert follow(connection, next_run + timedelta(days=1)) == []
 
 
 def test_what_a_backfill_or_a_run_by_hand_collects_is_no_day_of_the_schedule(connection: psycopg.Connection) -> None:
     for day in (date(2024, 3, 1), DAY + timedelta(days=3)):
-        ledger.plan_days(connection, [day], again=False)
+        planning.plan_days(connection, [day], again=False)
         ledger.start_worker(connection, Shard((day,), 0, 1), "daily", 1000)
     assert follow(connection, DAY) == []
     assert follow(connection, DAY + timedelta(days=1)) == []
@@ -158,8 +158,8 @@ def test_a_crash_while_the_missed_days_are_planned_leaves_the_others_missed(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     follow(connection, DAY)
-    missed = [DAY + timedelta(days=offset) for offset in range(1, 3 * ledger.DAYS_PLANNED_AT_ONCE)]
-    after, real, calls = missed[-1] + timedelta(days=1), ledger._plan_at_once, iter(range(2))  # noqa: SLF001 - what is committed at once
+    missed = [DAY + timedelta(days=offset) for offset in range(1, 3 * planning.DAYS_PLANNED_AT_ONCE)]
+    after, real, calls = missed[-1] + timedelta(days=1), planning._plan_at_once, iter(range(2))  # noqa: SLF001 - what is committed at once
 
     def crash_later(*given: Any, **flags: Any) -> None:
         real(*given, **flags)
@@ -167,12 +167,12 @@ def test_a_crash_while_the_missed_days_are_planned_leaves_the_others_missed(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "_plan_at_once", crash_later)
+        patch.setattr(planning, "_plan_at_once", crash_later)
         with pytest.raises(KeyboardInterrupt):
-            ledger.plan_missed(connection, after)
+            planning.plan_missed(connection, after)
     planned = list_planned(connection)
-    assert planned == [DAY, *missed[: ledger.DAYS_PLANNED_AT_ONCE]]
-    assert follow(connection, after) == missed[ledger.DAYS_PLANNED_AT_ONCE :]
+    assert planned == [DAY, *missed[: planning.DAYS_PLANNED_AT_ONCE]]
+    assert follow(connection, after) == missed[planning.DAYS_PLANNED_AT_ONCE :]
     unreported = connection.execute("SELECT count(*) FROM timeline.day WHERE reported_in = 0").fetchone()
     assert unreported == (len(missed),)
 
@@ -185,11 +185,11 @@ def test_a_run_takes_all_debts_along_but_of_the_days_nobody_has_begun_only_the_n
     after = DAY + timedelta(days=61)
     missed = follow(connection, after)
     assert len(missed) == 60
-    for _ in range(60 // ledger.UNTRIED_AT_ONCE):
-        newest, missed = missed[-ledger.UNTRIED_AT_ONCE :], missed[: -ledger.UNTRIED_AT_ONCE]
-        assert ledger.list_indebted_days(connection, after) == [DAY, *newest]
+    for _ in range(60 // planning.UNTRIED_AT_ONCE):
+        newest, missed = missed[-planning.UNTRIED_AT_ONCE :], missed[: -planning.UNTRIED_AT_ONCE]
+        assert planning.list_indebted_days(connection, after) == [DAY, *newest]
         connection.execute(
             "UPDATE timeline.collection SET state = 'landed', attempts = 1 WHERE day = ANY(%s)", (newest,)
         )
-    assert ledger.list_indebted_days(connection, after) == [DAY, *missed]
-    assert ledger.make_debts_due(connection)[: len(missed) + 1] == [DAY, *missed], "`retry` takes all"
+    assert planning.list_indebted_days(connection, after) == [DAY, *missed]
+    assert planning.make_debts_due(connection)[: len(missed) + 1] == [DAY, *missed], "`retry` takes all"
