@@ -1,0 +1,274 @@
+"""Commands that collect, prove and report days."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from stand_ins import CAIN, COMPLETE, DAY, DEBT, FAILED, INDEBTED, PLAN, PROVEN, run, stand_in
+
+from neople_timeline import pipeline
+from neople_timeline.checks import Disagreement
+from neople_timeline.cli.screen import PATIENCE_SECONDS
+from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.models import Calendar, Collected, Plan, Usage
+from neople_timeline.summary import Published
+from neople_timeline.verify import Verification
+
+
+def test_a_day_goes_through_every_step_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    result = run("day", "2026-11-15")
+    assert result.exit_code == COMPLETE, result.output
+    assert steps.names() == [
+        "plan_day",
+        "collect_shard",
+        *["refine_shard", "load_shard"] * 2,
+        "list_touched",
+        "build_marts",
+        "prove_days",
+        "publish_report",
+        "republish_reports",
+    ]
+    assert "5 character-days to collect" in result.output
+    assert "2 wasted: 2 retried" in result.output
+    assert "s3://lake/reports/x, mailed to players@example.org" in result.output
+
+
+def test_the_flags_of_a_day_reach_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    run("day", "2026-11-15", "--again", "--unfinished")
+    assert steps.calls[0] == ("plan_day", (DAY,), {"again": True, "unfinished": True, "follows": False})
+
+
+def test_yesterday_follows_the_calendar_and_days_that_still_wait_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Published("s3://lake/reports/x", mailed=True, debts=0, waiting=13)
+    steps = stand_in(monkeypatch, publish_report=published)
+    result = run("day", "yesterday")
+    assert steps.calls[0][2]["follows"] is True
+    assert result.exit_code == INDEBTED
+    assert "13 earlier days are still to be collected" in result.output
+
+
+def test_a_complete_day_asks_the_api_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, plan_day=replace(PLAN, pending=0))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == COMPLETE
+    assert "collect_shard" not in steps.names()
+    assert "everything is there already" in result.output
+
+
+def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, prove_days=replace(PROVEN, owed=(DEBT,) * 30))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == INDEBTED
+    assert f"owed: 2026-11-15 cain/{'a' * 32}: the connection failed" in result.output
+    assert "and 10 more: `neople-timeline owed` lists them all" in result.output
+
+
+def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Disagreement(DAY, CAIN, "PostgreSQL", "has 2 events instead of 3")
+    steps = stand_in(monkeypatch, prove_days=replace(PROVEN, disagreements=(finding,)))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == FAILED
+    assert str(finding) in result.output
+    assert "publish_report" in steps.names()
+
+
+@pytest.mark.parametrize("command", [("day", "2026-11-15", "--unfinished"), ("report", "2026-11-15")])
+def test_a_day_that_is_still_running_is_never_called_complete(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, publish_report=Published("s3://lake/x", mailed=False, debts=0, is_provisional=True))
+    result = run(*command)
+    assert result.exit_code == INDEBTED
+    assert "before the day was over, marked as provisional. It is not mailed" in result.output
+
+
+def test_yesterday_is_the_last_day_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    before = datetime.now(UTC)
+    assert run("day", "yesterday").exit_code == COMPLETE
+    assert steps.calls[0][1][0] in {Calendar().last_over(now) for now in (before, datetime.now(UTC))}
+
+
+@pytest.mark.parametrize("text", ["15.11.2026", "2026-11-31", "today", "2026-13-01", ""])
+def test_what_is_no_day_is_refused(text: str) -> None:
+    result = run("day", text)
+    assert isinstance(result.exception, ConfigError)
+    assert "2026-11-15" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("day",), ("backfill", "2026-11-01"), ("backfill", "--dry-run", "2026-11-01")])
+def test_an_unfinished_day_is_refused_with_its_reason(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = NotOver("2026-11-15 is not over", seconds=60)
+    stand_in(monkeypatch, plan_day=early, plan_backfill=early, forecast_backfill=early)
+    result = run(*command, "2026-11-15")
+    assert isinstance(result.exception, ConfigError)
+    assert "--unfinished" in str(result.exception)
+
+
+def test_an_empty_roster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, plan_day=Plan((DAY,), (), 0, 0))
+    result = run("day", "2026-11-15")
+    assert isinstance(result.exception, ConfigError)
+    assert "roster" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("day", "2026-11-15"), ("retry",), ("backfill", "2026-11-01", "2026-11-02")])
+@pytest.mark.parametrize("name", ["NEOPLE_API_KEY", "LAKE_URL", "WAREHOUSE_URL"])
+def test_without_a_setting_nothing_starts(command: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    monkeypatch.delenv(name)
+    result = run(*command)
+    assert isinstance(result.exception, ConfigError)
+    assert name in str(result.exception)
+    assert steps.calls == []
+
+
+def test_what_asks_to_come_back_later_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = Collected(5, 1, 0, 0, Usage())
+    later = [RetryLater("maintenance", seconds=300)] * 3
+    published = Published("s3://lake/reports/x", mailed=True, debts=0)
+    patient = {
+        "plan_day": PLAN,
+        "collect_shard": collected,
+        "prove_days": PROVEN,
+        "publish_report": published,
+        "republish_reports": {},
+    }
+    steps = stand_in(monkeypatch, **{name: [*later, result] for name, result in patient.items()})
+    assert run("day", "2026-11-15").exit_code == COMPLETE
+    assert [steps.names().count(name) for name in patient] == [4] * len(patient)
+
+
+def test_what_was_spent_before_a_wait_is_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch)
+    attempts = [Usage(requests=40, retried=3, seconds=2), Usage(requests=60, seconds=3)]
+
+    def collect(*_: Any, progress: Callable[[Collected], None], **__: Any) -> Collected:
+        collected = Collected(2, 30, 0, 0, attempts.pop(0))
+        progress(collected)
+        if attempts:
+            raise RetryLater("maintenance", seconds=300)
+        return collected
+
+    monkeypatch.setattr(pipeline, "collect_shard", collect)
+    assert "100 requests in 5.0 s" in run("day", "2026-11-15").output
+    assert attempts == []
+
+
+def test_a_report_is_repeated_no_earlier_than_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", slept.append)
+    later = [RetryLater("PostgreSQL went away", seconds=10), RetryLater("fate unknown", seconds=600)]
+    stand_in(monkeypatch, publish_report=[*later, Published("s3://lake/reports/x", mailed=True, debts=0)])
+    assert run("report", "2026-11-15").exit_code == COMPLETE
+    assert slept == [10, 600]
+
+
+def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", slept.append)
+    stand_in(monkeypatch, collect_shard=RetryLater("maintenance", seconds=300))
+    result = run("day", "2026-11-15")
+    assert isinstance(result.exception, RetryLater)
+    assert PATIENCE_SECONDS <= sum(slept) < PATIENCE_SECONDS + 600
+    assert max(slept) <= 300
+
+
+# Several days -------------------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_is_collected_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    assert run("backfill", "2026-11-01", "2026-11-15").exit_code == COMPLETE
+    assert steps.calls[0] == ("plan_backfill", (date(2026, 11, 1), DAY), {"again": False})
+    assert steps.calls[1][2]["kind"] == "backfill"
+
+
+def test_a_dry_run_tells_what_it_would_take_and_plans_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEOPLE_API_RATE", "100")
+    monkeypatch.delenv("NEOPLE_API_KEY")
+    steps = stand_in(monkeypatch, forecast_backfill=pipeline.Forecast(1200, 34, 98_765, 2_400))
+    result = run("backfill", "2026-11-01", "2026-11-15", "--dry-run")
+    assert (result.exit_code, steps.names()) == (COMPLETE, ["forecast_backfill"])
+    for figure in ("1,200", "34", "98,765", "2,400", "24 s"):
+        assert figure in result.output
+
+
+def test_nothing_owed_is_nothing_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, plan_debts=Plan((), (), 0, 0))
+    result = run("retry")
+    assert (result.exit_code, steps.names()) == (COMPLETE, ["plan_debts"])
+    assert "Nothing is owed" in result.output
+
+
+def test_debts_are_retried_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch)
+    assert run("retry").exit_code == COMPLETE
+    assert steps.calls[1][2]["kind"] == "retry"
+
+
+@pytest.mark.parametrize("command", [("day", "2026-11-15"), ("retry",), ("backfill", "2026-11-01", "2026-11-15")])
+def test_only_what_a_run_changed_is_published_anew(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, url = date(2026, 11, 12), "s3://lake/reports/y"
+    published = {earlier: Published(url, mailed=False, debts=0)}
+    steps = stand_in(monkeypatch, list_touched=(earlier, DAY), republish_reports=published)
+    result = run(*command)
+    assert ("build_marts", ((earlier, DAY),), {}) in steps.calls
+    assert f"{earlier} has changed, its report is written anew: {url}" in result.output
+
+
+def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, list_owed=(DEBT,))
+    result = run("owed", "2026-11-01")
+    assert result.exit_code == INDEBTED
+    assert steps.calls[0][1] == (date(2026, 11, 1), None)
+    assert f"2026-11-15  cain/{'a' * 32}  the connection failed  (tries: 2)" in result.output
+    stand_in(monkeypatch, list_owed=())
+    assert run("owed").exit_code == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("verification", "code"),
+    [
+        (PROVEN, COMPLETE),
+        (replace(PROVEN, orphans=("raw/1",)), COMPLETE),
+        (replace(PROVEN, owed=(DEBT,)), INDEBTED),
+        (replace(PROVEN, uncollected=(DAY,)), INDEBTED),
+        (replace(PROVEN, owed=(DEBT,), disagreements=(Disagreement(DAY, None, "bucket 1", "is gone"),)), FAILED),
+    ],
+)
+def test_verify_tells_by_its_exit_code(verification: Verification, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, verify_days=verification)
+    assert run("verify", "2026-11-14", "2026-11-15").exit_code == code
+    assert steps.calls[0][1] == ([date(2026, 11, 14), DAY],)
+
+
+@pytest.mark.parametrize("command", [("verify",), ("owed",), ("export", "event"), ("backfill", "--dry-run")])
+def test_days_the_wrong_way_round_are_refused(command: tuple[str, ...]) -> None:
+    result = run(*command, "2026-11-15", "2026-11-14")
+    assert isinstance(result.exception, ConfigError)
+    assert "the first day 2026-11-15 is after the last day 2026-11-14" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("day",), ("day", "--unfinished"), ("report",), ("verify",), ("export", "event")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("2017-09-20", "before 2017-09-21"), ("0001-01-01", "before"), ("9999-12-31", "has not begun")]
+)
+def test_a_day_without_any_data_is_refused(command: tuple[str, ...], text: str, said: str) -> None:
+    result = run(*command, text)
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
+
+
+def test_a_day_that_was_never_collected_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, is_planned=False)
+    result = run("report", "2026-11-15")
+    assert isinstance(result.exception, ConfigError)
+    assert "`neople-timeline day 2026-11-15` does so" in str(result.exception)
+    assert steps.names() == ["is_planned"]
