@@ -97,7 +97,9 @@ def test_a_day_survives_the_loss_of_its_parts(running: Cluster, metrics: tuple[s
     figures = {name.removeprefix("airflow.timeline."): value for name, value in metrics[1].items()}
     assert (figures["events"], figures["characters"], figures["owed_in_all"]) == (truth.total(), CHARACTERS, 0)
     # A collector that is killed has told what it asked for, and what of it had not landed, up to a few seconds before.
-    assert 0 < figures["wasted"] < figures["requests"] <= stats["requests"]
+    assert 0 < figures["wasted"] < figures["requests"]
+    # What leaves as a cable is pulled arrives nowhere: a second's permits each time, for PostgreSQL gives out no more.
+    assert figures["requests"] <= stats["requests"] + 2 * settings.neople_api_rate
     if not has_disks:
         pytest.skip("all was proven but full disks: this user may not mount small ones")
 
