@@ -218,7 +218,7 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     try:
         answer = _answers.decode(body)
         rows = answer.timeline.rows
-        if b"\\u" in body:
+        if b"\\" in body:
             _check_escapes(body)
         if any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
             _check_integers(body)
@@ -228,17 +228,13 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     if answer.character_id != character.character_id:
         raise Unreadable("the answer is about another character", body=body)
     for minute in {row.date for row in rows}:
-        _check_minute(minute, window, body)
+        try:
+            parse_minute(minute)
+        except ValueError:
+            raise Unreadable(f"a row has the date {minute[:40]!r}, not YYYY-MM-DD HH:mm", body=body) from None
+        if not window.start <= minute <= window.end:
+            raise Unreadable(f"a row of {minute} is outside the window asked for", body=body)
     return answer
-
-
-def _check_minute(minute: str, window: Window, body: bytes) -> None:
-    try:
-        parse_minute(minute)
-    except ValueError:
-        raise Unreadable(f"a row has the date {minute[:40]!r}, not YYYY-MM-DD HH:mm", body=body) from None
-    if not window.start <= minute <= window.end:
-        raise Unreadable(f"a row of {minute} is outside the window asked for", body=body)
 
 
 class Chain:
