@@ -28,7 +28,7 @@ from neople_timeline.sandbox.rules import Rule
 from neople_timeline.sandbox.spoil import BYTES, INSTEAD, PAGES, refuse
 from neople_timeline.sandbox.switches import Switches
 from neople_timeline.sandbox.traffic import Stats
-from neople_timeline.sandbox.world import World
+from neople_timeline.sandbox.world import KEPT_DAYS, World
 
 KOREA = timezone(timedelta(hours=9))
 
@@ -48,6 +48,7 @@ class SandboxOptions:
     latency_jitter_seconds: float = 0.0
     missing: int = 0
     small: bool = False
+    kept_days: int = KEPT_DAYS
 
 
 class Sandbox:
@@ -56,7 +57,13 @@ class Sandbox:
     def __init__(self, options: SandboxOptions) -> None:
         """Nothing is bound before `start`."""
         self.options = options
-        self.world = World(options.seed, options.characters, missing=options.missing, small=options.small)
+        self.world = World(
+            options.seed,
+            options.characters,
+            missing=options.missing,
+            small=options.small,
+            kept_days=options.kept_days,
+        )
         self.switches = Switches(options.key, options.rate, options.latency_seconds, options.latency_jitter_seconds)
         self.routes = Routes(self.world, self.switches)
         self.faults = Faults(self.world)
@@ -220,6 +227,9 @@ def read_options(arguments: list[str]) -> SandboxOptions:
     parser.add_argument("--port-file", type=Path, help="a file that is told the port")
     parser.add_argument("--missing", type=int, default=0, metavar="N", help="of the characters, how many answer DNF001")
     parser.add_argument("--small", action="store_true", help="one or two events per character and day")
+    parser.add_argument(
+        "--kept-days", type=int, default=usual.kept_days, metavar="N", help="days of characters to keep in memory"
+    )
     given = parser.parse_args(arguments)
     if given.characters < 1 or not 0 <= given.missing <= given.characters or given.rate < 0:
         parser.error("characters from 1, missing from 0 to characters, rate from 0")
@@ -237,6 +247,7 @@ def read_options(arguments: list[str]) -> SandboxOptions:
         port_file=given.port_file,
         missing=given.missing,
         small=given.small,
+        kept_days=given.kept_days,
     )
 
 

@@ -72,6 +72,9 @@ def _minutes_of(weights: tuple[int, ...]) -> tuple[int, ...]:
 CLOCKS = tuple(f" {clock // 60:02d}:{clock % 60:02d}" for clock in range(DAY_MINUTES))
 MINUTES = tuple(_minutes_of(weights) for weights in HABITS)
 
+KEPT_DAYS = 4096
+"""Days of single characters that are kept in memory."""
+
 
 def count_events(chance: int, vigour: int, weekday: int) -> int:
     """How many events a day has: 22 in the mean, on one day of two hundred more than 200."""
@@ -84,12 +87,14 @@ def count_events(chance: int, vigour: int, weekday: int) -> int:
 class World:
     """All characters and all their days; only what was asked lately is kept in memory."""
 
-    def __init__(self, seed: int, characters: int, *, missing: int = 0, small: bool = False) -> None:
+    def __init__(
+        self, seed: int, characters: int, *, missing: int = 0, small: bool = False, kept_days: int = KEPT_DAYS
+    ) -> None:
         """Make nothing yet; a small world has one or two events per character and day."""
         self.population = Population(seed, characters, missing)
         self.small = small
         self._alter: Alteration | None = None
-        self.block = lru_cache(maxsize=4096)(self._build_block)
+        self.block = lru_cache(maxsize=kept_days)(self._build_block)
 
     def alter(self, alteration: Alteration | None) -> None:
         """Change what happened, for good: pages and truth both show it."""

@@ -22,9 +22,17 @@ def test_other_durations_are_refused(text: str) -> None:
 
 def test_a_command_line_becomes_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SANDBOX_API_KEY", "from-the-environment")
-    given = read_options(["--characters", "9", "--seed", "4", "--latency", "5ms", "--port-file", "p", "--small"])
+    given = read_options(
+        ["--characters", "9", "--seed", "4", "--latency", "5ms", "--port-file", "p", "--small", "--kept-days", "7"]
+    )
     assert given == SandboxOptions(
-        characters=9, seed=4, latency_seconds=0.005, key="from-the-environment", port_file=Path("p"), small=True
+        characters=9,
+        seed=4,
+        latency_seconds=0.005,
+        key="from-the-environment",
+        port_file=Path("p"),
+        small=True,
+        kept_days=7,
     )
 
 
