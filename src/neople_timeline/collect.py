@@ -69,7 +69,7 @@ class Batch:
     """A moment before the API was asked for the first chain, on this process's clock of seconds."""
 
     def __post_init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=3).compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
         self._pieces: list[bytes] = []
 
     def add(self, chain: Chain, landed: list[Landed], fetched_at: datetime) -> None:

@@ -7,6 +7,7 @@ Two know more: `doctor` opens every part by itself, and dags/spark_marts.py subm
 Every step can be repeated at any time: it looks at what is there and does what is missing.
 """
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,6 +227,7 @@ def collect_shard(
     """
     with _open(settings) as (lake, connection), connect(settings) as permits:
         doors = collect.Doors(lake, connection, permits)
+        gc.freeze()  # what is loaded by now stays: looking through it for garbage would hold requests up
         return uvloop.run(collect.collect_shard(settings, doors, shard, kind=kind, progress=progress))
 
 
