@@ -247,10 +247,8 @@ def _to_microseconds(minute: str) -> int:
 
 def _read_payloads(texts: list[bytes]) -> dict[str, Any]:
     """Read the typed columns of payloads, by name."""
-    fields = zip(*map(msgspec.structs.astuple, map(_read_payload, texts)), strict=True)
-    values = dict(zip(Payload.__struct_fields__, fields, strict=False))  # without payloads there are no fields
-    values["ticket.itemName"] = tuple(ticket.itemName for ticket in values.get("ticket", ()))
-    return {column.name: values.get(column.source, ()) for column in PAYLOAD_COLUMNS}
+    payloads = list(map(_read_payload, texts))
+    return {column.name: list(map(attrgetter(column.source), payloads)) for column in PAYLOAD_COLUMNS}
 
 
 def _read_payload(data: bytes) -> Any:
