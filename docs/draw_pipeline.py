@@ -12,7 +12,7 @@ STEPS = [
     ("refine", "raw → typed\nParquet"),
     ("load", "replace the\ncharacter-days"),
     ("marts", "DuckDB\nor Spark"),
-    ("verify", "four holders,\none digest"),
+    ("verify", "four holders,\nequal contents"),
     ("report", "page and\none mail"),
 ]
 SOURCES = {"plan": "roster", "collect": "Neople Open API"}
