@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
@@ -114,6 +114,12 @@ class SandboxApi:
         """GET a control route, as in `roster.csv` or `truth?start=…&end=…`."""
         with urlopen(f"{self.control_url}/{path}", timeout=30) as answer:  # noqa: S310 - loopback
             return bytes(answer.read())
+
+    def put(self, path: str, value: object) -> None:
+        """PUT to a control route, as in `faults` or `settings`."""
+        request = Request(f"{self.control_url}/{path}", json.dumps(value).encode(), method="PUT")  # noqa: S310 - loopback
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            answer.read()
 
     def stats(self) -> dict[str, object]:
         return dict(json.loads(self.read("stats")))

@@ -142,6 +142,15 @@ class Newcomer:
 
 
 @dataclass(frozen=True)
+class Novelty:
+    """A kind of event that the project does not know: it is kept whole, and counted as an event only."""
+
+    code: int
+    name: str
+    events: int
+
+
+@dataclass(frozen=True)
 class Debt:
     """A character-day that could not be collected, and why; `name` is the roster's or the last one seen, if any."""
 
@@ -216,6 +225,10 @@ class Summary:
     failure: str | None = None
     is_provisional: bool = False
     """Whether it was collected, or is told, before its last events had reached the API."""
+    novelties: tuple[Novelty, ...] = ()
+    """Most of them first."""
+    emptied: tuple[str, ...] = ()
+    """Columns of `event` that have no value any more: the API may have renamed a field of the payload."""
 
     @property
     def is_week(self) -> bool:

@@ -134,6 +134,28 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
     assert clears == {goal: goal.clears for goal in summary.board.goals}
 
 
+def test_kinds_of_events_that_nobody_knows_and_columns_that_went_empty_are_told(
+    settings: Settings, sandbox_api: "SandboxApi", smtp: "Smtp"
+) -> None:
+    pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
+    collect_day(settings, DAY - timedelta(days=1))
+    sandbox_api.put("faults", [{"fault": "unknown_code"}])
+    collect_day(settings, DAY)
+    query(settings, f"UPDATE timeline.event SET item_name = NULL WHERE day = '{DAY}' RETURNING 1")
+    with connect(settings) as connection:
+        summary, before = (read_summary(connection, day, settings.calendar) for day in (DAY, DAY - timedelta(days=1)))
+    told = query(
+        settings, f"SELECT code, name, count(*) FROM timeline.event WHERE day = '{DAY}' AND code = 999 GROUP BY 1, 2"
+    )
+    assert [(one.code, one.name, one.events) for one in summary.novelties] == told != []
+    assert summary.emptied == ("item_name",)
+    assert (before.novelties, before.emptied) == ((), ())
+    pipeline.publish_report(settings, DAY)
+    plain = read_mails(smtp)[0].get_body(("plain",))
+    assert plain is not None
+    assert re.search(r"999 .+item_name", plain.get_content(), re.DOTALL)
+
+
 def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again(
     collected: Settings, smtp: "Smtp"
 ) -> None:

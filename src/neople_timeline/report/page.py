@@ -108,6 +108,7 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
         "language": language,
         "say": say,
         "list_gaps": lambda state: list_gaps(state, say),
+        "list_news": lambda summary: list_news(summary, say),
         "route": lambda code: ROUTES[language].get(code, str(code)),
         "rarity_name": lambda rarity: show_rarity(rarity, language),
         "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
@@ -169,6 +170,15 @@ def list_gaps(state: DataState, say: Callable[..., str]) -> list[str]:
     return [
         *([say("absent_banner", days=", ".join(map(str, absent)))] if absent else []),
         *([say("waiting_banner", count=len(waiting), first=waiting[0], last=waiting[-1])] if waiting else []),
+    ]
+
+
+def list_news(summary: Summary, say: Callable[..., str]) -> list[str]:
+    """Say what the API tells that the project does not know, and what it tells no more."""
+    codes = ", ".join(f"{one.code} {show_text(one.name)} ({one.events:,})" for one in summary.novelties)
+    return [
+        *([say("unknown_banner", codes=codes)] if codes else []),
+        *([say("emptied_banner", columns=", ".join(summary.emptied))] if summary.emptied else []),
     ]
 
 

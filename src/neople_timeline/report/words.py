@@ -20,6 +20,9 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "absent_banner": "전혀 수집하지 않은 날: {days}",
         "waiting_banner": "이 보고서를 쓸 때 이전 {count}일({first} ~ {last})은 아직 수집하지 못했습니다."
         " 매일 며칠씩 수집합니다.",
+        "unknown_banner": "아직 모르는 종류의 이벤트가 왔습니다: {codes}. 그대로 보관하고 이벤트 수에만 넣습니다.",
+        "emptied_banner": "어제까지 오다가 오늘은 전혀 오지 않은 항목: {columns}."
+        " API가 이름을 바꿨을 수 있습니다. 원래 내용은 data에 있습니다.",
         "provisional": "잠정: 이 날이 끝나기 전에 수집한 내용입니다. 끝난 뒤 다음 실행에서 다시 수집합니다.",
         "lead_primeval": "태초 {primeval}개가 나온 날입니다.",
         "lead_epic": "태초는 없었지만 에픽이 {epic}개 나왔습니다.",
@@ -144,6 +147,10 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "absent_banner": "Not collected at all: {days}",
         "waiting_banner": "When this was written, {count} earlier days, {first} to {last}, were still to be collected."
         " Each daily run takes some of them.",
+        "unknown_banner": "The API told kinds of events that are not known here yet: {codes}."
+        " They are kept whole, and counted as events only.",
+        "emptied_banner": "Told until the day before, and not at all on this day: {columns}."
+        " The API may have renamed them; what it sent is in `data`.",
         "provisional": "Provisional: collected before the day was over. The next run after its end collects it anew.",
         "lead_primeval": "A day with {primeval} primeval drops.",
         "lead_epic": "No primeval drop, but {epic} epics.",

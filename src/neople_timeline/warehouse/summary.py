@@ -20,16 +20,20 @@ from neople_timeline.summary import (
     Goal,
     Luck,
     Newcomer,
+    Novelty,
     Person,
     Rename,
     Summary,
 )
+from neople_timeline.tables import PAYLOAD_COLUMNS
 from neople_timeline.warehouse.state import is_provisional, read_state
 
 TREND_DAYS: Final = 14
 BEST_DROPS: Final = 20
 LUCKY: Final = 5
 SHOWN: Final = 50
+FILLED_BEFORE: Final = 50
+"""Values that a column had on the day before, so that it is no chance if it has none today."""
 
 FIGURES: Final = """
 SELECT day, sum(events)::bigint, sum(active_characters)::bigint, sum(primeval_drops)::bigint, sum(epic_drops)::bigint,
@@ -136,6 +140,17 @@ SELECT * FROM (
 ) newcomers ORDER BY is_created DESC, 1, 2 LIMIT %(limit)s
 """
 
+NOVELTIES: Final = """
+SELECT code, name, sum(events)::bigint FROM timeline.mart_codes_by_day
+WHERE day BETWEEN %(first)s AND %(last)s AND NOT is_known GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
+"""
+
+# A part of the day is enough to see whether a column has any values.
+FILLED: Final = f"""
+SELECT count(*), {", ".join(f"count({column.name})" for column in PAYLOAD_COLUMNS)}
+FROM (SELECT * FROM timeline.event WHERE day = %(day)s LIMIT 50000) AS part
+"""
+
 
 def read_summary(
     connection: psycopg.Connection,
@@ -185,6 +200,8 @@ def read_summary(
             state=read_state(connection, first, day),
             failure=failure,
             is_provisional=is_provisional(connection, day, calendar.over_at(day)),
+            novelties=reader.read_novelties(first, day),
+            emptied=() if is_week else reader.read_emptied(day),
         )
 
 
@@ -249,6 +266,20 @@ class Reader:
         return tuple(
             Newcomer(_person(row[:5]), row[5]) for row in self._ask(NEWCOMERS, first=first, last=last, limit=SHOWN)
         )
+
+    def read_novelties(self, first: date, last: date) -> tuple[Novelty, ...]:
+        """List the kinds of events that the project does not know."""
+        return tuple(Novelty(*row) for row in self._ask(NOVELTIES, first=first, last=last, limit=SHOWN))
+
+    def read_emptied(self, day: date) -> tuple[str, ...]:
+        """Name the columns that had values on the day before, and have none in about as many events of this one."""
+        (events, *filled), (events_before, *filled_before) = (
+            self._ask(FILLED, day=one)[0] for one in (day, day - timedelta(days=1))
+        )
+        if events < events_before / 2:
+            return ()
+        columns = zip(PAYLOAD_COLUMNS, filled, filled_before, strict=True)
+        return tuple(column.name for column, now, before in columns if before >= FILLED_BEFORE and not now)
 
 
 def _person(row: Sequence[Any]) -> Person:

@@ -9,8 +9,9 @@ from report_values import DAY, HOSTILE, make_person, make_state, make_summary
 
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key, character_key, day_key, week_key
+from neople_timeline.report.words import show_text
 from neople_timeline.settings import Language
-from neople_timeline.summary import Summary
+from neople_timeline.summary import Novelty, Summary
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
 
@@ -90,6 +91,17 @@ def test_hostile_names_are_text_everywhere(name: str, language: Language) -> Non
         name for _, attributes in expected.tags for name in attributes
     }
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x09\x0b-\x1f\x85\u2028]", page.text)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_api_changed_is_told_whatever_it_is_called(summary: Summary, name: str, language: Language) -> None:
+    changed = replace(summary, novelties=(Novelty(9901, name, 1234),), emptied=("item_name", "channel_no"))
+    page, usual = (Reader(render_page(one, language)) for one in (changed, summary))
+    assert [tag for tag, _ in page.tags].count("p") == [tag for tag, _ in usual.tags].count("p") + 2
+    assert [tag for tag, _ in page.tags if tag != "p"] == [tag for tag, _ in usual.tags if tag != "p"]
+    assert f"9901 {show_text(name)} (1,234)" in page.text
+    assert "item_name, channel_no" in page.text
 
 
 def test_a_name_in_a_chart_label_stays_text_even_if_it_looks_like_the_charts_own_marks() -> None:
