@@ -28,6 +28,8 @@ HASTE: Final = 1.1
 look slow, and keep their permits for longer than they must."""
 BURST: Final = 30
 """Requests that may follow each other at once nevertheless: timers are not exact."""
+SHORTEST_NAP: Final = 0.003
+"""Seconds: waking up for each request alone takes a fifth more CPU than sending them in threes."""
 LONGEST_NAP: Final = 0.05
 """Seconds until a waiting request looks again whether it has been given permits meanwhile."""
 
@@ -80,7 +82,7 @@ class Pacer:
             return LONGEST_NAP
         even = self._even_at - BURST * self._spacing - now
         cool = self._answered[0] + self._cooling_time(now) - now if self.in_use(now) >= self.permits else 0.0
-        return min(max(even, cool, 0.0), LONGEST_NAP)
+        return min(max(even, cool, SHORTEST_NAP), LONGEST_NAP)
 
     def answered(self, sent: float, now: float, *, whole: bool) -> None:
         """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
