@@ -153,8 +153,20 @@ class Client:
                 response = await self._http.get(self._base + path).build().send()
                 body = (await response.bytes()).to_bytes()
             except PyreqwestError as error:
+                _obey_cancellation()
                 # Only the kind of the error: its text may quote the address and more.
                 raise Unreadable(f"the connection to the API failed ({type(error).__name__})") from None
             permit.whole = self.was_answered = True
+        _obey_cancellation()
         check_status(response.status, response.headers, body)
         return body
+
+
+def _obey_cancellation() -> None:
+    """End a task that was cancelled while a request was under way, if the request did not end it.
+
+    It would go on, and whoever cancelled it would wait for ever.
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError

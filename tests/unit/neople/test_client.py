@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +67,8 @@ class Talk:
         self.client = Client(SETTINGS, Pace(pacer, clock=count(step=0.001).__next__), self._slow_down)
         self.http = FakeHttp(respond)
         self.client._http = self.http  # type: ignore[assignment]  # noqa: SLF001
-        monkeypatch.setattr(client_module, "asyncio", SimpleNamespace(sleep=self._sleep))
+        fakes = {"sleep": self._sleep, "current_task": asyncio.current_task, "CancelledError": asyncio.CancelledError}
+        monkeypatch.setattr(client_module, "asyncio", SimpleNamespace(**fakes))
 
     async def _slow_down(self, seconds: float) -> None:
         self.slowed.append(seconds)
@@ -230,3 +232,24 @@ def test_similar_names_are_looked_for_only_where_there_is_no_such_name(monkeypat
     talk = Talk(in_turn((200, b'{"rows":[]}'), (200, hit)), monkeypatch)
     assert len(asyncio.run(talk.client.search("all", "빛나"))) == 1
     assert [parse_qs(urlsplit(url).query)["wordType"] for url in talk.http.asked] == [["match"], ["full"]]
+
+
+@pytest.mark.parametrize("answer", [ConnectError("x", {"causes": None}), (500, b""), (200, b"<html>")])
+def test_a_cancellation_that_a_request_swallows_still_ends_the_task(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = FakeRequest.send
+
+    async def send_through(self: FakeRequest) -> SimpleNamespace:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        return await send(self)
+
+    monkeypatch.setattr(FakeRequest, "send", send_through)
+    talk = Talk(lambda _: answer, monkeypatch)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(talk.client.fetch_chain(CHARACTER, WINDOW))
+    assert len(talk.http.asked) == 1
