@@ -42,8 +42,7 @@ def compare_ways(ground: Ground, characters: int) -> Table:
     table = Table(title="a: one day, no limit, no latency", title_justify="left")
     for column in ("way", "characters", "events", "wall s", "CPU µs/event", "ratio", "PostgreSQL µs/event", "peak MB"):
         table.add_column(column, justify="left" if column == "way" else "right")
-    with ground.sandbox(characters, "--rate=0", "--latency=0", f"--kept-days={characters}") as sandbox:
-        sandbox.count_events()  # it has made them all then, as a remote API that takes no CPU from us
+    with ground.prepared_sandbox(characters, "--rate=0", "--latency=0") as sandbox:
         ways: dict[str, tuple[str, int, tuple[str, ...]]] = {
             "plain script (sample)": ("plain.py", PLAIN, ()),
             "dlt rest_api (sample)": ("dlt_rest_api.py", DLT, ()),
@@ -84,8 +83,7 @@ def measure_pace(ground: Ground) -> Table:
     table = Table(title=f"b: {RATE} requests a second, 30 ms", title_justify="left")
     for column in ("processes", "requests", "seconds", "÷ least", "share while busy", "violations", "most in a second"):
         table.add_column(column, justify="right")
-    with ground.sandbox(PACED, f"--rate={RATE}", "--latency=30ms", f"--kept-days={PACED}") as sandbox:
-        sandbox.count_events()
+    with ground.prepared_sandbox(PACED, f"--rate={RATE}", "--latency=30ms") as sandbox:
         for processes in (1, 4):
             environment = ground.prepare(sandbox, PACED)
             collect_result(launch("ours.py", environment, "--setup"))

@@ -70,6 +70,13 @@ class Ground:
     used: int = field(default=0)
 
     @contextmanager
+    def prepared_sandbox(self, characters: int, *options: str) -> Iterator[Sandbox]:
+        """Run a sandbox that has made the day's events before anybody asks: a remote API takes no CPU from us."""
+        with self.sandbox(characters, f"--kept-days={characters}", *options) as sandbox:
+            sandbox.count_events()
+            yield sandbox
+
+    @contextmanager
     def sandbox(self, characters: int, *options: str) -> Iterator[Sandbox]:
         """Run a sandbox of so many characters."""
         port = choose_port()
