@@ -226,7 +226,7 @@ class Summary:
     is_provisional: bool = False
     """Whether it was collected, or is told, before its last events had reached the API."""
     novelties: tuple[Novelty, ...] = ()
-    """Most of them first."""
+    """The most frequent first."""
     emptied: tuple[str, ...] = ()
     """Columns of `event` that have no value any more: the API may have renamed a field of the payload."""
 

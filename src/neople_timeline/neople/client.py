@@ -153,11 +153,11 @@ class Client:
                 response = await self._http.get(self._base + path).build().send()
                 body = (await response.bytes()).to_bytes()
             except PyreqwestError as error:
-                _obey_cancellation()
                 # Only the kind of the error: its text may quote the address and more.
                 raise Unreadable(f"the connection to the API failed ({type(error).__name__})") from None
+            finally:
+                _obey_cancellation()
             permit.whole = self.was_answered = True
-        _obey_cancellation()
         check_status(response.status, response.headers, body)
         return body
 

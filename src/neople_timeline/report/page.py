@@ -30,7 +30,6 @@ from neople_timeline.summary import (
     OATH_ROUTES,
     RARITIES,
     Board,
-    DataState,
     DropCount,
     Goal,
     Summary,
@@ -107,8 +106,7 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
     environment.globals |= {
         "language": language,
         "say": say,
-        "list_gaps": lambda state: list_gaps(state, say),
-        "list_news": lambda summary: list_news(summary, say),
+        "list_notices": lambda summary: list_notices(summary, say),
         "route": lambda code: ROUTES[language].get(code, str(code)),
         "rarity_name": lambda rarity: show_rarity(rarity, language),
         "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
@@ -164,19 +162,13 @@ def write_lead(summary: Summary, language: Language) -> str:
     return say("lead_epic", epic=f"{today.epic:,}") if today.epic else say("lead_quiet")
 
 
-def list_gaps(state: DataState, say: Callable[..., str]) -> list[str]:
-    """Say which days were left out, and which earlier ones are still to be collected."""
-    absent, waiting = state.absent, state.waiting
+def list_notices(summary: Summary, say: Callable[..., str]) -> list[str]:
+    """Say which days were left out or are still to be collected, and what the API tells anew or no more."""
+    absent, waiting = summary.state.absent, summary.state.waiting
+    codes = ", ".join(f"{one.code} {show_text(one.name)} ({one.events:,})" for one in summary.novelties)
     return [
         *([say("absent_banner", days=", ".join(map(str, absent)))] if absent else []),
         *([say("waiting_banner", count=len(waiting), first=waiting[0], last=waiting[-1])] if waiting else []),
-    ]
-
-
-def list_news(summary: Summary, say: Callable[..., str]) -> list[str]:
-    """Say what the API tells that the project does not know, and what it tells no more."""
-    codes = ", ".join(f"{one.code} {show_text(one.name)} ({one.events:,})" for one in summary.novelties)
-    return [
         *([say("unknown_banner", codes=codes)] if codes else []),
         *([say("emptied_banner", columns=", ".join(summary.emptied))] if summary.emptied else []),
     ]

@@ -148,7 +148,7 @@ WHERE day BETWEEN %(first)s AND %(last)s AND NOT is_known GROUP BY 1, 2 ORDER BY
 # A part of the day is enough to see whether a column has any values.
 FILLED: Final = f"""
 SELECT count(*), {", ".join(f"count({column.name})" for column in PAYLOAD_COLUMNS)}
-FROM (SELECT * FROM timeline.event WHERE day = %(day)s LIMIT 50000) AS part
+FROM (SELECT * FROM timeline.event WHERE day = %(day)s LIMIT 50000) AS sample
 """
 
 
