@@ -1,13 +1,11 @@
 """Days and weeks whose report is not their last: collected before they were over, or with debts that are paid later."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
@@ -20,7 +18,7 @@ from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import Smtp
+    from conftest import SandboxApi, Smtp
 
 WEDNESDAY, THURSDAY = date(2026, 10, 21), date(2026, 10, 15)
 CHARACTERS = 6
@@ -28,9 +26,13 @@ MARK = "잠정:"
 
 
 @pytest.fixture
-def small(settings: Settings, make_sandbox_api: Callable[..., Any]) -> Settings:
+def api(make_sandbox_api: Callable[..., "SandboxApi"]) -> "SandboxApi":
+    return make_sandbox_api("--characters", f"{CHARACTERS}", "--seed", "1", "--rate", "1000", "--latency", "0")
+
+
+@pytest.fixture
+def small(settings: Settings, api: "SandboxApi") -> Settings:
     """Settings with a roster of few, of whom nothing is collected yet."""
-    api = make_sandbox_api("--characters", f"{CHARACTERS}", "--seed", "1", "--rate", "1000", "--latency", "0")
     settings = replace(settings, neople_api_url=api.url, neople_api_key=api.key)
     pipeline.import_roster(settings, api.read("roster.csv"))
     return settings
@@ -72,15 +74,6 @@ def test_a_mart_that_is_new_is_computed_for_older_days_that_a_backfill_takes(sma
     assert pipeline.list_touched(small, [before, between, last]) == (last,)
 
 
-def lose(settings: Settings, *lost: dict[str, str]) -> None:
-    """Have the sandbox not know some characters, an empty dict being everybody."""
-    faults = [{"fault": "missing_character", **one} for one in lost]
-    request = Request(  # noqa: S310 - loopback
-        f"{settings.neople_api_url}/sandbox/faults", json.dumps(faults).encode(), method="PUT"
-    )
-    urlopen(request, timeout=30).close()  # noqa: S310
-
-
 def collect(settings: Settings, plan: Plan) -> tuple[int, int]:
     """Collect; count the character-days that are missing and owed."""
     found = [pipeline.collect_shard(settings, shard) for shard in plan.shards]
@@ -88,14 +81,14 @@ def collect(settings: Settings, plan: Plan) -> tuple[int, int]:
 
 
 def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days_and_one_of_them_not(
-    small: Settings,
+    small: Settings, api: "SandboxApi"
 ) -> None:
     day = WEDNESDAY - timedelta(days=2)
     work_off(small, pipeline.plan_day(small, day))
     (gone,) = pipeline.list_members(small)[:1]
-    lose(small, {"character": gone.character.character_id})
+    api.put("faults", [{"fault": "missing_character", "character": gone.character.character_id}])
     assert collect(small, pipeline.plan_day(small, day + timedelta(days=1))) == (1, 0)
-    lose(small, {})
+    api.put("faults", [{"fault": "missing_character"}])
     assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
     assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
     assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
