@@ -150,7 +150,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "unknown_banner": "The API told kinds of events that are not known here yet: {codes}."
         " They are kept whole, and counted as events only.",
         "emptied_banner": "Told until the day before, and not at all on this day: {columns}."
-        " The API may have renamed them; what it sent is in `data`.",
+        " The API may have renamed them; what it sent is in the column data.",
         "provisional": "Provisional: collected before the day was over. The next run after its end collects it anew.",
         "lead_primeval": "A day with {primeval} primeval drops.",
         "lead_epic": "No primeval drop, but {epic} epics.",
