@@ -53,7 +53,7 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     """Ask DuckDB; what it makes of Ctrl-C becomes KeyboardInterrupt again."""
     try:
-        return connection.execute(query).to_arrow_table()
+        return connection.sql(query).to_arrow_table()  # all threads make the table; that of `execute` is made by one
     except (RuntimeError, duckdb.InterruptException) as error:
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from None
