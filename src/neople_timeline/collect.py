@@ -22,7 +22,7 @@ import zstandard
 
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
-from neople_timeline.lake import Lake, raw_prefix
+from neople_timeline.lake import Lake, dead_prefix, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
@@ -355,7 +355,7 @@ class _Collector:
             self._stop = self._stop or RetryLater(f"the API does not answer sensibly: {error}", seconds=60)
             return
         if error.body:
-            key = f"dead/day={claim.days[0]}/{self._name_object()}.bin"
+            key = f"{dead_prefix(claim.days[0])}/{self._name_object()}.bin"
             await asyncio.to_thread(self._keep_dead_letter, key, claim, error)
         await self._record_owed(claim, str(error))
 

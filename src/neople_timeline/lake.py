@@ -251,6 +251,11 @@ def raw_prefix(day: date) -> str:
     return f"raw/day={day}"
 
 
+def dead_prefix(day: date) -> str:
+    """Name the folder of the answers that could not be read, and whose first day is `day`."""
+    return f"dead/day={day}"
+
+
 def part_key(table: str, day: date, bucket: int, buckets: int) -> str:
     """Name the Parquet object of a table, day and bucket."""
     return f"{table}/day={day}/bucket-{bucket:02}-of-{buckets:02}.parquet"

@@ -23,7 +23,7 @@ from neople_timeline.checks import (
 )
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
-from neople_timeline.lake import Lake, part_key, raw_prefix, read_bucket
+from neople_timeline.lake import Lake, dead_prefix, part_key, raw_prefix, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, Shard
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
 from neople_timeline.refine import Entry, find_days, group_by_object
@@ -48,7 +48,7 @@ class Verification:
     uncollected: tuple[date, ...]
     """Days of which the ledger knows nothing."""
     orphans: tuple[str, ...]
-    """Raw objects that were never committed; they are listed and never read."""
+    """Objects with answers that were never committed; they are listed and never read."""
 
     @property
     def ok(self) -> bool:
@@ -69,10 +69,12 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
         owed=tuple(owed for day in known for owed in audit.list_owed(connection, day, day)),
         missing=missing,
         uncollected=tuple(day for day in days if day not in known),
-        orphans=tuple(
-            key for day in known for key in audit.list_orphans(connection, day, lake.list_keys(raw_prefix(day)))
-        ),
+        orphans=tuple(key for day in known for key in _list_orphans(lake, connection, day)),
     )
+
+
+def _list_orphans(lake: Lake, connection: psycopg.Connection, day: date) -> list[str]:
+    return audit.list_orphans(connection, day, [*lake.list_keys(raw_prefix(day)), *lake.list_keys(dead_prefix(day))])
 
 
 def _compare(

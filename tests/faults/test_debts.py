@@ -144,6 +144,7 @@ def test_a_letter_that_still_cannot_be_read_is_not_called_replayed(place: Place)
     run(place, "retry", ends=INDEBTED)
     letters = place.query("SELECT object_key, replayed_at FROM timeline.dead_letter")
     assert len({key for key, _ in letters}) == 2
+    assert "0 orphaned objects" in run(place, "verify", str(SECOND), ends=INDEBTED)
     assert {replayed for _, replayed in letters} == {None}
     place.assert_indebted(owe(debtor, "not the JSON", [SECOND]), SECOND)
 
@@ -199,11 +200,15 @@ def figures(said: str) -> list[int]:
 
 def test_verify_lists_what_nobody_points_to(place: Place) -> None:
     run(place, "day", str(DAY))
-    orphan = f"raw/day={DAY}/worker-00000099-0123abcd-000001.jsonl.zst"
-    open_lake(place.settings).put(orphan, b"whatever")
+    orphans = [
+        f"raw/day={DAY}/worker-00000099-0123abcd-000001.jsonl.zst",
+        f"dead/day={DAY}/worker-00000099-0123abcd-000002.bin",
+    ]
+    for orphan in orphans:
+        open_lake(place.settings).put(orphan, b"whatever")
     said = run(place, "verify", str(DAY))
-    assert orphan in said
-    assert "1 orphaned raw objects" in said
+    assert [orphan for orphan in orphans if orphan not in said] == []
+    assert "2 orphaned objects" in said
     run(place, "day", str(DAY))
     place.assert_complete()
 

@@ -130,7 +130,7 @@ def say_verification(result: Verification) -> int:
     out.print(
         f"Verified {result.checked:,} character-days with {result.events:,} events:"
         f" {len(result.disagreements):,} disagree, {len(result.owed):,} are owed, {result.missing:,} have no character"
-        f" any more, {len(result.orphans):,} orphaned raw objects."
+        f" any more, {len(result.orphans):,} orphaned objects."
     )
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")

@@ -158,15 +158,16 @@ def count_holdings(connection: psycopg.Connection, days: Sequence[date]) -> tupl
     return int(checked), int(events), int(missing)
 
 
-def list_orphans(connection: psycopg.Connection, day: date, raw_keys: Sequence[str]) -> list[str]:
-    """Pick from the raw objects whose first day this is those that no character-day points to."""
-    known: set[str] = set()
+def list_orphans(connection: psycopg.Connection, day: date, keys: Sequence[str]) -> list[str]:
+    """Pick from the answers whose first day this is those that no character-day and no dead letter points to."""
+    letters = connection.execute("SELECT object_key FROM timeline.dead_letter WHERE first_day = %s", (day,))
+    known: set[str] = {row[0] for row in letters}
     # The day itself knows nearly all. What it does not is looked for on all days that one chain may cover.
     for days in (1, LONGEST_WINDOW_DAYS):
-        if left := [key for key in raw_keys if key not in known]:
+        if left := [key for key in keys if key not in known]:
             rows = connection.execute(
                 "SELECT DISTINCT raw_key FROM timeline.collection WHERE day >= %s AND day < %s AND raw_key = ANY(%s)",
                 (day, day + timedelta(days=days), left),
             )
             known |= {row[0] for row in rows}
-    return [key for key in raw_keys if key not in known]
+    return [key for key in keys if key not in known]

@@ -2,7 +2,7 @@
 
 A collector registers as a *worker*, whose id is the fencing generation of its claims. It claims character-days, lands
 their answers in the lake, and only then commits them here, in one statement that changes nothing for claims lost
-meanwhile. Raw objects that no row points to are orphans and never read.
+meanwhile. Objects that no row points to are orphans and never read.
 """
 
 from collections.abc import Sequence
