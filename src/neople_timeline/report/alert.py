@@ -2,11 +2,10 @@
 
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
-from email.policy import SMTP
 
 import psycopg
 
-from neople_timeline.report.mail import address_mail, make_message_id
+from neople_timeline.report.mail import MAIL_POLICY, address_mail, make_message_id
 from neople_timeline.report.publish import send_once
 from neople_timeline.report.words import show_text
 from neople_timeline.settings import Settings
@@ -28,7 +27,7 @@ def mail_alert(
 
 def build_alert(title: str, lines: list[str]) -> EmailMessage:
     """Build the mail without its envelope; texts that strangers may have had a hand in are shown as text."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=MAIL_POLICY)
     message["Subject"] = show_text(title, 200)
     message.set_content("".join(f"{show_text(line, LONGEST_LINE)}\n" for line in lines))
     return message

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,6 +22,24 @@ from neople_timeline.summary import EQUIPMENT_ROUTES, Summary
 
 TIMEOUT_SECONDS: Final = 30
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class MailPolicy(EmailPolicy):
+    """The standard library's, but a subject keeps the spaces at which it is folded: there they are lost."""
+
+    def fold(self, name: str, value: str) -> str:
+        """Write a header in lines, one that is not ASCII in encoded words of which each has its spaces in it."""
+        if name != "Subject" or value.isascii():
+            folded: str = super().fold(name, value)
+            return folded
+        return f"{name}: {Header(value, 'utf-8', header_name=name).encode(linesep=self.linesep)}{self.linesep}"
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Write a header in lines, as bytes."""
+        return self.fold(name, value).encode("ascii", "surrogateescape")
+
+
+MAIL_POLICY: Final = MailPolicy(linesep="\r\n")
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ def build_mail(summary: Summary, edition: str, language: Language, location: str
         "colours": charts.MAIL,
     }
     environment = make_environment(language, is_week=summary.is_week)
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=MAIL_POLICY)
     message["Subject"] = write_subject(summary, edition, language)
     message.set_content(environment.get_template("mail.txt.j2").render(values))
     message.add_alternative(environment.get_template("mail.html.j2").render(values), subtype="html")

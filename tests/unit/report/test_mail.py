@@ -3,9 +3,12 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from report_values import DAY, HOSTILE, make_state, make_summary
 
 from neople_timeline.errors import ConfigError
+from neople_timeline.report.alert import build_alert
 from neople_timeline.report.mail import (
     MailServer,
     address_mail,
@@ -74,6 +77,15 @@ def test_the_subject_says_the_day_and_what_is_wrong() -> None:
     assert write_subject(make_summary(failure="x"), "daily-incomplete", "ko") == "[실패] 2026-11-15 던파 타임라인"
     assert write_subject(make_summary(), "daily-complete", "ko").startswith("[수집 완료] 2026-11-15")
     assert write_subject(make_summary(owed=7), "daily-incomplete", "en") == "[7 owed] 2026-11-15 DNF timeline"
+
+
+@given(st.integers(1, 99), st.integers(1, 9999), st.sampled_from(["2026-11-24", "[수집 완료] 2026-11-24"]))
+@example(2, 53, "2026-11-24")
+def test_a_subject_of_any_length_arrives_with_all_its_spaces(primevals: int, epics: int, start: str) -> None:
+    subject = f"{start} 던파 타임라인: 태초 {primevals}개, 에픽 {epics:,}개"
+    sent = build_alert(subject, ["text"]).as_bytes()
+    assert message_from_bytes(sent, policy=policy.default)["Subject"] == subject
+    assert max(map(len, sent.splitlines())) <= 78
 
 
 def test_a_week_s_mail_is_named_by_its_thursday_and_says_so() -> None:
