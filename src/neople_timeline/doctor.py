@@ -31,18 +31,19 @@ def examine(read: Callable[[], Settings]) -> list[Finding]:
     except TimelineError as error:
         return [Finding("settings", ok=False, message=str(error))]
     parts = {
-        "warehouse": (_try_warehouse, settings.warehouse_url, "WAREHOUSE_URL"),
-        "lake": (_try_lake, settings.lake_url, "LAKE_URL"),
-        "api": (_try_api, settings.neople_api_key and settings.warehouse_url, "NEOPLE_API_KEY (and WAREHOUSE_URL)"),
-        "mail": (_try_mail, settings.smtp_url, "SMTP_URL"),
+        "warehouse": (_try_warehouse, ("warehouse_url",)),
+        "lake": (_try_lake, ("lake_url",)),
+        "bond": (_try_bond, ("lake_url", "warehouse_url")),
+        "api": (_try_api, ("neople_api_key", "warehouse_url")),
+        "mail": (_try_mail, ("smtp_url",)),
     }
     if settings.marts_engine == "spark":
-        parts["spark"] = (_try_spark, settings.lake_url and settings.warehouse_url, "LAKE_URL and WAREHOUSE_URL")
+        parts["spark"] = (_try_spark, ("lake_url", "warehouse_url"))
     findings = [Finding("settings", ok=True, message=_describe(settings))]
-    for part, (attempt, given, names) in parts.items():
-        if not given:
+    for part, (attempt, names) in parts.items():
+        if lacking := [name.upper() for name in names if not getattr(settings, name)]:
             needed = part != "mail"
-            text = f"{names} not set" + ("" if needed else ": reports stay in the lake and are not mailed")
+            text = f"{' and '.join(lacking)} not set" + ("" if needed else ": reports stay in the lake, unmailed")
             findings.append(Finding(part, ok=False if needed else None, message=text))
             continue
         try:
@@ -82,6 +83,11 @@ def _try_lake(settings: Settings) -> str:
     raise ConfigError(
         f"the store of {settings.lake_url} overwrites objects although told not to (If-None-Match): choose another"
     )
+
+
+def _try_bond(settings: Settings) -> str:
+    pipeline.check_bond(settings)
+    return "the lake and the warehouse belong together"
 
 
 def _try_api(settings: Settings) -> str:

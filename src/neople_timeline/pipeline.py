@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 import uvloop
@@ -47,6 +47,8 @@ from neople_timeline.warehouse.roster import Member
 
 if TYPE_CHECKING:
     from neople_timeline.marts.publish import MartBuilt
+
+STRANGERS: Final = "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
 def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
     with _open(settings) as (lake, connection):
-        lake.check(settings.calendar)
+        _check_bond(settings, lake, connection)
         days = planning.make_debts_due(connection)
         if not days:
             return Plan((), (), 0, 0)
@@ -199,10 +201,15 @@ def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool
 
 def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
+    _check_bond(settings, lake, connection)
     if not planning.bind_lake(connection, lake.claim(settings.calendar)):
-        raise ConfigError(
-            "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
-        )
+        raise ConfigError(STRANGERS)
+
+
+def _check_bond(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
+    """Refuse a lake that is not the warehouse's, or was cut into other days; nothing is written to either."""
+    if planning.read_lake_id(connection) not in (None, lake.check(settings.calendar)):
+        raise ConfigError(STRANGERS)
 
 
 def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
@@ -277,6 +284,7 @@ def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", 
     from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
+        _check_bond(settings, lake, connection)
         return build(settings, lake, connection, days)
 
 
@@ -294,14 +302,21 @@ def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
 def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day."""
     with _open(settings) as (lake, connection):
-        lake.check(settings.calendar)
+        _check_bond(settings, lake, connection)
         return verify.verify_days(settings.calendar, lake, connection, days)
 
 
 def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Verify the days of a run; RetryLater while others change them."""
     with _open(settings) as (lake, connection):
+        _check_bond(settings, lake, connection)
         return verify.prove_days(settings.calendar, lake, connection, days)
+
+
+def check_bond(settings: Settings) -> None:
+    """Raise ConfigError if the lake and the warehouse of these settings do not belong together."""
+    with _open(settings) as (lake, connection):
+        _check_bond(settings, lake, connection)
 
 
 def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:
@@ -320,7 +335,7 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
 
     with _open(settings) as (lake, connection):
         if failure is None:  # else it may be what failed
-            lake.check(settings.calendar)
+            _check_bond(settings, lake, connection)
         return publish(settings, lake, connection, day, failure)
 
 

@@ -248,6 +248,10 @@ def test_a_wrong_setting_is_named(terminal: Terminal) -> None:
     ):
         found, printed = terminal.run(*command, DAY_STARTS_AT="00:00")
         assert (found, "DAY_STARTS_AT" in printed) == (WRONG, True), (command, printed)
+        found, printed = terminal.run(*command, LAKE_URL="s3://lake/of-somebody-else")
+        assert (found, "do not belong together" in printed) == (WRONG, True), (command, printed)
+    assert "do not belong together" in terminal.run("doctor", LAKE_URL="s3://lake/of-somebody-else")[1]
+    assert terminal.query("SELECT count(verified_at) FROM timeline.day") == [(1,)]
 
 
 @pytest.fixture

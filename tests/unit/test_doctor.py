@@ -33,6 +33,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "connect": nullcontext(SimpleNamespace(info=SimpleNamespace(server_version=180001))),
         "list_members": [Member(CharacterKey("cain", "a" * 32), None)],
+        "check_bond": None,
         "search_characters": [],
         "try_server": None,
     }
@@ -47,7 +48,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     for name in ("connect", "try_server"):
         monkeypatch.setattr(doctor, name, make(name))
-    for name in ("list_members", "search_characters"):
+    for name in ("list_members", "check_bond", "search_characters"):
         monkeypatch.setattr(doctor.pipeline, name, make(name))  # type: ignore[attr-defined]
     return parts
 
@@ -64,6 +65,7 @@ def test_a_sound_installation_is_found_sound(settings: Settings) -> None:
         ("settings", True),
         ("warehouse", True),
         ("lake", True),
+        ("bond", True),
         ("api", True),
         ("mail", True),
     ]
@@ -83,6 +85,7 @@ def test_without_settings_each_part_says_what_to_set() -> None:
     assert [(finding.part, finding.ok) for finding in findings[1:]] == [
         ("warehouse", False),
         ("lake", False),
+        ("bond", False),
         ("api", False),
         ("mail", None),
     ]

@@ -23,8 +23,13 @@ DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 def bind_lake(connection: psycopg.Connection, lake_id: str) -> bool:
     """Bind the warehouse to a lake unless it is bound; say whether it is bound to this one."""
     connection.execute("INSERT INTO timeline.setting VALUES ('lake_id', %s) ON CONFLICT DO NOTHING", (lake_id,))
+    return read_lake_id(connection) == lake_id
+
+
+def read_lake_id(connection: psycopg.Connection) -> str | None:
+    """Read which lake the warehouse is bound to, None before its first use."""
     row = connection.execute("SELECT value FROM timeline.setting WHERE name = 'lake_id'").fetchone()
-    return bool(row == (lake_id,))
+    return row[0] if row else None
 
 
 def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> None:
