@@ -23,6 +23,8 @@ SPARK_STAMP = $(STAMP)-spark
 SPARK_JARS := .local/spark-jars
 SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --frozen --python $(BIN)/python
 
+export ROSTER # through the environment, whatever quotes are in its name
+
 .PHONY: help install install-dev install-spark run cluster stop status test faults chaos check bench bench-collect bench-marts fix clean
 
 help: ## list the targets
@@ -33,10 +35,10 @@ help: ## list the targets
 install: $(STAMP) ## make .venv with everything that `make run` needs
 
 run: $(STAMP) ## start every part here and collect the last complete day (ONCE=1, ROSTER=file.csv)
-	@$(BIN)/python -m neople_timeline.local.stack up $(if $(ONCE),--once) $(if $(ROSTER),--roster '$(ROSTER)')
+	@$(BIN)/python -m neople_timeline.local.stack up $(if $(ONCE),--once) $(if $(ROSTER),--roster "$$ROSTER")
 
 cluster: $(CLUSTER_STAMP) ## the same on CeleryExecutor, Redis and two workers on hosts of their own (needs redis-server)
-	@$(BIN)/python -m neople_timeline.local.cluster $(if $(ONCE),--once) $(if $(ROSTER),--roster '$(ROSTER)')
+	@$(BIN)/python -m neople_timeline.local.cluster $(if $(ONCE),--once) $(if $(ROSTER),--roster "$$ROSTER")
 
 stop: ## stop what `make run` or `make cluster` left running
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m neople_timeline.local.stack down; fi

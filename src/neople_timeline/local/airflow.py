@@ -35,6 +35,11 @@ class Airflow:
     password: str = field(repr=False)
 
     @property
+    def report_url(self) -> str:
+        """Say where the pages of the lake's `reports/` are shown."""
+        return f"http://{LOOPBACK}:{self.port}/timeline/reports"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Give Airflow's settings as environment variables; secrets stay off command lines."""
         options = {
@@ -78,7 +83,7 @@ class Airflow:
             for name, value in values.items()
         }
         # The triggerer has to find the mail about a late day, and knows no DAG bundles.
-        ours = {"PYTHONPATH": str(self.dags), "REPORT_URL": f"http://{LOOPBACK}:{self.port}/timeline/reports"}
+        ours = {"PYTHONPATH": str(self.dags), "REPORT_URL": self.report_url}
         return {"AIRFLOW_HOME": str(self.home), **ours, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **variables}
 
 

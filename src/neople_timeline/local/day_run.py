@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 
+from neople_timeline import pipeline
 from neople_timeline.local.airflow import RestApi
 from neople_timeline.local.processes import LocalError
 from neople_timeline.models import KOREA
@@ -55,7 +56,7 @@ def ensure_pool(api: RestApi, slots: int = POOL_SLOTS) -> None:
 def ensure_run(api: RestApi, settings: Settings, day: date) -> str:
     """Have exactly one run of a day: the one that is there, or one as the schedule would make it.
 
-    A run that failed is cleared, so that it goes on where it failed. Return its id.
+    A run that failed goes on where it failed; one that ended well runs again if characters are lacking. Return its id.
     """
     starts_at = settings.calendar.start_of(day).replace(tzinfo=KOREA).astimezone(UTC)
     run = _find_run(api, starts_at)
@@ -67,7 +68,12 @@ def ensure_run(api: RestApi, settings: Settings, day: date) -> str:
         }
         run = api.call("POST", f"{DAG_URL}/dagRuns", wanted, accept=409) or _find_run(api, starts_at)
     elif run["state"] == "failed":
+        # The report runs after a failure too. It succeeded in telling of it, and has to tell now how it ended.
+        report = {"dry_run": False, "dag_run_id": run["dag_run_id"], "task_ids": ["report"], "only_failed": False}
+        api.call("POST", f"{DAG_URL}/clearTaskInstances", report)
         api.call("POST", f"{_url(run['dag_run_id'])}/clear", {"dry_run": False, "only_failed": True})
+    elif run["state"] == "success" and pipeline.forecast_backfill(settings, day, day).pending:
+        api.call("POST", f"{_url(run['dag_run_id'])}/clear", {"dry_run": False, "only_failed": False})
     # Only now: the schedule makes no second run of a logical date that has one.
     api.call("PATCH", DAG_URL, {"is_paused": False})
     if run is None:

@@ -78,6 +78,7 @@ class Local:
             "warehouse_url": self.postgres.url("warehouse", "timeline", self.secrets["warehouse"]),
             "smtp_url": f"smtp://{MAIL_USER}:{self.secrets['mail']}@{LOOPBACK}:{self.ports['mail']}",
             "report_to": REPORT_TO,
+            "report_url": self.airflow.report_url,
         }
 
 

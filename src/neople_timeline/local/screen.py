@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import date
+from email import message_from_bytes, policy
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +17,7 @@ from neople_timeline.local.home import Local
 from neople_timeline.warehouse.measures import Measures
 
 console = Console(highlight=False)
+IMITATION = "imitated, no character of it is real"
 COLOURS = {"success": "green", "running": "cyan", "failed": "red", "upstream_failed": "red", "up_for_retry": "yellow"}
 
 
@@ -50,22 +53,34 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
     key = f"reports/day={day}/index.html"
     if found := lake.read(key):
         report.write_bytes(found.data)
-    mails = sorted((local.maildir / "new").glob("*"), key=lambda path: path.stat().st_mtime)
+    mail = _save_mail(local, day)
     lines = {
         "Day": f"{day}, from {settings.day_starts_at:%H:%M} in Korea",
+        "API": settings.neople_api_url if local.own_key else f"{IMITATION} at {settings.neople_api_url}",
         "Events": f"{figures.events:,}",
         "Characters": f"{figures.characters:,}, and {figures.missing:,} that the API does not know",
         "Debts": f"{figures.owed:,} character-days" if figures.owed else "none",
         "Rows": f"schema timeline of the database warehouse on 127.0.0.1:{local.ports['postgres']}",
         "Objects": f"{settings.lake_url} at {settings.aws_endpoint_url}",
         "Report": f"{report if report.exists() else 'none'}, in the lake {lake.describe(key)}",
-        "Mail": str(mails[-1]) if mails else "none yet",
+        "Mail": str(mail or "none yet"),
         "Airflow": f"http://127.0.0.1:{local.airflow.port} with user {USER} and password {local.airflow.password}",
         "Settings": f'`. {local.home}/env` lets .venv/bin/neople-timeline and psql "$WAREHOUSE_URL" use this stack',
     }
     console.print()
     for name, value in lines.items():
         console.print(f"[bold]{name:11}[/] {escape(value)}", soft_wrap=True)
+
+
+def _save_mail(local: Local, day: date) -> Path | None:
+    """Copy the newest mail about a day, or the week that it ends, to where and how mail programs open it."""
+    for path in sorted((local.maildir / "new").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True):
+        data = path.read_bytes()
+        if f".{day}." in str(message_from_bytes(data, policy=policy.default)["Message-ID"]):
+            mail = local.home / f"mail-{day}.eml"
+            mail.write_bytes(data)
+            return mail
+    return None
 
 
 def _draw(progress: Progress) -> Table:

@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import NoReturn
 from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]  # it comes without types
+from rich.markup import escape
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, TimelineError
@@ -94,9 +96,14 @@ def status(root: Path) -> int:
 
 
 def read_roster(file: Path | None) -> bytes | None:
-    """Read a roster file, if one is given; ConfigError if it cannot be read."""
+    """Read a roster file, if one is given; ConfigError if it cannot be read, or if there is no key to ask with."""
     if file is None:
         return None
+    if not os.environ.get("NEOPLE_API_KEY", "").strip():
+        raise ConfigError(
+            "a roster of your own needs a key of your own: `NEOPLE_API_KEY=… make run ROSTER=file.csv`. Without a key"
+            " everything is imitated, and no character of it is real"
+        )
     try:
         return file.read_bytes()
     except OSError as error:
@@ -114,7 +121,7 @@ def _is_any_recorded(root: Path) -> bool:
 
 def _start_parts(local: Local, roster: bytes | None) -> None:
     for name, port in local.ports.items():
-        if port != PORTS[name]:
+        if port != PORTS[name] and not (name == "api" and local.own_key):
             screen.say(f"[yellow]Port {PORTS[name]} is taken by another program: {name} listens on {port}.[/]")
     pool = ThreadPoolExecutor()
     try:
@@ -160,11 +167,17 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
     elif pipeline.list_members(local.settings):
         return
     else:
-        raise ConfigError("the roster is empty: `make run ROSTER=file.csv`, a CSV with the header serverId,characterId")
+        raise ConfigError("whose timelines? `make run ROSTER=file.csv`, a CSV with the header serverId,characterId")
     found, added = pipeline.import_roster(local.settings, data)
     for reject in found.rejects:
-        screen.say(f"[yellow]Line {reject.line_number} of the roster is left out:[/] {reject.reason}")
-    screen.say(f"  roster: {len(found.characters):,} characters, {added:,} of them new")
+        line = escape(f"{reject.line!r}: {reject.reason}")
+        screen.say(f"[yellow]Line {reject.line_number} of the roster is left out:[/] {line}")
+    if strange := found.strange_servers:
+        screen.say(f"[yellow]No server is known here as[/] {escape(', '.join(map(repr, strange)))}: misspelled?")
+    screen.say(
+        f"  roster: {len(found.characters):,} characters, {added:,} of them new;"
+        f" {found.repeated:,} lines repeated one, {len(found.rejects):,} could not be used"
+    )
 
 
 def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
