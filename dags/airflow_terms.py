@@ -60,6 +60,13 @@ def name_day(chosen: str | None, interval_start: datetime | None, run_after: dat
     return calendar.day_at(interval_start) if interval_start else calendar.last_over(run_after)
 
 
+def refuse_unknown_parameters(context: Context) -> None:
+    """Refuse a run with a parameter that its DAG does not have: Airflow itself ignores what is misspelled."""
+    known = set(context["dag"].params)
+    if unknown := sorted(set(context["dag_run"].conf or {}) - known):
+        raise ConfigError(f"there is no parameter {', '.join(unknown)}: there are {', '.join(sorted(known))}")
+
+
 def name_spark_run(context: Context) -> str:
     """Name the Spark job's run: the same for every try of a DAG run."""
     return f"{context['ti'].dag_id} {context['ti'].run_id}"
@@ -79,10 +86,11 @@ def as_airflow_says() -> Iterator[None]:
         log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
         raise AirflowRescheduleException(resume_at) from later  # type: ignore[no-untyped-call]
     except (ConfigError, StopCollecting, DataError) as error:
-        raise _fail(context, str(error)) from error
+        raise _fail(context, str(error)) from None
 
 
 def _fail(context: Context, reason: str) -> AirflowFailException:
+    log.error("%s", reason)  # on a line of its own: Airflow shows it within a traceback
     context["ti"].xcom_push("failure", reason)
     return AirflowFailException(reason)
 

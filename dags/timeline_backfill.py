@@ -5,20 +5,33 @@ from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_terms import as_airflow_says, pack_plan
+from airflow_terms import as_airflow_says, pack_plan, refuse_unknown_parameters
 from connections import connect_settings
 from timeline_alerts import mail_failure
-from timeline_steps import RETRIES, answer_questions, collect, load, refine, republish, verify
+from timeline_steps import (
+    BACKFILL_LAST,
+    BACKFILL_POOL,
+    RETRIES,
+    answer_questions,
+    collect,
+    load,
+    refine,
+    republish,
+    verify,
+)
 
 
 @task(multiple_outputs=False)
 def plan() -> list[dict[str, Any]]:
     """Write the ledger rows of all days in range that have none, and cut them into shards."""
-    params = get_current_context()["params"]
+    context = get_current_context()
+    params = context["params"]
     with as_airflow_says():
         from neople_timeline.pipeline import plan_backfill  # noqa: PLC0415
 
+        refuse_unknown_parameters(context)
         first, last = (date.fromisoformat(params[name]) for name in ("first", "last"))
         return pack_plan(plan_backfill(connect_settings(), first, last, again=params["again"]))
 
@@ -27,14 +40,20 @@ def plan() -> list[dict[str, Any]]:
 def tell() -> bool:
     """Mail which tasks failed and why, once per run."""
     context = get_current_context()
+    first = date.fromisoformat(context["params"]["first"])
     with as_airflow_says():
-        return mail_failure(context, date.fromisoformat(context["params"]["first"]))
+        from neople_timeline.pipeline import is_planned  # noqa: PLC0415
+
+        if not is_planned(connect_settings(), first):
+            raise AirflowSkipException("the days that were asked for were refused by plan: nobody else is told")
+        return mail_failure(context, first)
 
 
 @dag(
     schedule=None,
     max_active_runs=1,
-    default_args={"owner": "timeline", "execution_timeout": timedelta(days=2), **RETRIES},
+    is_paused_upon_creation=False,  # it runs when asked, and would be asked in vain
+    default_args={"owner": "timeline", "execution_timeout": timedelta(days=2), **RETRIES, **BACKFILL_LAST},
     params={
         "first": Param(type="string", format="date", description="First day, 2017-09-21 or later"),
         "last": Param(type="string", format="date", description="Last day, included; it must be over"),
@@ -46,7 +65,7 @@ def tell() -> bool:
 def timeline_backfill() -> None:
     """Collect and prove a range of past days at what the daily run leaves of the rate."""
     shards: Any = plan()  # an XComArg, which stands for the list that the task will return
-    collected = collect.partial(kind="backfill").expand(shard=shards)
+    collected = collect.override(pool=BACKFILL_POOL).partial(kind="backfill").expand(shard=shards)
     refined = refine.expand(shard=shards)
     loaded = load.expand(shard=shards)
     answers = answer_questions(shards)

@@ -9,17 +9,18 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_terms import as_airflow_says, name_day, pack_plan
+from airflow_terms import as_airflow_says, name_day, pack_plan, refuse_unknown_parameters
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
 from timeline_lineage import REPORTS, list_mart_tables, tell_lineage
-from timeline_steps import RETRIES, answer_questions, collect, load, refine, verify
+from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, answer_questions, collect, load, refine, verify
 
 CALENDAR = read_settings().calendar
-log = logging.getLogger(__name__)
+log = logging.getLogger("timeline.daily")
 
 # A run's logical date is the start of its day; it runs when that has ended. Not DAGRUN_QUEUED_AT: 3.3.2 cannot clear
 # the tasks of a run with such a deadline. Nor can `airflow dags test` end one with any (apache/airflow#73428).
@@ -47,6 +48,7 @@ def plan() -> list[dict[str, Any]]:
     with as_airflow_says():
         from neople_timeline.pipeline import plan_day  # noqa: PLC0415
 
+        refuse_unknown_parameters(context)
         again = bool(context["params"]["again"])
         return pack_plan(plan_day(connect_settings(), read_day(context), again=again, follows=follows))
 
@@ -59,10 +61,12 @@ def report() -> dict[str, Any]:
     """
     context = get_current_context()
     with as_airflow_says():
-        from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
+        from neople_timeline.pipeline import is_planned, publish_report, republish_reports  # noqa: PLC0415
 
-        send_measures(read_day(context))
         settings = connect_settings()
+        if context["params"]["day"] and not is_planned(settings, read_day(context)):
+            raise AirflowSkipException("the day that was asked for was refused by plan: nobody else is told")
+        send_measures(read_day(context))
         done = publish_report(settings, read_day(context), explain_failure(context))
         for day, again in republish_reports(settings).items():
             log.info("%s has changed, its report is written anew: %s", day, again.url)
@@ -77,13 +81,13 @@ def report() -> dict[str, Any]:
     catchup=False,
     max_active_runs=1,
     deadline=LATENESS,
-    default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES},
+    default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES, **DAILY_FIRST},
     params={
         "day": Param(
             None,
             type=["null", "string"],
             format="date",
-            description="A day that is over; without it the newest such day, or the one that the schedule asks for",
+            description="A day, 06:00 to 05:59 in Korea, that is over. Empty: the newest such day",
         ),
         "again": Param(default=False, type="boolean", description="Collect the day anew and replace it whole"),
     },
@@ -93,7 +97,7 @@ def report() -> dict[str, Any]:
 def timeline_daily() -> None:
     """Collect, prove and report the game day that a run's data interval covers."""
     shards: Any = plan()  # an XComArg, which stands for the list that the task will return
-    collected = collect.partial(kind="daily").expand(shard=shards)
+    collected = collect.override(pool=DAILY_POOL).partial(kind="daily").expand(shard=shards)
     refined = refine.expand(shard=shards)
     loaded = load.expand(shard=shards)
     verified = verify(shards)

@@ -25,8 +25,15 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-POOL = "timeline_collect"
-"""How many collectors run at once, over both DAGs; the limit of the API is kept whatever its size."""
+DAILY_POOL, BACKFILL_POOL = "timeline_collect", "timeline_backfill"
+"""How many collectors of each DAG run at once; the limit of the API is kept whatever their sizes.
+
+Collectors of a backfill hold their slots for hours: in one pool, the daily run would wait for them.
+"""
+
+BACKFILL_LAST: dict[str, Any] = {"priority_weight": 1, "weight_rule": "absolute"}
+DAILY_FIRST: dict[str, Any] = {"priority_weight": 10, "weight_rule": "absolute"}
+"""Which of them a free worker takes first."""
 
 LONGEST_SPARK_JOB = timedelta(hours=2)
 """When a Spark job is given up and tried again; one that got no workers says so by itself after five minutes."""
@@ -49,7 +56,7 @@ def explain_mapped(step: "Task[P, R]") -> "Task[P, R]":
 
 
 @explain_mapped
-@task(pool=POOL, multiple_outputs=False)
+@task(multiple_outputs=False)
 def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
     with as_airflow_says():

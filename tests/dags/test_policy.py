@@ -70,9 +70,19 @@ def test_a_backfill_ends_with_the_pages_that_it_changed(dags: dict[str, Any]) ->
     assert dags["timeline_backfill"].get_task("republish").upstream_task_ids == {"verify"}
 
 
-def test_only_collect_takes_slots_of_the_collectors_pool(dags: dict[str, Any]) -> None:
-    for task in (task for dag in dags.values() for task in dag.tasks):
-        assert (task.pool == "timeline_collect") == (task.task_id == "collect")
+def test_a_backfill_takes_no_slot_that_a_daily_run_waits_for(dags: dict[str, Any]) -> None:
+    daily, backfill = dags["timeline_daily"], dags["timeline_backfill"]
+    assert {task.task_id: task.pool for task in daily.tasks if task.pool != "default_pool"} == {
+        "collect": "timeline_collect"
+    }
+    assert {task.task_id: task.pool for task in backfill.tasks if task.pool != "default_pool"} == {
+        "collect": "timeline_backfill"
+    }
+    weights = {dag.dag_id: {task.priority_weight for task in dag.tasks} for dag in (daily, backfill)}
+    assert weights == {"timeline_daily": {10}, "timeline_backfill": {1}}
+    assert {repr(task.weight_rule) for dag in (daily, backfill) for task in dag.tasks} == {
+        repr(daily.tasks[0].weight_rule)
+    }
 
 
 def test_a_dag_file_imports_nothing_heavy_and_reads_no_database() -> None:

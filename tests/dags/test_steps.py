@@ -1,12 +1,14 @@
 """What the tasks do beside calling the pipeline: name the day, turn errors into Airflow's terms, tell of failures."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import instance
@@ -46,6 +48,7 @@ class FakeTask:
 
 class FakeRun:
     run_type = "manual"
+    conf: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, run_after: datetime | None = None, interval_start: datetime | None = None) -> None:
         self.run_after, self.data_interval_start = run_after, interval_start
@@ -134,7 +137,8 @@ def test_only_runs_of_the_schedule_owe_the_days_that_it_has_left_out(
 
     run = trigger(AFTERNOON)
     run.run_type = run_type
-    context = {"params": {"day": None, "again": False}, "dag_run": run}
+    params = {"day": None, "again": False}
+    context = {"params": params, "dag": SimpleNamespace(params=params), "dag_run": run}
     give_context(monkeypatch)
     monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
     monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
@@ -247,6 +251,7 @@ def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPat
     context = {"ti": task, "dag_run": FakeRun(), "params": {"day": f"{day}"}}
     page = Published("s3://lake/page", mailed=False, debts=0)
     steps: dict[str, Any] = {
+        "is_planned": lambda _settings, _day: True,
         "list_touched": lambda _settings, days: (days[0], days[-1]),
         "build_marts": lambda _settings, days: built.append(days) or (),
         "publish_report": lambda _settings, one, _failure: built.append(one) or page,
@@ -264,6 +269,23 @@ def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPat
     assert timeline_steps.republish.function() == {f"{earlier}": page.url}
 
     assert built == [(earlier, day), day, "others", "others"]
+
+
+def test_a_day_that_was_asked_for_and_refused_is_reported_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = {"ti": give_context(monkeypatch), "dag_run": FakeRun(), "params": {"day": "2016-01-01"}}
+    monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
+    monkeypatch.setattr(pipeline, "is_planned", lambda _settings, _day: False)
+    with pytest.raises(AirflowSkipException, match="refused by plan"):
+        timeline_daily.report.function()
+
+
+def test_a_misspelled_parameter_is_refused_by_name() -> None:
+    run = FakeRun()
+    run.conf = {"dya": "2026-11-20", "again": True}
+    context: Any = {"dag_run": run, "dag": SimpleNamespace(params={"day": None, "again": False})}
+    with pytest.raises(ConfigError, match="no parameter dya: there are again, day"):
+        airflow_terms.refuse_unknown_parameters(context)
 
 
 def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

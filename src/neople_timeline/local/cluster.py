@@ -124,7 +124,7 @@ def up(cluster: Cluster, roster: bytes | None = None) -> None:
         screen.say(f"  {service.name} is up")
     api = airflow.RestApi(local.airflow.port, local.airflow.password)
     day_run.wait_for_dag(api)
-    day_run.ensure_pool(api, cluster.workers * cluster.slots)
+    day_run.ensure_pools(api, cluster.workers * cluster.slots)
 
 
 def keep_up(cluster: Cluster, until: threading.Event) -> None:

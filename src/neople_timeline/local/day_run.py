@@ -19,7 +19,6 @@ from neople_timeline.settings import Settings
 DAG = "timeline_daily"
 DAG_URL = f"/api/v2/dags/{DAG}"
 STEPS = ("plan", "collect", "refine", "load", "marts", "verify", "report", "complete")
-POOL = "timeline_collect"
 POOL_SLOTS = 2
 ENDED = ("success", "failed")
 
@@ -47,10 +46,11 @@ def wait_for_dag(api: RestApi, patience_seconds: float = 120) -> None:
         time.sleep(0.2)
 
 
-def ensure_pool(api: RestApi, slots: int = POOL_SLOTS) -> None:
-    """Make the pool of the collectors unless it is there."""
-    pool = {"name": POOL, "slots": slots, "description": "Collectors at once, over all DAGs"}
-    api.call("POST", "/api/v2/pools", pool, accept=409)
+def ensure_pools(api: RestApi, slots: int = POOL_SLOTS) -> None:
+    """Make the pools of the collectors unless they are there: those of a backfill get half as many slots."""
+    for name, size, whose in (("collect", slots, "daily run"), ("backfill", slots // 2, "backfill")):
+        pool = {"name": f"timeline_{name}", "slots": size, "description": f"Collectors of a {whose} at once"}
+        api.call("POST", "/api/v2/pools", pool, accept=409)
 
 
 def ensure_run(api: RestApi, settings: Settings, day: date) -> str:

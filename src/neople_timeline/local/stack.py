@@ -183,7 +183,7 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
 def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
     day = local.settings.calendar.last_over(datetime.now(UTC))
     day_run.wait_for_dag(api)
-    day_run.ensure_pool(api)
+    day_run.ensure_pools(api)
     run_id = day_run.ensure_run(api, local.settings, day)
     screen.say(f"All parts are up after {time.monotonic() - began:.0f} s. The run of {day}:")
     is_up = _watch_airflow(local)
