@@ -141,6 +141,8 @@ def plan_day(
         for one in (*debts, day):
             planning.reopen_unfinished(connection, one, settings.calendar.over_at(one))
         planning.plan_days(connection, [day], again=again)
+        if follows:
+            planning.mark_followed(connection, day)
         return _make_plan(connection, [*sorted(debts), day], [day])
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from neople_timeline import pipeline
 from neople_timeline.models import CharacterKey, Shard, Usage
-from neople_timeline.settings import Settings
+from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse import ledger, planning
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.ledger import Landed
@@ -130,6 +132,7 @@ def list_planned(connection: psycopg.Connection) -> list[date]:
 def follow(connection: psycopg.Connection, day: date) -> list[date]:
     missed = planning.plan_missed(connection, day)
     planning.plan_days(connection, [day], again=False)
+    planning.mark_followed(connection, day)
     return missed
 
 
@@ -175,6 +178,33 @@ def test_a_crash_while_the_missed_days_are_planned_leaves_the_others_missed(
     assert follow(connection, after) == missed[planning.DAYS_PLANNED_AT_ONCE :]
     unreported = connection.execute("SELECT count(*) FROM timeline.day WHERE reported_in = 0").fetchone()
     assert unreported == (len(missed),)
+
+
+def test_a_run_that_dies_before_its_own_day_is_planned_leaves_that_missed(
+    postgres_url: str, tmp_path: Path, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings({"warehouse_url": postgres_url, "lake_url": f"file://{tmp_path}"})
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    def plan(day: date) -> None:
+        pipeline.plan_day(settings, day, follows=True)
+
+    plan(DAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "plan_days", die)
+        with pytest.raises(KeyboardInterrupt):
+            plan(DAY + timedelta(days=1))
+    plan(DAY + timedelta(days=2))
+    assert list_planned(connection) == [DAY + timedelta(days=offset) for offset in range(3)]
+
+
+def test_no_day_is_missed_where_clocks_change_at_midnight(connection: psycopg.Connection) -> None:
+    connection.execute("SET TimeZone = 'Africa/Cairo'")
+    first, last = date(2024, 4, 22), date(2024, 5, 1)  # on 26 April at midnight it was one o'clock
+    follow(connection, first)
+    assert follow(connection, last) == [first + timedelta(days=offset) for offset in range(1, 9)]
 
 
 def test_a_run_takes_all_debts_along_but_of_the_days_nobody_has_begun_only_the_newest(

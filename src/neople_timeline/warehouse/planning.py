@@ -94,12 +94,13 @@ def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again
 
 
 def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
-    """Note that the daily runs have come to a day, and plan the days since the last one that no run was about.
+    """Plan the days before one, since the last that the daily runs came to, that no run was about.
 
     So they are owed, and get their reports once they are collected. The very first run misses nothing.
     """
     rows = connection.execute(
-        "SELECT d::date FROM timeline.setting, generate_series(value::date + 1, %s::date - 1, '1 day') AS d"
+        "SELECT d::date FROM timeline.setting,"
+        " generate_series((value::date + 1)::timestamp, (%s::date - 1)::timestamp, '1 day') AS d"
         " WHERE name = 'followed_to' AND NOT EXISTS (SELECT FROM timeline.day WHERE day = d::date) ORDER BY d",
         (day,),
     ).fetchall()
@@ -110,13 +111,16 @@ def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
         with connection.transaction():
             _plan_at_once(connection, some, again=False)
             connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s)", (some,))
-    # Last, so that days are missed until they are planned.
+    return missed
+
+
+def mark_followed(connection: psycopg.Connection, day: date) -> None:
+    """Note that the daily runs have come to a day. Only once it is planned: until then it may still be missed."""
     connection.execute(
         "INSERT INTO timeline.setting AS s VALUES ('followed_to', %s::date::text) ON CONFLICT (name)"
         " DO UPDATE SET value = greatest(s.value::date, excluded.value::date)::text",
         (day,),
     )
-    return missed
 
 
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
