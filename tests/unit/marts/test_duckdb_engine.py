@@ -62,7 +62,7 @@ def test_days_without_files_give_empty_marts_and_nothing_is_left_behind(
 )
 def test_an_interruption_stays_one(said: Exception, raised: type[BaseException]) -> None:
     class Interrupted:
-        def execute(self, _: str) -> None:
+        def sql(self, _: str) -> None:
             raise said
 
     with pytest.raises(raised):
