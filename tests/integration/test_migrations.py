@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from collected_day import collect_day
+from psycopg.conninfo import make_conninfo
 
 from neople_timeline import pipeline
 from neople_timeline.bookkeeping import OWN_TABLES
@@ -51,6 +52,16 @@ def read_tables(settings: Settings, names: list[str]) -> dict[str, list[tuple[An
     """Read what every version knows of each row."""
     row = f"to_jsonb(t) - '{{{','.join(LATER)}}}'::text[]"
     return {name: sorted(query(settings, f"SELECT {row} FROM timeline.{name} t"), key=repr) for name in names}
+
+
+def test_a_role_that_may_not_make_the_schema_is_told_what_it_lacks(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+        try:
+            with pytest.raises(ConfigError, match="grant the role of WAREHOUSE_URL the right CREATE"):
+                connect(Settings(warehouse_url=make_conninfo(postgres_url, user="guest", password="guest")))
+        finally:
+            owner.execute("DROP ROLE guest")
 
 
 def test_every_column_is_as_the_code_names_it_and_says_what_it_means(settings: Settings) -> None:

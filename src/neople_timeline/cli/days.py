@@ -14,6 +14,7 @@ from neople_timeline.cli.screen import (
     FAILED,
     INDEBTED,
     err,
+    make_plain,
     out,
     patiently,
     read_day,
@@ -103,7 +104,9 @@ def owed(
     from_day, to_day = read_days(first, last) if first and last else (read_day(first) if first else None, None)
     debts = pipeline.list_owed(read_settings(), from_day, to_day)
     for debt in debts:
-        out.print(f"{debt.day}  {'/'.join(debt.character)}  {debt.reason}  (tries: {debt.attempts})", markup=False)
+        out.print(
+            f"{debt.day}  {'/'.join(debt.character)}  {make_plain(debt.reason)}  (tries: {debt.attempts})", markup=False
+        )
     out.print(f"{len(debts):,} character-days are owed." if debts else "Nothing is owed.")
     raise typer.Exit(INDEBTED if debts else COMPLETE)
 
@@ -174,7 +177,7 @@ def _publish(step: Callable[[], T]) -> T:
 def _say_republished(settings: Settings) -> None:
     """Write anew the pages of other days that the run changed, and name them."""
     for changed, published in _publish(partial(pipeline.republish_reports, settings)).items():
-        out.print(f"{changed} has changed, its report is written anew: {published.url}", markup=False)
+        out.print(f"{changed} is newer than its report, which is written anew: {published.url}", markup=False)
 
 
 def _collect(settings: Settings, plan: Plan, kind: Kind) -> Usage:

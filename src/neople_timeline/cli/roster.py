@@ -108,10 +108,10 @@ def _choose(name: str, server: str, found: Sequence[FoundCharacter]) -> Sequence
     how = "are named" if exact else "have names that contain"
     out.print(f"{len(shown)} characters {how} {make_plain(name)!r}:", markup=False)
     for number, one in enumerate(shown, 1):
-        korean = SERVERS.get(one.server_id, one.server_id)
+        korean = SERVERS.get(one.server_id, make_plain(one.server_id))
         out.print(
-            f"  {number}. {make_plain(one.character_name)}: {korean}, level {one.level}, {one.job_grow_name}"
-            f" ({one.server_id},{one.character_id})",
+            f"  {number}. {make_plain(one.character_name)}: {korean}, level {one.level},"
+            f" {make_plain(f'{one.job_grow_name} ({one.server_id},{one.character_id})')}",
             markup=False,
         )
     if not sys.stdin.isatty():

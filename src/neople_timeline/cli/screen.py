@@ -120,7 +120,7 @@ def say_verification(result: Verification) -> int:
     for finding in result.disagreements[:LISTED]:
         out.print(f"  {finding}", markup=False)
     for debt in result.owed[:LISTED]:
-        out.print(f"  owed: {debt.day} {'/'.join(debt.character)}: {debt.reason}", markup=False)
+        out.print(f"  owed: {debt.day} {'/'.join(debt.character)}: {make_plain(debt.reason)}", markup=False)
     if len(result.owed) > LISTED:
         out.print(f"  … and {len(result.owed) - LISTED:,} more: `neople-timeline owed` lists them all")
     for key in result.orphans[:LISTED]:

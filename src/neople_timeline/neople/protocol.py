@@ -50,6 +50,7 @@ MISSING: Final = {
     "DNF001": "the API knows no such character",
 }
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
+_ERROR_CODE: Final = re.compile("[A-Z]{3}[0-9]{3}")
 _LONGEST_NUMBER: Final = 1000
 
 
@@ -175,6 +176,8 @@ def search_path(server_id: str, name: str, word_type: WordType) -> str:
 def read_found(body: bytes) -> list[FoundCharacter]:
     """Read the hits of a name search."""
     try:
+        if b"\\" in body:
+            _check_escapes(body)
         return _found.decode(body).rows
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"the answer is not a list of characters: {error}", body=body) from None
@@ -304,7 +307,7 @@ def _read_error_code(body: bytes) -> str:
         found = _bodies.decode(body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    return found.code if found else ""
+    return found.code if found and _ERROR_CODE.fullmatch(found.code) else ""
 
 
 def _check_escapes(body: bytes) -> None:

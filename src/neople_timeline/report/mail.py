@@ -147,8 +147,8 @@ def address_mail(message: EmailMessage, sender: str, recipients: str, message_id
 def make_message_id(edition: str, day: date, sender: str, lake: str) -> str:
     """Name a mail the same however often it is built, so that mailboxes show a doubly delivered one once."""
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
-    digest = hashlib.sha256(lake.encode()).hexdigest()[:12]
-    return f"<{edition}.{day}.{digest}@{domain}>"
+    digest = hashlib.sha256(f"{lake} {edition}".encode()).hexdigest()[:12]
+    return f"<{edition.partition(' ')[0]}.{day}.{digest}@{domain}>"
 
 
 def send_mail(server: MailServer, message: EmailMessage) -> tuple[str, ...]:

@@ -126,7 +126,13 @@ def upgrade(settings: Settings, target: str = "head") -> None:
             raise ConfigError(
                 f"the warehouse has schema version {version}, newer than this program: upgrade the program"
             )
-        connection.execute("CREATE SCHEMA IF NOT EXISTS timeline")
+        try:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS timeline")
+        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+            raise ConfigError(
+                f"PostgreSQL refuses to make the schema timeline ({error.diag.message_primary}): grant the role of"
+                " WAREHOUSE_URL the right CREATE on its database, or make it the owner"
+            ) from None
         _migrate(settings, target, backwards=target == "base" or target < version)
 
 

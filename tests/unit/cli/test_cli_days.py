@@ -220,7 +220,7 @@ def test_only_what_a_run_changed_is_published_anew(command: tuple[str, ...], mon
     steps = stand_in(monkeypatch, list_touched=(earlier, DAY), republish_reports=published)
     result = run(*command)
     assert ("build_marts", ((earlier, DAY),), {}) in steps.calls
-    assert f"{earlier} has changed, its report is written anew: {url}" in result.output
+    assert f"{earlier} is newer than its report, which is written anew: {url}" in result.output
 
 
 def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from neople_timeline.neople.protocol import (
     SlowDown,
     Unreadable,
     check_status,
+    read_found,
     read_retry_after,
 )
 
@@ -81,6 +82,18 @@ def test_maintenance_waits_for_minutes(status: int) -> None:
 def test_a_refusal_without_a_code_stops_too(status: int) -> None:
     with pytest.raises(StopCollecting):
         check_status(status, {}, b"no JSON at all")
+
+
+def test_a_code_that_is_none_is_not_repeated() -> None:
+    with pytest.raises(Unreadable) as caught:
+        check_status(500, {}, make_error("DNF\0999\x1b[2J"))
+    assert str(caught.value) == "the API answers HTTP 500"
+
+
+def test_a_found_name_that_cannot_be_stored_is_refused() -> None:
+    row = {"serverId": "cain", "characterId": "a" * 32, "characterName": "x\0y"}
+    with pytest.raises(Unreadable, match="cannot be stored"):
+        read_found(json.dumps({"rows": [row]}).encode())
 
 
 def test_the_message_decides_nothing() -> None:

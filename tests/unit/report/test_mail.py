@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -147,6 +148,7 @@ def test_the_message_id_is_the_same_for_a_day_and_edition_and_another_for_anothe
     first = make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
     assert first == make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
     assert first.endswith("@example.org>")
+    assert re.fullmatch(r"<[\w.-]+@[\w.]+>", make_message_id("failed manual__2026-11-16T00:00:00+00:00", DAY, "", ""))
     assert len({first, make_message_id("daily-complete", DAY, "r@example.org", "s3://lake"),
                 make_message_id("daily", DAY, "r@example.org", "s3://other")}) == 3  # fmt: skip
 
