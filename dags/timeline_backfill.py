@@ -72,8 +72,9 @@ def timeline_backfill() -> None:
     verified = verify(shards)
     # The mail about a failure succeeds; this one makes the run fail then.
     complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
-    chain(collected, refined, loaded, *answers, verified, republish(), complete)
-    chain([shards, collected, refined, loaded, *answers, verified], tell())
+    republished = republish()
+    chain(collected, refined, loaded, *answers, verified, republished, complete)
+    chain([shards, collected, refined, loaded, *answers, verified, republished], tell())
 
 
 timeline_backfill()

@@ -69,7 +69,7 @@ def report() -> dict[str, Any]:
         send_measures(read_day(context))
         done = publish_report(settings, read_day(context), explain_failure(context))
         for day, again in republish_reports(settings).items():
-            log.info("%s has changed, its report is written anew: %s", day, again.url)
+            log.info("%s is newer than its report, which is written anew: %s", day, again.url)
     tell_lineage(settings, reads=["event", "character", *list_mart_tables()], writes=[REPORTS])
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
     return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}

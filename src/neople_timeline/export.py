@@ -10,10 +10,10 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from neople_timeline.catalogue import MARTS
+from neople_timeline.catalogue import MARTS, Mart, period_of
 from neople_timeline.errors import ConfigError
 from neople_timeline.report.words import show_text
-from neople_timeline.tables import CHARACTERS, EVENTS
+from neople_timeline.tables import CHARACTERS, EVENTS, Table
 
 EXPORTABLE: Final = {
     EVENTS.warehouse_name: (EVENTS, ("day", "server_id", "character_id", "occurred_at", "ordinal")),
@@ -32,8 +32,9 @@ _FORMULA: Final = re.compile("[=+\\-@＝＋－＠]")
 def export_rows(connection: psycopg.Connection, name: str, first: date, last: date) -> Iterator[str]:
     """Yield a table's header and its rows of some days as CSV, in the order of its keys.
 
-    A week or month belongs to the days if its first day does. An unknown table is a ConfigError that names the others.
+    A week or month belongs to the days if one of its own does. An unknown table is a ConfigError that names the others.
     """
+    name = name.removeprefix("mart_")
     if name not in EXPORTABLE:
         raise ConfigError(f"there is no table {name!r}: choose one of {', '.join(EXPORTABLE)}")
     table, keys = EXPORTABLE[name]
@@ -49,9 +50,13 @@ def export_rows(connection: psycopg.Connection, name: str, first: date, last: da
     )
     yield write_line(list(columns))
     with connection.transaction(), connection.cursor("export") as cursor:
-        cursor.execute(statement, (first, last))
+        cursor.execute(statement, (_first_period(table, first), last))
         for row in cursor:
             yield write_line(list(row))
+
+
+def _first_period(table: Table, first: date) -> date:
+    return period_of(first, table.period) if isinstance(table, Mart) else first
 
 
 def write_line(values: list[object]) -> str:

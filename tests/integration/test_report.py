@@ -16,7 +16,7 @@ from reported_day import DAY, PAGE, query, read_mails
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
-from neople_timeline.models import Plan
+from neople_timeline.models import Plan, week_of
 from neople_timeline.report import publish
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
@@ -248,6 +248,8 @@ def test_an_export_has_every_row_once_and_no_formula(collected: Settings) -> Non
     assert sorted((row["character_id"], row["occurred_minute"], int(row["code"])) for row in events) == sorted(
         query(collected, f"SELECT character_id, occurred_minute, code FROM timeline.event WHERE day = '{DAY}'")
     )
+    weeks = csv.DictReader(pipeline.export_table(collected, "mart_luck_by_week", DAY, DAY))
+    assert [row["week"] for row in weeks] == [f"{week_of(DAY)}"] * 40  # of a day, the week that it is in
     with pytest.raises(ConfigError, match="there is no table 'nope'"):
         next(pipeline.export_table(collected, "nope", DAY, DAY))
 
