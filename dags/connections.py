@@ -86,6 +86,8 @@ def read_mail(connection: Connection) -> dict[str, str]:
 
     Airflow's own hook would use implicit TLS and STARTTLS both when neither is disabled; here the first one wins.
     """
+    if not connection.host:
+        raise ConfigError(f"the Connection {MAIL} has no host: put the mail server there, or delete it")
     extra = connection.extra_dejson
     implicit_tls = not extra.get("disable_ssl", False)
     insist = "" if implicit_tls or extra.get("disable_tls", False) else "?starttls=required"

@@ -288,6 +288,11 @@ def test_a_misspelled_parameter_is_refused_by_name() -> None:
         airflow_terms.refuse_unknown_parameters(context)
 
 
+def test_a_mail_connection_without_a_host_is_named() -> None:
+    with pytest.raises(ConfigError, match="smtp_default has no host"):
+        read_mail(Connection(conn_id="smtp_default", conn_type="smtp", extra="{}"))
+
+
 def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(
         neople_api_url="http://127.0.0.1:18080",
@@ -308,7 +313,9 @@ def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch:
 
 
 def test_every_setting_comes_from_a_connection_or_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    described = describe_connections(Settings(neople_api_key="key", lake_url="s3://lake", aws_access_key_id="id"))
+    described = describe_connections(
+        Settings(neople_api_key="key", lake_url="s3://lake", aws_access_key_id="id", smtp_url="smtp://h:25")
+    )
     api, lake, mail = (
         Connection.from_json(json.dumps(described[name]), conn_id=name)
         for name in ("neople_api", "neople_lake", "smtp_default")

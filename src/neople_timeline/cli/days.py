@@ -69,6 +69,8 @@ def backfill(
     settings = read_settings()
     settings.require("lake_url", "warehouse_url")
     from_day, to_day = read_days(first, last)
+    if dry_run and again:
+        raise ConfigError("--dry-run tells what is lacking, and --again asks for what is there too: choose one")
     if dry_run:
         say_forecast(settings, patiently(partial(pipeline.forecast_backfill, settings, from_day, to_day)))
         return

@@ -184,6 +184,9 @@ def _connect(server: MailServer) -> smtplib.SMTP:
         return _open(server)
     except ssl.SSLError as error:
         raise MailRefusedError(ConfigError(f"{where} cannot be trusted: {error.reason or error}")) from None
+    except UnicodeError:  # it may quote the password
+        wrong = "SMTP_URL has a host that is none, or a user or password with letters that mail servers do not take"
+        raise MailRefusedError(ConfigError(wrong)) from None
     except (OSError, smtplib.SMTPException) as error:
         raise MailRefusedError(_explain(where, error)) from None
 

@@ -52,7 +52,7 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
 def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> int:
     """Write a ledger row for every roster character and day that has none; return how many are to be collected.
 
-    Owed ones become due at once. Those landed before their day was over, or all with `again`, are collected anew.
+    Owed ones become due at once; with `again`, all are collected anew.
     """
     create_partitions(connection, days)
     for start in range(0, len(days), DAYS_PLANNED_AT_ONCE):

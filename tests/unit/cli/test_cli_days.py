@@ -249,6 +249,12 @@ def test_verify_tells_by_its_exit_code(verification: Verification, code: int, mo
     assert steps.calls[0][1] == ([date(2026, 11, 14), DAY],)
 
 
+def test_what_is_lacking_and_what_is_asked_for_again_are_two_questions() -> None:
+    result = run("backfill", "2026-11-01", "2026-11-15", "--dry-run", "--again")
+    assert isinstance(result.exception, ConfigError)
+    assert "choose one" in str(result.exception)
+
+
 @pytest.mark.parametrize("command", [("verify",), ("owed",), ("export", "event"), ("backfill", "--dry-run")])
 def test_days_the_wrong_way_round_are_refused(command: tuple[str, ...]) -> None:
     result = run(*command, "2026-11-15", "2026-11-14")

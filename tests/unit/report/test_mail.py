@@ -11,11 +11,13 @@ from report_values import DAY, HOSTILE, make_state, make_summary
 from neople_timeline.errors import ConfigError
 from neople_timeline.report.alert import build_alert
 from neople_timeline.report.mail import (
+    MailRefusedError,
     MailServer,
     address_mail,
     build_mail,
     make_message_id,
     read_server,
+    try_server,
     write_subject,
 )
 from neople_timeline.summary import Summary
@@ -151,6 +153,12 @@ def test_the_message_id_is_the_same_for_a_day_and_edition_and_another_for_anothe
     assert re.fullmatch(r"<[\w.-]+@[\w.]+>", make_message_id("failed manual__2026-11-16T00:00:00+00:00", DAY, "", ""))
     assert len({first, make_message_id("daily-complete", DAY, "r@example.org", "s3://lake"),
                 make_message_id("daily", DAY, "r@example.org", "s3://other")}) == 3  # fmt: skip
+
+
+def test_a_host_that_can_be_none_is_a_wrong_setting() -> None:
+    with pytest.raises(MailRefusedError, match="SMTP_URL has a host that is none") as caught:
+        try_server(read_server(f"smtp://{'h' * 64}.example.org:25"))
+    assert isinstance(caught.value.cause, ConfigError)
 
 
 def test_smtp_url_is_read_with_its_ports_and_options() -> None:
