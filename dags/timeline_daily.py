@@ -1,4 +1,16 @@
-"""One run per game day: plan → collect → refine → load → marts → verify → report."""
+"""One run per game day: plan → collect → refine → load → marts → verify → report.
+
+A game day begins at 06:00 in Korea, or at `DAY_STARTS_AT`, and is collected once it is over. Earlier days that owe
+something are taken along. Running a day again changes nothing that is true already.
+
+- **Trigger** with `day` for one past day, with `again` to collect it anew. For many days there is the DAG
+  `timeline_backfill`; a backfill of Airflow's own would mail each of them.
+- **up_for_reschedule**: the API is down for maintenance, or a store does not answer. The task holds no slot and comes
+  back by itself, for up to 12 hours.
+- **failed**: the mail and the task's log say why. Mend it and clear the failed tasks *with those after them*
+  (Downstream), so that the report is written anew. What was landed stays.
+- What is there, what is owed, and the reports: **Timeline** in the menu.
+"""
 
 import logging
 import sys
