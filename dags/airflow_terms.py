@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
-from neople_timeline.settings import read_settings
+from neople_timeline.settings import read_airflow_settings
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def name_day(chosen: str | None, interval_start: datetime | None, run_after: dat
     """
     if chosen:
         return date.fromisoformat(chosen)
-    calendar = read_settings().calendar
+    calendar = read_airflow_settings().calendar
     return calendar.day_at(interval_start) if interval_start else calendar.last_over(run_after)
 
 

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings, read_settings
+from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings, read_airflow_settings
 
 API = "neople_api"
 LAKE = "neople_lake"
@@ -36,7 +36,7 @@ def connect_settings() -> Settings:
         if values.get(name):
             mask_secret(values[name])
     connected = make_settings({name: value for name, value in values.items() if value})
-    environment = read_settings()
+    environment = read_airflow_settings()
     return replace(connected, **{name: getattr(environment, name) for name in FROM_ENVIRONMENT})
 
 

@@ -26,12 +26,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_terms import as_airflow_says, name_day, pack_plan, refuse_unknown_parameters
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
-from neople_timeline.settings import read_settings
+from neople_timeline.settings import read_airflow_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
 from timeline_lineage import REPORTS, list_mart_tables, tell_lineage
 from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, answer_questions, collect, load, refine, verify
 
-CALENDAR = read_settings().calendar
+CALENDAR = read_airflow_settings().calendar
 log = logging.getLogger("timeline.daily")
 
 # A run's logical date is the start of its day; it runs when that has ended. Not DAGRUN_QUEUED_AT: 3.3.2 cannot clear

@@ -14,7 +14,7 @@ from airflow_terms import PlainShard, as_airflow_says, list_days, name_spark_run
 from connections import connect_settings
 from neople_timeline.errors import ConfigError, DataError
 from neople_timeline.models import Kind
-from neople_timeline.settings import read_settings
+from neople_timeline.settings import read_airflow_settings
 from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def load(shard: PlainShard) -> dict[str, int]:
 
 def answer_questions(shards: Any) -> tuple[Any, ...]:
     """Make the tasks that compute the marts, in order: one where DuckDB does it, two around a Spark cluster."""
-    if read_settings().marts_engine != "spark":
+    if read_airflow_settings().marts_engine != "spark":
         return (marts(shards),)
     try:
         from spark_marts import SubmitMarts  # noqa: PLC0415 - an optional part

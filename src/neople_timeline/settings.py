@@ -71,6 +71,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     return make_settings(known)
 
 
+def read_airflow_settings() -> Settings:
+    """Read what comes from the environment under Airflow too; what else is there may be meant for somebody else."""
+    return read_settings({name.upper(): os.environ.get(name.upper(), "") for name in FROM_ENVIRONMENT})
+
+
 def make_settings(values: Mapping[str, str]) -> Settings:
     """Build settings from text values, by field name; what is absent keeps its default."""
     fields: dict[str, object] = dict(values)

@@ -87,6 +87,12 @@ def test_a_backfill_takes_no_slot_that_a_daily_run_waits_for(dags: dict[str, Any
     }
 
 
+def test_a_variable_that_is_meant_for_somebody_else_breaks_no_dag_file() -> None:
+    code = "import timeline_daily, timeline_backfill"
+    foreign = {**os.environ, "AWS_ENDPOINT_URL": "minio:9000", "LAKE_URL": "x"}
+    subprocess.run([sys.executable, "-c", code], cwd=DAGS, env=foreign, check=True)
+
+
 def test_a_dag_file_imports_nothing_heavy_and_reads_no_database() -> None:
     for name in ("timeline_daily", "timeline_backfill"):
         code = f"import {name}, sys; print(*[m for m in {HEAVY!r} if m in sys.modules])"
