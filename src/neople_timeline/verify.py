@@ -27,7 +27,7 @@ from neople_timeline.lake import Lake, dead_prefix, part_key, raw_prefix, read_b
 from neople_timeline.models import Calendar, CharacterKey, Shard
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
 from neople_timeline.refine import Entry, find_days, group_by_object
-from neople_timeline.tables import CHARACTERS, EVENTS, Table
+from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit, load
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.load import Part
@@ -96,8 +96,10 @@ def _compare(
 
 
 def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Iterator[Disagreement]:
-    if strays := audit.count_strays(connection, day):
-        yield Disagreement(day, None, "PostgreSQL", f"has {strays} events that the ledger does not know")
+    for table in TABLES:
+        if strays := audit.count_strays(connection, table, day):
+            finding = f"has {strays} rows in timeline.{table.warehouse_name} that the ledger does not know: delete them"
+            yield Disagreement(day, None, "PostgreSQL", finding)
     parts = [part for part in load.list_parts(connection, Shard((day,), 0, 1)) if part.version]
     for key in list_strays(lake, [day], parts):
         if key.endswith(".parquet"):
@@ -141,6 +143,11 @@ def _verify_part(
         load.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
         *compare_tallies(part.day, "raw answers", expected, raw),
+        *(
+            Disagreement(part.day, character, "raw answers", "have none, not even one without events")
+            for character in sorted(expected.keys() - raw.keys())
+            if not expected[character].events  # else it was found already
+        ),
         *compare_tallies(part.day, "Parquet", expected, parquet),
         *compare_characters(part.day, "Parquet", expected, {key: Tally(*row[-2:]) for key, row in characters.items()}),
         *in_warehouse,
@@ -178,8 +185,13 @@ def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:
 
 def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, tuple[Any, ...]]:
     batches = _read_batches(lake, part, CHARACTERS)
-    rows = (row for batch in batches for row in _list_rows([batch.column(name) for name in CHARACTERS.schema.names]))
-    return {CharacterKey(row[1], row[2]): row for row in rows}
+    rows = [row for batch in batches for row in _list_rows([batch.column(name) for name in CHARACTERS.schema.names])]
+    characters = {CharacterKey(row[1], row[2]): row for row in rows}
+    if len(characters) < len(rows):
+        raise DataError(
+            f"{part_key('characters', part.day, part.bucket, part.buckets)} has characters twice: {_mend(part)}"
+        )
+    return characters
 
 
 def _list_rows(columns: Sequence["pa.Array[Any]"]) -> Iterator[tuple[Any, ...]]:
@@ -190,7 +202,10 @@ def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBat
     key = part_key(table.name, part.day, part.bucket, part.buckets)
     try:
         file = pq.ParquetFile(io.BytesIO(lake.get(key)))
-        yield from (batch.select(table.schema.names) for batch in file.iter_batches(20_000))
+        for batch in file.iter_batches(20_000):
+            if batch.num_rows and set(batch.column("day").unique().to_pylist()) != {part.day}:
+                raise DataError(f"{lake.describe(key)} has rows of other days: {_mend(part)}")
+            yield batch.select(table.schema.names)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None
 
