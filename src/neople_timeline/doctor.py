@@ -12,7 +12,7 @@ from neople_timeline.lake import LAKE_FILE, open_lake
 from neople_timeline.marts import spark_run
 from neople_timeline.report.mail import address_mail, read_server, try_server
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.connection import open_warehouse
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _describe(settings: Settings) -> str:
 
 
 def _try_warehouse(settings: Settings) -> str:
-    with connect(settings) as connection:
+    with open_warehouse(settings) as connection:
         version = connection.info.server_version // 10000
     characters = len(pipeline.list_members(settings))
     advice = "" if characters else ": fill it with `neople-timeline roster import FILE.csv` or `roster add`"

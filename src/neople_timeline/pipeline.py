@@ -130,6 +130,7 @@ def plan_day(
     """
     _check_days(settings, day, day, unfinished=unfinished)
     with _open(settings) as (lake, connection):
+        planning.require_roster(connection)
         _bind(settings, lake, connection)
         if follows:
             planning.plan_missed(connection, day)
@@ -151,6 +152,7 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
     _check_days(settings, first, last, unfinished=False)
     days = list(days_between(first, last))
     with _open(settings) as (lake, connection):
+        planning.require_roster(connection)
         _bind(settings, lake, connection)
         for day in days:
             planning.reopen_unfinished(connection, day, settings.calendar.over_at(day))

@@ -1,5 +1,6 @@
 """A day on the command line, as a person types it: a process with settings in its environment, in a strange folder."""
 
+import io
 import json
 import os
 import re
@@ -15,7 +16,10 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.settings import make_settings
@@ -211,6 +215,56 @@ def test_a_spoilt_or_lost_object_is_found_and_the_next_run_mends_it(terminal: Te
         assert code == COMPLETE, (table, said)
     assert terminal.run("verify", f"{DAY}")[0] == COMPLETE
     assert read_rows(terminal, DAY) == read_truth(terminal, DAY)
+
+
+def test_rows_that_nobody_answers_for_are_found(terminal: Terminal) -> None:
+    assert terminal.run("day", f"{DAY}")[0] == COMPLETE
+    terminal.query(
+        "INSERT INTO timeline.character SELECT s.* FROM timeline.character c,"
+        f' jsonb_populate_record(c, \'{{"character_id": "{"f" * 32}"}}\') s ORDER BY c.ctid LIMIT 1'
+    )
+    code, said = terminal.run("verify", f"{DAY}")
+    assert (code, "PostgreSQL has 1 rows in timeline.character" in said) == (FAILED, True), said
+    terminal.query(f"DELETE FROM timeline.character WHERE character_id = '{'f' * 32}'")
+    assert terminal.run("verify", f"{DAY}")[0] == COMPLETE
+
+
+def move_a_day(table: pa.Table) -> pa.Table:
+    return table.set_column(0, "day", pa.array([DAY - timedelta(days=1)] * table.num_rows))
+
+
+def double_a_row(table: pa.Table) -> pa.Table:
+    return pa.concat_tables([table, table.slice(0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("name", "tamper", "said"), [("events", move_a_day, "other days"), ("characters", double_a_row, "characters twice")]
+)
+def test_a_changed_object_is_found_and_the_next_run_mends_it(
+    terminal: Terminal, name: str, tamper: Callable[[pa.Table], pa.Table], said: str
+) -> None:
+    assert terminal.run("day", f"{DAY}")[0] == COMPLETE
+    key = terminal.lake.list_keys(f"{name}/day={DAY}/")[0]
+    changed = io.BytesIO()
+    pq.write_table(tamper(pq.read_table(io.BytesIO(terminal.lake.get(key)))), changed)
+    terminal.lake.put(key, changed.getvalue())
+    code, printed = terminal.run("verify", f"{DAY}")
+    assert (code, said in printed) == (FAILED, True), printed
+    assert terminal.run("day", f"{DAY}")[0] == COMPLETE
+    assert terminal.run("verify", f"{DAY}")[0] == COMPLETE
+
+
+def test_a_lost_answer_without_events_is_found(terminal: Terminal) -> None:
+    assert terminal.run("day", f"{DAY}")[0] == COMPLETE
+    ((character, key),) = terminal.query(
+        f"SELECT character_id, raw_key FROM timeline.collection WHERE day = '{DAY}' AND events = 0"
+        " AND raw_key IS NOT NULL ORDER BY 1 LIMIT 1"
+    )
+    lines = zstandard.ZstdDecompressor().stream_reader(terminal.lake.get(key)).read().splitlines(keepends=True)
+    kept = b"".join(line for line in lines if character.encode() not in line)
+    terminal.lake.put(key, zstandard.ZstdCompressor().compress(kept))
+    code, said = terminal.run("verify", f"{DAY}")
+    assert (code, f"{character}: raw answers have none" in said) == (FAILED, True), said
 
 
 def test_a_day_that_is_not_over_is_refused_and_on_demand_collected_but_not_called_complete(terminal: Terminal) -> None:

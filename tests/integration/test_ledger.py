@@ -7,8 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from neople_timeline import pipeline
+from neople_timeline.errors import ConfigError
 from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse import ledger, planning
@@ -198,6 +200,37 @@ def test_a_run_that_dies_before_its_own_day_is_planned_leaves_that_missed(
             plan(DAY + timedelta(days=1))
     plan(DAY + timedelta(days=2))
     assert list_planned(connection) == [DAY + timedelta(days=offset) for offset in range(3)]
+
+
+def test_without_a_roster_nothing_is_planned(postgres_url: str, tmp_path: Path) -> None:
+    settings = make_settings({"warehouse_url": postgres_url, "lake_url": f"file://{tmp_path}"})
+    with pytest.raises(ConfigError, match="the roster is empty"):
+        pipeline.plan_day(settings, DAY, follows=True)
+    with connect(settings) as connection:
+        assert list_planned(connection) == []
+        assert connection.execute("SELECT count(*) FROM timeline.setting").fetchone() == (0,)
+
+
+def test_dates_and_texts_are_spelt_as_the_program_reads_them(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, connection: psycopg.Connection
+) -> None:
+    for name, value in {"PGDATESTYLE": "SQL, DMY", "PGCLIENTENCODING": "UHC", "PGTZ": "America/Santiago"}.items():
+        monkeypatch.setenv(name, value)
+    with connect(Settings(warehouse_url=postgres_url)) as other:
+        follow(other, DAY)
+        assert other.execute("SELECT '태초', '2026-11-15'::date::text").fetchone() == ("태초", "2026-11-15")
+    noted = connection.execute("SELECT value FROM timeline.setting WHERE name = 'followed_to'").fetchone()
+    assert noted == (f"{DAY}",)
+
+
+def test_a_database_in_another_encoding_is_refused(postgres_url: str, connection: psycopg.Connection) -> None:
+    connection.execute("DROP DATABASE IF EXISTS korean")
+    connection.execute("CREATE DATABASE korean TEMPLATE template0 ENCODING 'EUC_KR' LOCALE 'C'")
+    try:
+        with pytest.raises(ConfigError, match="encoding EUC_KR"):
+            connect(Settings(warehouse_url=make_conninfo(postgres_url, dbname="korean")))
+    finally:
+        connection.execute("DROP DATABASE korean")
 
 
 def test_no_day_is_missed_where_clocks_change_at_midnight(connection: psycopg.Connection) -> None:

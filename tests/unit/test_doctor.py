@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
 def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What stands in for the parts that need a socket; an error in its place is raised."""
     parts: dict[str, Any] = {
-        "connect": nullcontext(SimpleNamespace(info=SimpleNamespace(server_version=180001))),
+        "open_warehouse": nullcontext(SimpleNamespace(info=SimpleNamespace(server_version=180001))),
         "list_members": [Member(CharacterKey("cain", "a" * 32), None)],
         "check_bond": None,
         "search_characters": [],
@@ -46,7 +46,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
         return stand_in
 
-    for name in ("connect", "try_server"):
+    for name in ("open_warehouse", "try_server"):
         monkeypatch.setattr(doctor, name, make(name))
     for name in ("list_members", "check_bond", "search_characters"):
         monkeypatch.setattr(doctor.pipeline, name, make(name))  # type: ignore[attr-defined]
@@ -101,7 +101,7 @@ def test_without_settings_each_part_says_what_to_set() -> None:
 @pytest.mark.parametrize(
     ("part", "name", "error"),
     [
-        ("warehouse", "connect", RetryLater("PostgreSQL does not answer", seconds=1)),
+        ("warehouse", "open_warehouse", RetryLater("PostgreSQL does not answer", seconds=1)),
         ("api", "search_characters", StopCollecting("the API key is blocked")),
         ("mail", "try_server", ConfigError("the mail server refuses the login")),
         ("mail", "try_server", OSError("no route")),

@@ -68,11 +68,16 @@ def open_warehouse(
 ) -> Iterator[psycopg.Connection]:
     """Open the warehouse; one that goes away, is full or has somebody else's lock on it is RetryLater.
 
-    What was committed stays.
+    A right that its role lacks is ConfigError. What was committed stays.
     """
     try:
         with connect(settings) as connection:
             yield connection
+    except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+        raise ConfigError(
+            f"PostgreSQL refuses the role of WAREHOUSE_URL ({error.diag.message_primary}): give it CREATE on the"
+            " database, and all rights to what is in the schema timeline there; best make it the owner of both"
+        ) from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RetryLater(f"PostgreSQL {_name_trouble(error)}: {reason}", seconds=10) from None
@@ -126,13 +131,7 @@ def upgrade(settings: Settings, target: str = "head") -> None:
             raise ConfigError(
                 f"the warehouse has schema version {version}, newer than this program: upgrade the program"
             )
-        try:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS timeline")
-        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
-            raise ConfigError(
-                f"PostgreSQL refuses to make the schema timeline ({error.diag.message_primary}): grant the role of"
-                " WAREHOUSE_URL the right CREATE on its database, or make it the owner"
-            ) from None
+        connection.execute("CREATE SCHEMA IF NOT EXISTS timeline")
         _migrate(settings, target, backwards=target == "base" or target < version)
 
 
@@ -169,7 +168,7 @@ def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
 def _open(settings: Settings) -> psycopg.Connection:
     settings.require("warehouse_url")
     try:
-        chosen = DEFAULTS | PATIENCE | conninfo_to_dict(settings.warehouse_url)
+        chosen = DEFAULTS | PATIENCE | conninfo_to_dict(settings.warehouse_url) | {"client_encoding": "UTF8"}
         connection = psycopg.connect(make_conninfo("", **chosen), autocommit=True)
     except psycopg.ProgrammingError:  # it quotes parts of the URL
         raise ConfigError(
@@ -181,11 +180,20 @@ def _open(settings: Settings) -> psycopg.Connection:
             raise ConfigError(f"PostgreSQL refuses WAREHOUSE_URL: {reason}") from None
         raise RetryLater(f"PostgreSQL does not answer: {reason}", seconds=30) from None
     try:
+        _agree_on_spelling(connection)
         _share_patience(connection, chosen)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _agree_on_spelling(connection: psycopg.Connection) -> None:
+    """Have texts, dates and times spelt as this program reads them, whatever the environment or the server prefers."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigError(f"WAREHOUSE_URL: the database has the encoding {encoding}: make one with ENCODING 'UTF8'")
+    connection.execute("SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'")
 
 
 def _share_patience(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:

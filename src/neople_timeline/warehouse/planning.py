@@ -6,6 +6,7 @@ from typing import Final
 
 import psycopg
 
+from neople_timeline.errors import ConfigError
 from neople_timeline.warehouse.days import OF_A_BACKFILL
 
 PLAN_LOCK: Final = 7_105_206_603
@@ -112,6 +113,12 @@ def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
             _plan_at_once(connection, some, again=False)
             connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s)", (some,))
     return missed
+
+
+def require_roster(connection: psycopg.Connection) -> None:
+    """Refuse to plan for nobody: a day without characters would be called complete, and its mail would be spent."""
+    if connection.execute("SELECT FROM timeline.roster LIMIT 1").fetchone() is None:
+        raise ConfigError("the roster is empty: fill it with `neople-timeline roster import FILE.csv` or `roster add`")
 
 
 def mark_followed(connection: psycopg.Connection, day: date) -> None:

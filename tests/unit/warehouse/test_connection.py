@@ -2,6 +2,7 @@
 
 import traceback
 from datetime import date
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import psycopg
@@ -21,6 +22,7 @@ class Dying:
     """A connection whose server goes away at the first statement."""
 
     closed = broken = False
+    info = SimpleNamespace(parameter_status=lambda _: "UTF8")
     error: Exception = psycopg.OperationalError("server closed the connection unexpectedly")
 
     def execute(self, *_: object) -> NoReturn:
