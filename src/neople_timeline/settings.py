@@ -78,6 +78,10 @@ def read_airflow_settings() -> Settings:
 
 def make_settings(values: Mapping[str, str]) -> Settings:
     """Build settings from text values, by field name; what is absent keeps its default."""
+    for name, value in values.items():
+        is_address = name.endswith("_url") and not value.startswith("file:")
+        if not value.isprintable() or (is_address and " " in value):
+            raise ConfigError(f"{name.upper()} has letters that cannot be in it: copy it again")
     fields: dict[str, object] = dict(values)
     if url := values.get("neople_api_url"):
         fields["neople_api_url"] = _read_api_url(url)
@@ -106,8 +110,10 @@ def _read_api_url(text: str) -> str:
 
 
 def _read_rate(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= HIGHEST_RATE:
-        raise ConfigError(f"NEOPLE_API_RATE is {text!r}: it must be a whole number of requests a second, 1 to 1000")
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= HIGHEST_RATE:
+        raise ConfigError(
+            f"NEOPLE_API_RATE is {text[:40]!r}: it must be a whole number of requests a second, 1 to 1000"
+        )
     return int(text)
 
 
@@ -125,6 +131,8 @@ def _read_lake_url(text: str) -> str:
     parts = _split_url(text.rstrip("/"))
     if not (parts.scheme == "s3" and parts.netloc) and not (parts.scheme == "file" and not parts.netloc and parts.path):
         raise ConfigError("LAKE_URL must be s3://bucket/prefix or file:///folder")
+    if parts.query or parts.fragment or {"", ".", ".."} & set(parts.path.split("/")[1:]):
+        raise ConfigError("LAKE_URL must be a plain path: without ?, #, //, . and ..")
     return text.rstrip("/")
 
 

@@ -82,7 +82,12 @@ def say_report(settings: Settings, published: Published) -> None:
         )
 
 
-def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print, pause: float = 5.0) -> T:
+def say_plainly(text: str) -> None:
+    """Say beside the output what may repeat words of others."""
+    err.print(make_plain(text), markup=False)
+
+
+def patiently(step: Callable[[], T], say: Callable[[str], None] = say_plainly, pause: float = 5.0) -> T:
     """Repeat a step that asks to be repeated later, for hours if need be; the first time after `pause` at the most."""
     waited = 0.0
     while True:
@@ -100,11 +105,9 @@ def patiently(step: Callable[[], T], say: Callable[[str], None] = err.print, pau
 
 
 def say_plan(plan: Plan, first: date) -> None:
-    """Tell what a plan will take; one without characters is a ConfigError."""
+    """Tell what a plan will take."""
     earlier = len([one for one in plan.days if one < first])
     debts = f" (and debts of {earlier} earlier days)" if earlier else ""
-    if not plan.characters:
-        raise ConfigError("the roster is empty: fill it with `neople-timeline roster import FILE.csv` or `roster add`")
     work = f"{plan.pending:,} character-days to collect" if plan.pending else "everything is there already"
     out.print(f"{plan.characters:,} characters, {len(plan.days)} day(s){debts}: {work}.")
 

@@ -1,6 +1,7 @@
 """The marts on DuckDB, inside this process: no server, no Java, no extension to download."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,8 +53,14 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
 
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     """Ask DuckDB; what it makes of Ctrl-C becomes KeyboardInterrupt again."""
-    try:
+    with _interruptible():
         return connection.sql(query).to_arrow_table()  # all threads make the table; that of `execute` is made by one
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, duckdb.InterruptException) as error:
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from None
@@ -83,7 +90,8 @@ def _keep_days(
     """Compute a kept view of some days, beside what it holds of others."""
     for some in _cut(days, DAYS_AT_ONCE):
         _show_days(connection, source, folder, some)
-        connection.execute(f"INSERT INTO {view.name} {view.sql}")
+        with _interruptible():
+            connection.execute(f"INSERT INTO {view.name} {view.sql}")
 
 
 def _show_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:

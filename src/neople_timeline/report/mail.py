@@ -136,9 +136,11 @@ def address_mail(message: EmailMessage, sender: str, recipients: str, message_id
         message["To"] = recipients
         message["Message-ID"] = message_id
         addresses = message["From"].addresses + message["To"].addresses
-    except (ValueError, IndexError) as error:
+        defects = message["From"].defects + message["To"].defects
+    except (ValueError, IndexError, AttributeError) as error:  # the last is what the parser makes of an open bracket
         raise ConfigError("REPORT_FROM and REPORT_TO must be mail addresses, several separated by commas") from error
-    if len(addresses) < 2 or not all(address.username and address.domain for address in addresses):
+    # What the parser only half understands, as with semicolons, would go to some of those who are named.
+    if defects or len(addresses) < 2 or not all(address.username and address.domain for address in addresses):
         raise ConfigError("REPORT_FROM and REPORT_TO must be mail addresses, several separated by commas")
     message["Date"] = format_datetime(now)
     message["Auto-Submitted"] = "auto-generated"

@@ -111,13 +111,6 @@ def test_an_unfinished_day_is_refused_with_its_reason(
     assert "--unfinished" in str(result.exception)
 
 
-def test_an_empty_roster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, plan_day=Plan((DAY,), (), 0, 0))
-    result = run("day", "2026-11-15")
-    assert isinstance(result.exception, ConfigError)
-    assert "roster" in str(result.exception)
-
-
 @pytest.mark.parametrize("command", [("day", "2026-11-15"), ("retry",), ("backfill", "2026-11-01", "2026-11-02")])
 @pytest.mark.parametrize("name", ["NEOPLE_API_KEY", "LAKE_URL", "WAREHOUSE_URL"])
 def test_without_a_setting_nothing_starts(command: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch) -> None:

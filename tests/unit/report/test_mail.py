@@ -137,6 +137,9 @@ def test_hostile_names_change_no_header_and_no_markup(name: str) -> None:
         ("report@example.org\r\nBcc: x@example.org", "a@example.org"),
         ("report@example.org", "a@example.org\nBcc: x@example.org"),
         ("report@example.org", "nobody"),
+        ("report@example.org", "a@example.org; b@example.org"),
+        ("report@example.org", "a@example.org b@example.org"),
+        ("report@example.org", "x@[evil"),
         ("", "a@example.org"),
     ],
 )
