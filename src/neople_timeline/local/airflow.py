@@ -121,7 +121,7 @@ def describe_connections(settings: Settings) -> dict[str, dict[str, Any]]:
         "region_name": settings.aws_region,
     }
     sender = {"report_to": settings.report_to, "from_email": settings.report_from}
-    return {
+    connections: dict[str, dict[str, Any]] = {
         "neople_api": {
             "conn_type": "http",
             "host": settings.neople_api_url,
@@ -142,15 +142,17 @@ def describe_connections(settings: Settings) -> dict[str, dict[str, Any]]:
             "password": warehouse.password,
             "schema": warehouse.path.strip("/"),
         },
-        "smtp_default": {
+    }
+    if settings.smtp_url:
+        connections["smtp_default"] = {
             "conn_type": "smtp",
             "host": mail.hostname,
             "port": mail.port,
             "login": mail.username,
             "password": mail.password,
             "extra": {**sender, "disable_ssl": True, "disable_tls": True},
-        },
-    }
+        }
+    return connections
 
 
 def list_services(airflow: Airflow, stack_home: Path) -> list[Service]:
