@@ -69,7 +69,7 @@ def _delete_strays(lake: Lake, shard: Shard, parts: Sequence[Part]) -> None:
 
 def list_strays(lake: Lake, days: Sequence[date], parts: Sequence[Part]) -> list[str]:
     """List the objects of some days, of both tables, that are none of the parts."""
-    known = {_key(part, table) for part in parts for table in TABLES}
+    known = {object_key(part, table) for part in parts for table in TABLES}
     keys = (key for day in days for table in TABLES for key in lake.list_keys(f"{table.name}/day={day}"))
     return [key for key in keys if key not in known]
 
@@ -105,7 +105,7 @@ class _Draft:
 
 
 def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
-    etags = {table.name: lake.etag(_key(part, table)) for table in TABLES}
+    etags = {table.name: lake.etag(object_key(part, table)) for table in TABLES}
     return _Draft(part, etags, load.read_entries(connection, part))
 
 
@@ -128,7 +128,8 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
         )
     files = writer.finish()
     etags = {
-        table.name: lake.replace(_key(part, table), files[table.name], etag=draft.etags[table.name]) for table in TABLES
+        table.name: lake.replace(object_key(part, table), files[table.name], etag=draft.etags[table.name])
+        for table in TABLES
     }
     written = replace(
         part,
@@ -154,13 +155,14 @@ def digest_sources(entries: Sequence[Entry]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _key(part: Part, table: Table) -> str:
+def object_key(part: Part, table: Table) -> str:
+    """Name the Parquet object of a part and table."""
     return part_key(table.name, part.day, part.bucket, part.buckets)
 
 
 def _read_part(lake: Lake, part: Part, table: Table) -> pq.ParquetFile | None:
     """Open a part's object, or give None if it is not the one that was recorded, or has other columns than today's."""
-    found = lake.read(_key(part, table))
+    found = lake.read(object_key(part, table))
     if found is None or found.etag != getattr(part, f"{table.name}_etag"):
         return None
     file = pq.ParquetFile(io.BytesIO(found.data))

@@ -12,15 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import psycopg
 import uvloop
 
-from neople_timeline import collect, parts, verify
-from neople_timeline.errors import ConfigError, NotOver
+from neople_timeline import collect, parts, plan, verify
 from neople_timeline.export import export_rows
-from neople_timeline.lake import Lake, open_lake, part_key
+from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
     FIRST_DAY_WITH_DATA,
     KOREA,
@@ -30,14 +29,15 @@ from neople_timeline.models import (
     Plan,
     Shard,
     days_between,
-    split_windows,
 )
 from neople_timeline.neople.protocol import FoundCharacter
+from neople_timeline.plan import Forecast
 from neople_timeline.roster import Roster, read_roster
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
+from neople_timeline.tables import EVENTS
 from neople_timeline.verify import Verification
-from neople_timeline.warehouse import audit, measures, planning
+from neople_timeline.warehouse import audit, measures
 from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import roster as members
 from neople_timeline.warehouse.audit import Owed
@@ -47,8 +47,6 @@ from neople_timeline.warehouse.roster import Member
 
 if TYPE_CHECKING:
     from neople_timeline.marts.publish import MartBuilt
-
-STRANGERS: Final = "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
 
 
 @dataclass(frozen=True)
@@ -68,17 +66,6 @@ class Loaded:
     days: tuple[date, ...]
     events: int
     characters: int
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a backfill would take: character-days that are there, those that are not, and the requests for them."""
-
-    characters: int
-    there: int
-    pending: int
-    requests: int
-    """At least: one chain per character and gap of up to 90 days, one page each."""
 
 
 # roster -------------------------------------------------------------------------------------------------------------
@@ -128,102 +115,30 @@ def plan_day(
     A day that is not over is NotOver until it is, unless `unfinished`; it is then collected again once it is over.
     A run that `follows` the calendar also owes the days which it should have had since the last such run.
     """
-    _check_days(settings, day, day, unfinished=unfinished)
+    plan.check_days(settings.calendar, day, day, unfinished=unfinished)
     with _open(settings) as (lake, connection):
-        planning.require_roster(connection)
-        _bind(settings, lake, connection)
-        if follows:
-            planning.plan_missed(connection, day)
-        debts = {
-            *planning.list_indebted_days(connection, day),
-            *calendar_days.list_unpublished_days(connection, day),
-            *calendar_days.list_unfinished_days(connection, day, settings.calendar),
-        }
-        for one in (*debts, day):
-            planning.reopen_unfinished(connection, one, settings.calendar.over_at(one))
-        planning.plan_days(connection, [day], again=again)
-        if follows:
-            planning.mark_followed(connection, day)
-        return _make_plan(connection, [*sorted(debts), day], [day])
+        return plan.plan_day(settings.calendar, lake, connection, day, again=again, follows=follows)
 
 
 def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = False) -> Plan:
     """Write the ledger rows of all days from `first` to `last` that have none, and cut them into shards."""
-    _check_days(settings, first, last, unfinished=False)
-    days = list(days_between(first, last))
+    plan.check_days(settings.calendar, first, last, unfinished=False)
     with _open(settings) as (lake, connection):
-        planning.require_roster(connection)
-        _bind(settings, lake, connection)
-        for day in days:
-            planning.reopen_unfinished(connection, day, settings.calendar.over_at(day))
-        if planning.plan_days(connection, days, again=again):
-            planning.announce_backfill(connection, days, settings.neople_api_rate)
-        return _make_plan(connection, days, days)
+        days = list(days_between(first, last))
+        return plan.plan_backfill(settings.calendar, lake, connection, days, settings.neople_api_rate, again=again)
 
 
 def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
     with _open(settings) as (lake, connection):
-        _check_bond(settings, lake, connection)
-        days = planning.make_debts_due(connection)
-        if not days:
-            return Plan((), (), 0, 0)
-        _bind(settings, lake, connection)
-        return _make_plan(connection, days, days)
+        return plan.plan_debts(settings.calendar, lake, connection)
 
 
 def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
     """Tell what a backfill would take, without planning or asking anything."""
-    _check_days(settings, first, last, unfinished=False)
+    plan.check_days(settings.calendar, first, last, unfinished=False)
     with open_warehouse(settings) as connection:
-        characters, there, patterns = planning.count_gaps(connection, first, last)
-    return Forecast(
-        characters,
-        there,
-        pending=sum(len(days) * count for days, count in patterns),
-        requests=sum(len(split_windows(days)) * count for days, count in patterns),
-    )
-
-
-def _check_days(settings: Settings, first: date, last: date, *, unfinished: bool) -> None:
-    if first > last:
-        raise ConfigError(f"the first day {first} is after the last day {last}")
-    if first < FIRST_DAY_WITH_DATA:
-        raise ConfigError(f"{first} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
-    over_at, now = settings.calendar.over_at(last), datetime.now(UTC)
-    if now >= over_at:
-        return
-    if not unfinished:
-        raise NotOver(
-            f"{last} is not over: its last events are in the API on {over_at.astimezone(KOREA):%Y-%m-%d at %H:%M} in"
-            f" Korea. The newest day that is over is {settings.calendar.last_over(now)}",
-            seconds=(over_at - now).total_seconds(),
-        )
-    if first > settings.calendar.day_at(now):
-        raise ConfigError(f"{first} has not begun")
-
-
-def _bind(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
-    """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    _check_bond(settings, lake, connection)
-    if not planning.bind_lake(connection, lake.claim(settings.calendar)):
-        raise ConfigError(STRANGERS)
-
-
-def _check_bond(settings: Settings, lake: Lake, connection: psycopg.Connection) -> None:
-    """Refuse a lake that is not the warehouse's, or was cut into other days; nothing is written to either."""
-    if planning.read_lake_id(connection) not in (None, lake.check(settings.calendar)):
-        raise ConfigError(STRANGERS)
-
-
-def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
-    of = planning.read_least_buckets(connection, days)
-    return Plan(
-        days=tuple(days),
-        shards=tuple(Shard(tuple(days), index, of) for index in range(of)),
-        characters=planning.count_characters(connection, shown),
-        pending=planning.count_open(connection, days),
-    )
+        return plan.forecast_days(connection, first, last)
 
 
 # collect ------------------------------------------------------------------------------------------------------------
@@ -252,7 +167,7 @@ def refine_shard(settings: Settings, shard: Shard) -> Refined:
     return Refined(
         days=tuple(sorted({part.day for part in written})),
         events=sum(part.events for part in written),
-        objects=tuple(part_key("events", part.day, part.bucket, part.buckets) for part in written),
+        objects=tuple(parts.object_key(part, EVENTS) for part in written),
     )
 
 
@@ -288,7 +203,7 @@ def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", 
     from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
-        _check_bond(settings, lake, connection)
+        plan.check_bond(settings.calendar, lake, connection)
         return build(settings, lake, connection, days)
 
 
@@ -306,21 +221,21 @@ def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
 def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day."""
     with _open(settings) as (lake, connection):
-        _check_bond(settings, lake, connection)
+        plan.check_bond(settings.calendar, lake, connection)
         return verify.verify_days(settings.calendar, lake, connection, days)
 
 
 def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Verify the days of a run; RetryLater while others change them."""
     with _open(settings) as (lake, connection):
-        _check_bond(settings, lake, connection)
+        plan.check_bond(settings.calendar, lake, connection)
         return verify.prove_days(settings.calendar, lake, connection, days)
 
 
 def check_bond(settings: Settings) -> None:
     """Raise ConfigError if the lake and the warehouse of these settings do not belong together."""
     with _open(settings) as (lake, connection):
-        _check_bond(settings, lake, connection)
+        plan.check_bond(settings.calendar, lake, connection)
 
 
 def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:
@@ -339,7 +254,7 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
 
     with _open(settings) as (lake, connection):
         if failure is None:  # else it may be what failed
-            _check_bond(settings, lake, connection)
+            plan.check_bond(settings.calendar, lake, connection)
         return publish(settings, lake, connection, day, failure)
 
 

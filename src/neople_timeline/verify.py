@@ -23,9 +23,9 @@ from neople_timeline.checks import (
 )
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
-from neople_timeline.lake import Lake, dead_prefix, part_key, raw_prefix, read_bucket
+from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, Shard
-from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
+from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, object_key, refine_parts
 from neople_timeline.refine import Entry, find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit, load
@@ -188,9 +188,7 @@ def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, tuple[Any, ..
     rows = [row for batch in batches for row in _list_rows([batch.column(name) for name in CHARACTERS.schema.names])]
     characters = {CharacterKey(row[1], row[2]): row for row in rows}
     if len(characters) < len(rows):
-        raise DataError(
-            f"{part_key('characters', part.day, part.bucket, part.buckets)} has characters twice: {_mend(part)}"
-        )
+        raise DataError(f"{lake.describe(object_key(part, CHARACTERS))} has characters twice: {_mend(part)}")
     return characters
 
 
@@ -199,7 +197,7 @@ def _list_rows(columns: Sequence["pa.Array[Any]"]) -> Iterator[tuple[Any, ...]]:
 
 
 def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBatch]:
-    key = part_key(table.name, part.day, part.bucket, part.buckets)
+    key = object_key(part, table)
     try:
         file = pq.ParquetFile(io.BytesIO(lake.get(key)))
         for batch in file.iter_batches(20_000):

@@ -8,9 +8,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
 from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Usage
+from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
@@ -142,7 +142,7 @@ def say_verification(result: Verification) -> int:
     return INDEBTED if result.owed or result.uncollected else COMPLETE
 
 
-def say_forecast(settings: Settings, forecast: pipeline.Forecast) -> None:
+def say_forecast(settings: Settings, forecast: Forecast) -> None:
     """Tell what a backfill would take."""
     table = Table("", "", show_header=False, box=None)
     table.add_row("characters", f"{forecast.characters:,}")

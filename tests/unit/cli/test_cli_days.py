@@ -13,6 +13,7 @@ from neople_timeline.checks import Disagreement
 from neople_timeline.cli.screen import PATIENCE_SECONDS
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
 from neople_timeline.models import Calendar, Collected, Plan, Usage
+from neople_timeline.plan import Forecast
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 
@@ -186,7 +187,7 @@ def test_a_backfill_is_collected_as_one(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_dry_run_tells_what_it_would_take_and_plans_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEOPLE_API_RATE", "100")
     monkeypatch.delenv("NEOPLE_API_KEY")
-    steps = stand_in(monkeypatch, forecast_backfill=pipeline.Forecast(1200, 34, 98_765, 2_400))
+    steps = stand_in(monkeypatch, forecast_backfill=Forecast(1200, 34, 98_765, 2_400))
     result = run("backfill", "2026-11-01", "2026-11-15", "--dry-run")
     assert (result.exit_code, steps.names()) == (COMPLETE, ["forecast_backfill"])
     for figure in ("1,200", "34", "98,765", "2,400", "24 s"):

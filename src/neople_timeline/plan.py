@@ -1,0 +1,125 @@
+"""Which character-days a run takes on: written into the ledger, and cut into shards for the collectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+import psycopg
+
+from neople_timeline.errors import ConfigError, NotOver
+from neople_timeline.lake import Lake
+from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA, Calendar, Plan, Shard, split_windows
+from neople_timeline.warehouse import days as calendar_days
+from neople_timeline.warehouse import planning
+
+STRANGERS: Final = "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a backfill would take: character-days that are there, those that are not, and the requests for them."""
+
+    characters: int
+    there: int
+    pending: int
+    requests: int
+    """At least: one chain per character and gap of up to 90 days, one page each."""
+
+
+def check_days(calendar: Calendar, first: date, last: date, *, unfinished: bool) -> None:
+    """Refuse days of which the API has no data, yet or ever; one that is not over is NotOver, unless `unfinished`."""
+    if first > last:
+        raise ConfigError(f"the first day {first} is after the last day {last}")
+    if first < FIRST_DAY_WITH_DATA:
+        raise ConfigError(f"{first} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
+    over_at, now = calendar.over_at(last), datetime.now(UTC)
+    if now >= over_at:
+        return
+    if not unfinished:
+        raise NotOver(
+            f"{last} is not over: its last events are in the API on {over_at.astimezone(KOREA):%Y-%m-%d at %H:%M} in"
+            f" Korea. The newest day that is over is {calendar.last_over(now)}",
+            seconds=(over_at - now).total_seconds(),
+        )
+    if first > calendar.day_at(now):
+        raise ConfigError(f"{first} has not begun")
+
+
+def plan_day(
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, day: date, *, again: bool, follows: bool
+) -> Plan:
+    """Plan a day, the earlier days that owe something, and those that a run which `follows` the calendar has missed."""
+    planning.require_roster(connection)
+    _bind(calendar, lake, connection)
+    if follows:
+        planning.plan_missed(connection, day)
+    debts = {
+        *planning.list_indebted_days(connection, day),
+        *calendar_days.list_unpublished_days(connection, day),
+        *calendar_days.list_unfinished_days(connection, day, calendar),
+    }
+    for one in (*debts, day):
+        planning.reopen_unfinished(connection, one, calendar.over_at(one))
+    planning.plan_days(connection, [day], again=again)
+    if follows:
+        planning.mark_followed(connection, day)
+    return _make_plan(connection, [*sorted(debts), day], [day])
+
+
+def plan_backfill(
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date], rate: int, *, again: bool
+) -> Plan:
+    """Plan a range of days; until it is done they are the backfill's, and no daily run takes them."""
+    planning.require_roster(connection)
+    _bind(calendar, lake, connection)
+    for day in days:
+        planning.reopen_unfinished(connection, day, calendar.over_at(day))
+    if planning.plan_days(connection, days, again=again):
+        planning.announce_backfill(connection, days, rate)
+    return _make_plan(connection, days, days)
+
+
+def plan_debts(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> Plan:
+    """Plan all that is owed, of whatever day, whether it is due or not."""
+    check_bond(calendar, lake, connection)
+    days = planning.make_debts_due(connection)
+    return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
+
+
+def forecast_days(connection: psycopg.Connection, first: date, last: date) -> Forecast:
+    """Tell what the days from `first` to `last` would take."""
+    characters, there, patterns = planning.count_gaps(connection, first, last)
+    return Forecast(
+        characters,
+        there,
+        pending=sum(len(days) * count for days, count in patterns),
+        requests=sum(len(split_windows(days)) * count for days, count in patterns),
+    )
+
+
+def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> bool:
+    """Say whether the warehouse is bound to this lake; one that is not the warehouse's is a ConfigError.
+
+    So is a lake whose days start at another hour. Nothing is written to either.
+    """
+    bound = planning.read_lake_id(connection)
+    if bound not in (None, lake.check(calendar)):
+        raise ConfigError(STRANGERS)
+    return bound is not None
+
+
+def _bind(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
+    """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
+    if not check_bond(calendar, lake, connection) and not planning.bind_lake(connection, lake.claim(calendar)):
+        raise ConfigError(STRANGERS)
+
+
+def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:
+    of = planning.read_least_buckets(connection, days)
+    return Plan(
+        days=tuple(days),
+        shards=tuple(Shard(tuple(days), index, of) for index in range(of)),
+        characters=planning.count_characters(connection, shown),
+        pending=planning.count_open(connection, days),
+    )
