@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Context, get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard
-from neople_timeline.settings import read_airflow_settings
+from neople_timeline.settings import Settings, read_airflow_settings
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,14 @@ def refuse_unknown_parameters(context: Context) -> None:
     known = set(context["dag"].params)
     if unknown := sorted(set(context["dag_run"].conf or {}) - known):
         raise ConfigError(f"there is no parameter {', '.join(unknown)}: there are {', '.join(sorted(known))}")
+
+
+def skip_what_was_refused(settings: Settings, day: date) -> None:
+    """Skip a task that would tell others of a day that `plan` refused: who asked for it sees that by itself."""
+    from neople_timeline.pipeline import is_planned  # noqa: PLC0415 - heavy, see timeline_steps.py
+
+    if not is_planned(settings, day):
+        raise AirflowSkipException(f"{day} was asked for and refused by plan: nobody else is told")
 
 
 def name_spark_run(context: Context) -> str:

@@ -5,9 +5,8 @@ from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_terms import as_airflow_says, pack_plan, refuse_unknown_parameters
+from airflow_terms import as_airflow_says, pack_plan, refuse_unknown_parameters, skip_what_was_refused
 from connections import connect_settings
 from timeline_alerts import mail_failure
 from timeline_steps import (
@@ -42,10 +41,7 @@ def tell() -> bool:
     context = get_current_context()
     first = date.fromisoformat(context["params"]["first"])
     with as_airflow_says():
-        from neople_timeline.pipeline import is_planned  # noqa: PLC0415
-
-        if not is_planned(connect_settings(), first):
-            raise AirflowSkipException("the days that were asked for were refused by plan: nobody else is told")
+        skip_what_was_refused(connect_settings(), first)
         return mail_failure(context, first)
 
 

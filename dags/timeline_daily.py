@@ -21,9 +21,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
-from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_terms import as_airflow_says, name_day, pack_plan, refuse_unknown_parameters
+from airflow_terms import as_airflow_says, name_day, pack_plan, refuse_unknown_parameters, skip_what_was_refused
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_airflow_settings
@@ -73,15 +72,15 @@ def report() -> dict[str, Any]:
     """
     context = get_current_context()
     with as_airflow_says():
-        from neople_timeline.pipeline import is_planned, publish_report, republish_reports  # noqa: PLC0415
+        from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
 
-        settings = connect_settings()
-        if context["params"]["day"] and not is_planned(settings, read_day(context)):
-            raise AirflowSkipException("the day that was asked for was refused by plan: nobody else is told")
-        send_measures(read_day(context))
-        done = publish_report(settings, read_day(context), explain_failure(context))
-        for day, again in republish_reports(settings).items():
-            log.info("%s is newer than its report, which is written anew: %s", day, again.url)
+        settings, day = connect_settings(), read_day(context)
+        if context["params"]["day"]:
+            skip_what_was_refused(settings, day)
+        send_measures(day)
+        done = publish_report(settings, day, explain_failure(context))
+        for other, again in republish_reports(settings).items():
+            log.info("%s is newer than its report, which is written anew: %s", other, again.url)
     tell_lineage(settings, reads=["event", "character", *list_mart_tables()], writes=[REPORTS])
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
     return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}

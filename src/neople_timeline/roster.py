@@ -29,6 +29,18 @@ class Roster:
         """Name the servers that are not known here: misspelled, or newer than this program; the API will say which."""
         return tuple(sorted({key.server_id for key in self.characters} - set(SERVERS)))
 
+    def describe(self, added: int, longest: int = 20) -> list[str]:
+        """Say in some lines what was taken from the file, `added` of it new, and name what was not."""
+        there = len(self.characters) - added
+        said = [f"{added:,} characters added, {there:,} were there already, {self.repeated:,} lines repeated one."]
+        if strange := self.strange_servers:
+            known = "misspelled, unless it is new. The API will tell."
+            said.append(f"No server is known here as {', '.join(strange)}: {known}")
+        said += [f"  line {one.line_number}: {one.line}: {one.reason}" for one in self.rejects[:longest]]
+        if self.rejects:
+            said.append(f"{len(self.rejects):,} lines could not be used: correct them and import the file again.")
+        return said
+
 
 def read_roster(data: bytes) -> Roster:
     """Read a CSV with the header `serverId,characterId` (more are fine), in UTF-8, CP949, or UTF-16 with its mark.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neople_timeline import pipeline
-from neople_timeline.cli.screen import COMPLETE, INDEBTED, LISTED, make_plain, out
+from neople_timeline.cli.screen import COMPLETE, INDEBTED, make_plain, out
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import SERVERS, CharacterKey
 from neople_timeline.neople.protocol import FoundCharacter
@@ -29,14 +29,8 @@ def import_roster(
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     roster, added = pipeline.import_roster(read_settings(), data)
-    there = len(roster.characters) - added
-    out.print(f"{added:,} characters added, {there:,} were there already, {roster.repeated:,} lines repeated one.")
-    if strange := roster.strange_servers:
-        out.print(f"No server is known here as {', '.join(strange)}: misspelled, unless it is new. The API will tell.")
-    for reject in roster.rejects[:LISTED]:
-        out.print(f"  line {reject.line_number}: {make_plain(reject.line)}: {reject.reason}", markup=False)
-    if roster.rejects:
-        out.print(f"{len(roster.rejects):,} lines could not be used: correct them and import the file again.")
+    for line in roster.describe(added):
+        out.print(make_plain(line), markup=False)
     raise typer.Exit(INDEBTED if roster.rejects else COMPLETE)
 
 

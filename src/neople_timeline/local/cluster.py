@@ -271,8 +271,8 @@ def main() -> None:
 
 
 def _stay_up(given: argparse.Namespace) -> int:
-    roster = stack.read_roster(given.roster)
     cluster = open_cluster(ROOT, Path("dags"), workers=given.workers, slots=given.slots, characters=given.characters)
+    roster = stack.read_roster(given.roster, cluster.local.own_key)
     home = cluster.local.home
     if find(stack.SUPERVISOR, home):
         raise ConfigError("the cluster is up already: `make stop` ends it")

@@ -17,7 +17,6 @@ from neople_timeline.local.home import Local
 from neople_timeline.warehouse.measures import Measures
 
 console = Console(highlight=False)
-IMITATION = "imitated, no character of it is real"
 COLOURS = {"success": "green", "running": "cyan", "failed": "red", "upstream_failed": "red", "up_for_retry": "yellow"}
 
 
@@ -56,7 +55,7 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
     mail = _save_mail(local, day)
     lines = {
         "Day": f"{day}, from {settings.day_starts_at:%H:%M} in Korea",
-        "API": settings.neople_api_url if local.own_key else f"{IMITATION} at {settings.neople_api_url}",
+        "API": settings.neople_api_url + ("" if local.own_key else ", an imitation: no character is real"),
         "Events": f"{figures.events:,}",
         "Characters": f"{figures.characters:,}, and {figures.missing:,} that the API does not know",
         "Debts": f"{figures.owed:,} character-days" if figures.owed else "none",
@@ -73,7 +72,7 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
 
 
 def _save_mail(local: Local, day: date) -> Path | None:
-    """Copy the newest mail about a day, or the week that it ends, to where and how mail programs open it."""
+    """Copy the newest mail about a day to where, and under a name by which, mail programs open it."""
     for path in sorted((local.maildir / "new").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True):
         data = path.read_bytes()
         if f".{day}." in str(message_from_bytes(data, policy=policy.default)["Message-ID"]):

@@ -2,7 +2,6 @@
 
 import argparse
 import fcntl
-import os
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ import psutil  # type: ignore[import-untyped]  # it comes without types
 from rich.markup import escape
 
 from neople_timeline import pipeline
+from neople_timeline.cli.screen import make_plain
 from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.local import airflow, day_run, screen, services
 from neople_timeline.local.home import MAIL_USER, PORTS, Local, hide_settings_from_children, open_local, read_record
@@ -44,8 +44,8 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
     Return 0 for a complete day, 1 for one with debts; raise for a wrong setting or a failure. What another `up` that
     still runs has started is used and left to it.
     """
-    members = read_roster(roster)
     own_key = hide_settings_from_children()
+    members = read_roster(roster, own_key)
     began = time.monotonic()
     with _lock(root):
         local = open_local(root, dags, own_key)
@@ -95,11 +95,11 @@ def status(root: Path) -> int:
     return COMPLETE
 
 
-def read_roster(file: Path | None) -> bytes | None:
+def read_roster(file: Path | None, own_key: str) -> bytes | None:
     """Read a roster file, if one is given; ConfigError if it cannot be read, or if there is no key to ask with."""
     if file is None:
         return None
-    if not os.environ.get("NEOPLE_API_KEY", "").strip():
+    if not own_key:
         raise ConfigError(
             "a roster of your own needs a key of your own: `NEOPLE_API_KEY=… make run ROSTER=file.csv`. Without a key"
             " everything is imitated, and no character of it is real"
@@ -169,15 +169,8 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
     else:
         raise ConfigError("whose timelines? `make run ROSTER=file.csv`, a CSV with the header serverId,characterId")
     found, added = pipeline.import_roster(local.settings, data)
-    for reject in found.rejects:
-        line = escape(f"{reject.line!r}: {reject.reason}")
-        screen.say(f"[yellow]Line {reject.line_number} of the roster is left out:[/] {line}")
-    if strange := found.strange_servers:
-        screen.say(f"[yellow]No server is known here as[/] {escape(', '.join(map(repr, strange)))}: misspelled?")
-    screen.say(
-        f"  roster: {len(found.characters):,} characters, {added:,} of them new;"
-        f" {found.repeated:,} lines repeated one, {len(found.rejects):,} could not be used"
-    )
+    for line in found.describe(added):
+        screen.say(f"  roster: {escape(make_plain(line))}")
 
 
 def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:

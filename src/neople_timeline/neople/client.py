@@ -154,8 +154,10 @@ class Client:
                 body = (await response.bytes()).to_bytes()
             except PyreqwestError as error:
                 # Only the kind of the error: its text may quote the address and more.
-                reason = f"the connection to the API failed ({type(error).__name__}): check NEOPLE_API_URL"
-                raise Unreadable(f"{reason} and the network") from None
+                kind = type(error).__name__
+                raise Unreadable(
+                    f"the connection to the API failed ({kind}): check NEOPLE_API_URL and the network"
+                ) from None
             finally:
                 _obey_cancellation()
             permit.whole = self.was_answered = True

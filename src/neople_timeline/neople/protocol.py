@@ -176,8 +176,7 @@ def search_path(server_id: str, name: str, word_type: WordType) -> str:
 def read_found(body: bytes) -> list[FoundCharacter]:
     """Read the hits of a name search."""
     try:
-        if b"\\" in body:
-            _check_escapes(body)
+        _check_escapes(body)
         return _found.decode(body).rows
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"the answer is not a list of characters: {error}", body=body) from None
@@ -221,8 +220,7 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     try:
         answer = _answers.decode(body)
         rows = answer.timeline.rows
-        if b"\\" in body:
-            _check_escapes(body)
+        _check_escapes(body)
         if any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
             _check_integers(body)
         _check_keys(body)
@@ -312,6 +310,8 @@ def _read_error_code(body: bytes) -> str:
 
 def _check_escapes(body: bytes) -> None:
     """Refuse what JSON can spell but neither UTF-8 nor PostgreSQL can store: NUL and halves of surrogate pairs."""
+    if b"\\" not in body:
+        return
     open_until = -1  # where the low half has to begin
     for match in _ESCAPE.finditer(body):
         number = int(match[1], 16) if match[1] else -1

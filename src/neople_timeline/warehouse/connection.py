@@ -26,6 +26,8 @@ PATIENCE: Final = {
 """Who has not answered for 25 s is gone, in libpq's words. Left to the system, it would keep its locks for hours."""
 IDLE_LIMIT: Final = "15min"
 """A paused process answers still, by its system. So whoever holds locks and says nothing for this long loses them."""
+SPELLING: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC"}
+"""How dates and times are read and written, whatever the environment, the role or the server prefers."""
 LIMITS: Final = {"lock_timeout": "60s", "idle_in_transaction_session_timeout": IDLE_LIMIT}
 """Who waits for a lock longer than a minute gives its place away and comes back later."""
 
@@ -180,32 +182,30 @@ def _open(settings: Settings) -> psycopg.Connection:
             raise ConfigError(f"PostgreSQL refuses WAREHOUSE_URL: {reason}") from None
         raise RetryLater(f"PostgreSQL does not answer: {reason}", seconds=30) from None
     try:
-        _agree_on_spelling(connection)
-        _share_patience(connection, chosen)
+        _require_unicode(connection)
+        _settle_session(connection, chosen)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _agree_on_spelling(connection: psycopg.Connection) -> None:
-    """Have texts, dates and times spelt as this program reads them, whatever the environment or the server prefers."""
+def _require_unicode(connection: psycopg.Connection) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise ConfigError(f"WAREHOUSE_URL: the database has the encoding {encoding}: make one with ENCODING 'UTF8'")
-    connection.execute("SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'")
 
 
-def _share_patience(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
-    """Have the server give up this client as soon as this client gives up the server, and keep its limits.
+def _settle_session(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
+    """Have the server give up this client as soon as this client gives up the server, and keep its limits and spelling.
 
-    A statement, because PgBouncer refuses it as a start option; such an option is kept where one was given.
+    A statement, because PgBouncer refuses it as a start option; such an option of patience is kept where one was given.
     """
-    wanted = dict(LIMITS)
+    wanted = SPELLING | LIMITS
     if chosen.get("keepalives") != "0":
         wanted |= {name if name == "tcp_user_timeout" else f"tcp_{name}": chosen[name] for name in PATIENCE}
     connection.execute(
         "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
-        " JOIN pg_settings USING (name) WHERE source <> 'client'",
-        (list(wanted), list(wanted.values())),
+        " JOIN pg_settings USING (name) WHERE source <> 'client' OR name = ANY(%s)",
+        (list(wanted), list(wanted.values()), list(SPELLING)),
     )

@@ -33,6 +33,12 @@ def read_lake_id(connection: psycopg.Connection) -> str | None:
     return row[0] if row else None
 
 
+def require_roster(connection: psycopg.Connection) -> None:
+    """Refuse to plan for nobody: a day without characters would be called complete, and its mail would be spent."""
+    if connection.execute("SELECT FROM timeline.roster LIMIT 1").fetchone() is None:
+        raise ConfigError("the roster is empty: fill it with `neople-timeline roster import FILE.csv` or `roster add`")
+
+
 def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> None:
     """Make room for the months of some days."""
     for month in sorted({day.replace(day=1) for day in days}):
@@ -113,12 +119,6 @@ def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
             _plan_at_once(connection, some, again=False)
             connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s)", (some,))
     return missed
-
-
-def require_roster(connection: psycopg.Connection) -> None:
-    """Refuse to plan for nobody: a day without characters would be called complete, and its mail would be spent."""
-    if connection.execute("SELECT FROM timeline.roster LIMIT 1").fetchone() is None:
-        raise ConfigError("the roster is empty: fill it with `neople-timeline roster import FILE.csv` or `roster add`")
 
 
 def mark_followed(connection: psycopg.Connection, day: date) -> None:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from neople_timeline.local import day_run
+from neople_timeline.settings import Settings
 
 if TYPE_CHECKING:
     from neople_timeline.local.airflow import RestApi
-from neople_timeline.settings import Settings
 
 DAY = date(2026, 11, 15)
 
