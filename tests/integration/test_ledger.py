@@ -1,6 +1,7 @@
 """The ledger in a real PostgreSQL: who may commit what, and whose debts are whose."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,18 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
     with connect(Settings(warehouse_url=postgres_url)) as connection:
         add_members(connection, [Member(key, None) for key in CHARACTERS])
         yield connection
+
+
+def test_imports_of_one_roster_at_the_same_time_wait_for_each_other(postgres_url: str) -> None:
+    settings = Settings(warehouse_url=postgres_url)
+    lines = ["serverId,characterId", *(f"cain,{number:032x}" for number in range(2000)), "nowhere,x"]
+    orders = [[lines[0], *lines[:0:-1]], lines] * 3
+    pipeline.import_roster(settings, b"serverId,characterId\n")  # makes the schema
+    with ThreadPoolExecutor(6) as pool:
+        imports = pool.map(lambda order: pipeline.import_roster(settings, "\n".join(order).encode()), orders)
+        assert sorted(added for _, added in imports) == [0, 0, 0, 0, 0, 2000]
+    with connect(settings) as connection:
+        assert connection.execute("SELECT line FROM timeline.roster_reject").fetchall() == [("nowhere,x",)]
 
 
 def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psycopg.Connection) -> None:

@@ -10,6 +10,7 @@ import psycopg
 from neople_timeline.checks import DERIVED_SQL, EventText
 from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey, last_day_of, week_of
 from neople_timeline.tables import CHARACTERS, Table
+from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.load import Part
 
 
@@ -76,13 +77,13 @@ def read_characters(connection: psycopg.Connection, part: Part) -> dict[Characte
 
 def count_strays(connection: psycopg.Connection, table: Table, day: date) -> int:
     """Count a day's rows of a table that belong to no character-day of the ledger."""
-    row = connection.execute(
+    return ask_number(
+        connection,
         f"SELECT count(*) FROM timeline.{table.warehouse_name} e WHERE day = %s AND NOT EXISTS"
         " (SELECT FROM timeline.collection c WHERE c.day = %s AND c.server_id = e.server_id"
         " AND c.character_id = e.character_id AND raw_key IS NOT NULL)".encode(),
         (day, day),
-    ).fetchone()
-    return int(row[0]) if row else 0
+    )
 
 
 def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[CharacterKey]) -> None:

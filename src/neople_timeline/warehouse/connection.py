@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import errors
+from psycopg.abc import Params, QueryNoTemplate
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from neople_timeline.errors import ConfigError, RetryLater
@@ -57,6 +58,12 @@ def connect_reader(settings: Settings) -> psycopg.Connection:
         connection.close()
         raise
     return connection
+
+
+def ask_number(connection: psycopg.Connection, query: QueryNoTemplate, values: Params = ()) -> int:
+    """Ask for a single number; none counts as 0."""
+    row = connection.execute(query, values).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
 
 
 def _require_schema(connection: psycopg.Connection) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.models import CharacterKey, Kind, Shard, Usage, split_windows
+from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import TOUCH
 from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS
 
@@ -48,12 +49,12 @@ class Landed:
 
 def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate: int) -> int:
     """Register a collector and return its id, greater than all before it."""
-    row = connection.execute(
+    return ask_number(
+        connection,
         "INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, allowed_rate)"
         " VALUES (%s, %s, %s, clock_timestamp() + %s * interval '1 second', %s) RETURNING worker_id",
         (kind, min(shard.days), max(shard.days), LEASE_SECONDS, rate),
-    ).fetchone()
-    return int(row[0]) if row else 0
+    )
 
 
 def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
@@ -118,11 +119,11 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
 
 def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
     """Count the open, due character-days of a shard that are not this worker's: free ones, and those with others."""
-    row = connection.execute(
+    return ask_number(
+        connection,
         f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN} AND {DUE} AND c.worker_id IS DISTINCT FROM %(me)s",
         {**_describe(shard), "me": worker_id},
-    ).fetchone()
-    return int(row[0]) if row else 0
+    )
 
 
 def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:

@@ -7,6 +7,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.errors import ConfigError
+from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import OF_A_BACKFILL
 
 PLAN_LOCK: Final = 7_105_206_603
@@ -141,10 +142,11 @@ def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: dateti
 
 def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Count the character-days that still have to be collected."""
-    row = connection.execute(
-        "SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND state IN ('planned', 'owed')", (list(days),)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    return ask_number(
+        connection,
+        "SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND state IN ('planned', 'owed')",
+        (list(days),),
+    )
 
 
 def list_indebted_days(connection: psycopg.Connection, before: date) -> list[date]:
@@ -175,16 +177,14 @@ def announce_backfill(connection: psycopg.Connection, days: Sequence[date], rate
 
 def read_least_buckets(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Give the least number of buckets among some planned days: shards of that number hold whole buckets."""
-    row = connection.execute("SELECT min(buckets) FROM timeline.day WHERE day = ANY(%s)", (list(days),)).fetchone()
-    return int(row[0]) if row and row[0] else 1
+    query = "SELECT coalesce(min(buckets), 1) FROM timeline.day WHERE day = ANY(%s)"
+    return ask_number(connection, query, (list(days),))
 
 
 def count_characters(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Count the characters that the ledger has on some days."""
-    row = connection.execute(
-        "SELECT count(DISTINCT (server_id, character_id)) FROM timeline.collection WHERE day = ANY(%s)", (list(days),)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    query = "SELECT count(DISTINCT (server_id, character_id)) FROM timeline.collection WHERE day = ANY(%s)"
+    return ask_number(connection, query, (list(days),))
 
 
 def make_debts_due(connection: psycopg.Connection) -> list[date]:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 import psycopg
 
 from neople_timeline.models import CharacterKey, Reject
+from neople_timeline.warehouse.connection import ask_number
+
+_ALONE = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
+"""Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Member:
 def add_members(connection: psycopg.Connection, members: Sequence[Member]) -> int:
     """Put characters on the roster; return how many were not there before."""
     with connection.transaction():
+        connection.execute(_ALONE)
         before = count_members(connection)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -37,8 +42,7 @@ def add_members(connection: psycopg.Connection, members: Sequence[Member]) -> in
 
 def count_members(connection: psycopg.Connection) -> int:
     """Count the characters on the roster."""
-    row = connection.execute("SELECT count(*) FROM timeline.roster").fetchone()
-    return int(row[0]) if row else 0
+    return ask_number(connection, "SELECT count(*) FROM timeline.roster")
 
 
 def list_members(connection: psycopg.Connection) -> list[Member]:
@@ -57,6 +61,7 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
     keys = ([key.server_id for key in characters], [key.character_id for key in characters])
     matching = "(server_id, character_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
     with connection.transaction():
+        connection.execute(_ALONE)
         connection.execute(
             "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL AND " + matching,
             keys,
@@ -67,6 +72,7 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
 def replace_rejects(connection: psycopg.Connection, rejects: Sequence[Reject]) -> None:
     """Remember the lines of the last roster file that could not be used, for the report."""
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_ALONE)
         cursor.execute("DELETE FROM timeline.roster_reject")
         cursor.executemany(
             "INSERT INTO timeline.roster_reject VALUES (%s, %s, %s)",
