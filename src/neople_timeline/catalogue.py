@@ -40,6 +40,8 @@ VIEW_NAMES: Final = ("codes", "rarities", "drops", "raid_rows", "dungeon_runs", 
 
 KEPT_VIEWS: Final[Mapping[str, tuple[Period, ...]]] = {"raid_rows": ("day", "week"), "dungeon_runs": ("week", "month")}
 """What these kinds of periods have in common: small, so it is computed once and kept until all marts are computed."""
+DAYS_BEFORE: Final = {"raid_rows": 7}
+"""How many days before the periods are kept as well, to learn from."""
 
 MART_NAMES: Final = (
     "drops_by_day",
@@ -95,6 +97,8 @@ class View:
     sql: str
     kept_for: tuple[Period, ...]
     """The kinds of periods whose marts read it, where it is computed once and kept; else none."""
+    days_before: int
+    """How many days before the periods are kept with them."""
 
 
 def parse_mart(name: str, text: str) -> Mart:
@@ -126,5 +130,7 @@ def _read_sql(folder: str, name: str) -> str:
     return resources.files("neople_timeline.marts").joinpath(folder, f"{name}.sql").read_text("utf-8")
 
 
-VIEWS: Final = tuple(View(name, _read_sql("views", name), KEPT_VIEWS.get(name, ())) for name in VIEW_NAMES)
+VIEWS: Final = tuple(
+    View(name, _read_sql("views", name), KEPT_VIEWS.get(name, ()), DAYS_BEFORE.get(name, 0)) for name in VIEW_NAMES
+)
 MARTS: Final = tuple(parse_mart(name, _read_sql("sql", name)) for name in MART_NAMES)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, View
-from neople_timeline.marts.periods import days_covered, periods_of, tabulate_days
+from neople_timeline.marts.periods import days_covered, periods_of, tabulate_days, with_days_before
 from neople_timeline.marts.results import MartResult, shape_result
 from neople_timeline.models import KOREA
 from neople_timeline.tables import TABLES, Table
@@ -38,7 +38,8 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
                 covered = days_covered(starts, period)
                 for view in VIEWS:
                     if period in view.kept_for:
-                        missing = [day for day in covered if (view.name, day) not in kept]
+                        wanted = with_days_before(covered, view.days_before)
+                        missing = [day for day in wanted if (view.name, day) not in kept]
                         _keep_days(connection, source, folder, view, missing)
                         kept.update((view.name, day) for day in missing)
                 connection.register("days", tabulate_days(covered, period))

@@ -20,6 +20,11 @@ def days_covered(days: Iterable[date], period: Period) -> tuple[date, ...]:
     return tuple(day for start in periods_of(days, period) for day in days_between(start, _last_day(start, period)))
 
 
+def with_days_before(days: Iterable[date], number: int) -> tuple[date, ...]:
+    """List the days, and as many before each, in order."""
+    return tuple(sorted({day - timedelta(days=back) for day in days for back in range(number + 1)}))
+
+
 def cut_pieces(days: Iterable[date]) -> Iterator[tuple[tuple[date, ...], tuple[Mart, ...]]]:
     """Cut days where a week or month ends, so that a piece fits into the memory, and give each the marts to compute.
 

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, period_of
 from neople_timeline.errors import RetryLater, TimelineError
 from neople_timeline.lake import Lake, open_lake
-from neople_timeline.marts.periods import days_covered
+from neople_timeline.marts.periods import days_covered, with_days_before
 from neople_timeline.marts.spark_run import FAILED, Manifest, check_masters, run_prefix
 from neople_timeline.models import KOREA
 from neople_timeline.settings import Settings, read_settings
@@ -98,7 +98,8 @@ def try_lake(settings: Settings, lake: Lake, run: str) -> None:
 
 def run_marts(session: SparkSession, source: Source, days: Sequence[date], store: Store) -> None:
     """Compute and store the marts for every day, week and month that the days touch."""
-    show_days(session, source, sorted({day for period in PERIODS for day in days_covered(days, period)}), "day")
+    covered = {day for period in PERIODS for day in days_covered(days, period)}
+    show_days(session, source, with_days_before(covered, max(view.days_before for view in VIEWS)), "day")
     for view in VIEWS:
         frame = session.sql(view.sql)
         (frame.persist() if view.kept_for else frame).createOrReplaceTempView(view.name)

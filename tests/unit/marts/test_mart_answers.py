@@ -145,6 +145,27 @@ def test_the_last_phase_of_a_raid_never_heard_of_is_learnt_from_its_runs() -> No
     assert pick(rows, "clears", "characters", "earlier_phases") == [(1, 1, 8)]
 
 
+def test_a_day_knows_the_last_phase_of_a_raid_from_the_week_before_and_so_counts_no_run_that_was_only_begun() -> None:
+    def phase(name: str, minute: str, who: str) -> Row:
+        return event(201, minute, who, raid_name="새 레이드", raid_phase_name=name)
+
+    full = [("진입", "20:00"), ("결말", "20:20")]
+    begun = phase("진입", "2026-11-12 21:00", "b")
+    ended = phase("결말", "2026-11-12 06:05", "c")  # begun before six o'clock, a day earlier
+    for day, clears in (("2026-11-05", (0, 1)), ("2026-11-04", (1, 1))):  # longer ago than a week is not looked at
+        before = [phase(name, f"{day} {at}", "a") for name, at in full]
+        people = [character("b"), character("c")]
+        rows = run("characters_by_day", [*before, begun], people)
+        assert pick(rows, "character_id", "raid_clears") == [("b", clears[0]), ("c", 0)]
+        rows = run("characters_by_day", [*before, ended], people)
+        assert pick(rows, "character_id", "raid_clears") == [("b", 0), ("c", clears[1])]
+
+
+def test_phases_of_one_minute_are_one_clear() -> None:
+    phases = [event(201, raid_name="새 레이드", raid_phase_name=name) for name in ("진입", "격돌", "결말")]
+    assert pick(run("clears_by_week", phases), "clears", "earlier_phases") == [(1, 2)]
+
+
 def test_phases_of_a_raid_without_a_name_are_learnt_as_well() -> None:
     phases = [("진입", "20:00"), ("결말", "20:10")]
     rows = run("clears_by_week", [event(201, f"2026-11-12 {at}", raid_phase_name=name) for name, at in phases])

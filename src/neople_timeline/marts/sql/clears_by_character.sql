@@ -1,5 +1,5 @@
 -- Who has cleared what in a week: one row per character and raid (201), vanguard raid (210), fiend war (207) or legion
--- (209) in one of its modes. A raid with phases is cleared with the last one.
+-- (209) in one of its modes. A raid with phases is cleared with the last one (see clears_by_week).
 -- question: Which of my characters still have to clear the hard mode of a raid this week?
 -- keys: week, server_id, character_id, kind, content_name, mode_name, is_hard
 -- week date: the players' week, named by its Thursday

@@ -1,26 +1,31 @@
--- The last phase of each raid that has phases. Recorded answers prove it for 무형의 시로코. For other raids it is the
--- phase that, in the runs of the same period (a character's rows of one day and party), no other phase comes after more
--- often than before.
+-- The last phase of each raid that has phases. Recorded answers prove it for 무형의 시로코. That of other raids is learnt
+-- from runs (a character's rows of one day and party) of the period and the week before: the phase that no other comes
+-- after more often than before. So until a raid's end was seen, the last phase that was seen passes for it.
 WITH
+spans AS (
+  SELECT period, period - INTERVAL 7 DAY AS first_day, MAX(day) AS last_day FROM days GROUP BY period
+),
 phases AS (
   SELECT
-    days.period,
-    raid_rows.content_name,
-    COALESCE(raid_rows.mode_name, '') AS mode_name,
-    raid_rows.phase_name,
-    raid_rows.day,
-    raid_rows.server_id,
-    raid_rows.character_id,
-    COALESCE(raid_rows.party_name, '') AS party_name,
-    MIN(raid_rows.occurred_at) AS first_at
+    content_name,
+    COALESCE(mode_name, '') AS mode_name,
+    phase_name,
+    day,
+    server_id,
+    character_id,
+    COALESCE(party_name, '') AS party_name,
+    MIN(occurred_at) AS first_at
   FROM raid_rows
-  JOIN days ON days.day = raid_rows.day
-  WHERE raid_rows.phase_name IS NOT NULL
+  WHERE
+    (phase_name = '토벌' OR content_name <> '무형의 시로코')
+    AND phase_name IS NOT NULL
+    AND day >= (SELECT MIN(first_day) FROM spans)
+    AND day <= (SELECT MAX(last_day) FROM spans)
   GROUP BY ALL
 ),
 votes AS (
   SELECT
-    phases.period,
+    phases.day,
     phases.content_name,
     phases.mode_name,
     phases.phase_name,
@@ -37,8 +42,30 @@ votes AS (
     AND other.party_name = phases.party_name
     AND other.phase_name <> phases.phase_name
   GROUP BY ALL
+),
+counted AS (
+  SELECT
+    spans.period,
+    votes.content_name,
+    votes.mode_name,
+    votes.phase_name,
+    votes.other_name,
+    SUM(votes.others_after) AS others_after
+  FROM votes
+  JOIN spans ON votes.day BETWEEN spans.first_day AND spans.last_day
+  GROUP BY ALL
+),
+ranked AS (
+  SELECT
+    period,
+    content_name,
+    mode_name,
+    phase_name,
+    ROW_NUMBER()
+      OVER (PARTITION BY period, content_name, mode_name ORDER BY MAX(others_after), phase_name DESC) AS place
+  FROM counted
+  GROUP BY period, content_name, mode_name, phase_name
 )
 SELECT period, content_name, mode_name, phase_name
-FROM votes
-GROUP BY period, content_name, mode_name, phase_name
-HAVING CASE content_name WHEN '무형의 시로코' THEN phase_name = '토벌' ELSE MAX(others_after) <= 0 END
+FROM ranked
+WHERE place = 1
