@@ -33,15 +33,21 @@ PYTHON_TYPES: Final = {pa.string(): str, pa.int32(): Int32, pa.bool_(): bool}
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
-    """The ticket of an attempt that jumps levels."""
+    """The ticket of an attempt that jumps levels; one whose name cannot be read is a ticket all the same."""
 
-    itemName: str | None = None  # noqa: N815 - the API's spelling
+    itemName: str = ""  # noqa: N815 - the API's spelling
+
+
+class NoTicket(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt without a ticket has in its place."""
+
+    itemName: None = None  # noqa: N815
 
 
 _FIELDS: Final = {column.source: PYTHON_TYPES[column.arrow] for column in PAYLOAD_COLUMNS if "." not in column.source}
 Payload = msgspec.defstruct(
     "Payload",
-    [*((name, cast("type", kind | None), None) for name, kind in _FIELDS.items()), ("ticket", Ticket, Ticket())],
+    [*((name, cast("type", kind | None), None) for name, kind in _FIELDS.items()), ("ticket", Ticket, NoTicket())],
     frozen=True,
     gc=False,
 )
@@ -279,7 +285,13 @@ def _read_retyped(data: bytes) -> Any:
     except msgspec.ValidationError:
         return _EMPTY
     fields = {name: _read_field(values.get(name), kind) for name, kind in _FIELDS.items()}
-    return Payload(**fields, ticket=_read_field(values.get("ticket"), Ticket) or Ticket())
+    return Payload(**fields, ticket=_read_ticket(values.get("ticket")))
+
+
+def _read_ticket(value: msgspec.Raw | None) -> Ticket | NoTicket:
+    if value is None or bytes(value) == NO_DATA:
+        return NoTicket()
+    return cast("Ticket", _read_field(value, Ticket) or Ticket())
 
 
 def _read_field(value: msgspec.Raw | None, kind: Any) -> Any:

@@ -181,8 +181,9 @@ def test_a_field_of_another_type_empties_its_column_and_costs_nothing_else(paylo
     for column in PAYLOAD_COLUMNS:
         name, _, inner = column.source.partition(".")
         sent = payload.get(name)
-        if inner:
-            sent = sent.get(inner) if isinstance(sent, dict) else None
+        if inner and sent is not None:  # a ticket whose name makes no sense is a ticket all the same
+            found = sent.get(inner) if isinstance(sent, dict) else None
+            sent = found if isinstance(found, str) else ""
         if str(column.arrow) == "string":
             assert event[column.name] == (sent if isinstance(sent, str) else None)
         elif isinstance(sent, (list, dict)) or sent is None:

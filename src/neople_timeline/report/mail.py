@@ -16,7 +16,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from neople_timeline.errors import ConfigError, RetryLater, TimelineError
 from neople_timeline.report import charts
-from neople_timeline.report.page import list_headlines, make_environment, make_speaker, pivot_drops, write_lead
+from neople_timeline.report.page import (
+    choose_goals,
+    list_headlines,
+    make_environment,
+    make_speaker,
+    pivot_drops,
+    write_lead,
+)
 from neople_timeline.settings import Language
 from neople_timeline.summary import EQUIPMENT_ROUTES, Summary
 
@@ -112,6 +119,7 @@ def build_mail(summary: Summary, edition: str, language: Language, location: str
         "headlines": list_headlines(summary),
         "lead": write_lead(summary, language),
         "drops": pivot_drops(summary.drops, EQUIPMENT_ROUTES),
+        "goals": choose_goals(summary.board, raids=8, legions=4),
         "images": images,
         "location": location,
         "colours": charts.MAIL,

@@ -29,6 +29,7 @@ from neople_timeline.summary import (
     EQUIPMENT_ROUTES,
     OATH_ROUTES,
     RARITIES,
+    SAFE_ROUTES,
     Board,
     DropCount,
     Goal,
@@ -49,11 +50,13 @@ class Headline:
 
 @dataclass(frozen=True)
 class Pivot:
-    """Counts by route (rows) and rarity (columns), with their sums."""
+    """Counts by route (rows, each with its sum) and rarity (columns), and the sums of the columns."""
 
     rarities: tuple[str, ...]
     rows: tuple[tuple[int, tuple[int, ...], int], ...]
     sums: tuple[int, ...]
+    moved: tuple[tuple[int, tuple[int, ...], int], ...]
+    """The row of the account safe, which is no gain and in no sum."""
 
 
 def render_page(summary: Summary, language: Language, known: Collection[str] = ()) -> bytes:
@@ -175,16 +178,16 @@ def list_notices(summary: Summary, say: Callable[..., str]) -> list[str]:
 
 
 def pivot_drops(drops: tuple[DropCount, ...], routes: tuple[int, ...]) -> Pivot:
-    """Arrange the gains of some routes by route and rarity, both in their fixed order."""
+    """Arrange the gains of some routes by route and rarity, both in their fixed order; the account safe apart."""
     counts = {(drop.code, drop.rarity): drop.count for drop in drops if drop.code in routes}
     found = {rarity for _, rarity in counts}
     rarities = tuple(rarity for rarity in (*RARITIES, *sorted(found - set(RARITIES))) if rarity in found)
-    rows = []
-    for code in routes:
-        row = tuple(counts.get((code, rarity), 0) for rarity in rarities)
-        if any(row):
-            rows.append((code, row, sum(row)))
-    return Pivot(rarities, tuple(rows), tuple(sum(column) for column in zip(*(row for _, row, _ in rows), strict=True)))
+    by_route = {code: tuple(counts.get((code, rarity), 0) for rarity in rarities) for code in routes}
+    found_routes = [(code, row, sum(row)) for code, row in by_route.items() if any(row)]
+    rows = tuple(route for route in found_routes if route[0] not in SAFE_ROUTES)
+    moved = tuple(route for route in found_routes if route[0] in SAFE_ROUTES)
+    sums = tuple(sum(row[place] for _, row, _ in rows) for place in range(len(rarities)))
+    return Pivot(rarities, rows, sums, moved)
 
 
 def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str, str]:
@@ -203,21 +206,22 @@ def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str
 
 
 def _make_drop_bars(drops: Pivot, language: Language) -> list[Bar]:
-    return [
-        Bar(ROUTES[language][code], tuple(zip(drops.rarities, (max(0, count) for count in row), strict=True)))
-        for code, row, _ in drops.rows
-        if any(count > 0 for count in row)
-    ]
+    return [Bar(ROUTES[language][code], tuple(zip(drops.rarities, row, strict=True))) for code, row, _ in drops.rows]
 
 
 def _make_goal_bars(board: Board, language: Language) -> list[Bar]:
-    hard = WORDS[language]["hard"]
+    words = WORDS[language]
+
+    def name(goal: Goal) -> str:
+        kinds = (words["vanguard"] if goal.kind == "raid vanguard" else None, words["hard"] if goal.is_hard else None)
+        return " ".join(filter(None, (goal.name, goal.mode, *kinds)))
+
+    return [Bar(name(goal), (("", goal.characters),)) for goal in choose_goals(board, raids=12, legions=6)]
+
+
+def choose_goals(board: Board, *, raids: int, legions: int) -> list[Goal]:
+    """Choose what most characters cleared, of raids and of legions."""
     return [
-        Bar(" ".join(filter(None, (goal.name, goal.mode, hard if goal.is_hard else None))), (("", goal.characters),))
-        for goal in _choose_goals(board)
+        *[goal for goal in board.goals if goal.kind != "legion"][:raids],
+        *[goal for goal in board.goals if goal.kind == "legion"][:legions],
     ]
-
-
-def _choose_goals(board: Board) -> list[Goal]:
-    legions = [goal for goal in board.goals if goal.kind == "legion"][:6]
-    return [goal for goal in board.goals if goal.kind != "legion"][:12] + legions

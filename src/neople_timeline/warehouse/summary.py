@@ -41,12 +41,22 @@ SELECT day, sum(events)::bigint, sum(active_characters)::bigint, sum(primeval_dr
 FROM timeline.mart_servers_by_day WHERE day BETWEEN %(first)s AND %(last)s GROUP BY day ORDER BY day
 """
 
-# A character that was active on several days counts once.
+# A character that was active on several days counts once. Clears are the board's, which has seen the whole week's runs
+# and so knows the raids' last phases.
 WEEK_FIGURES: Final = """
 SELECT max(day), sum(events)::bigint, count(DISTINCT (server_id, character_id)) FILTER (WHERE events > 0),
   sum(primeval_drops)::bigint, sum(epic_drops)::bigint, sum(legendary_drops)::bigint,
-  sum(raid_clears)::bigint, sum(legion_clears)::bigint
+  (SELECT coalesce(sum(clears) FILTER (WHERE kind <> 'legion'), 0)::bigint
+   FROM timeline.mart_clears_by_week WHERE week = %(first)s),
+  (SELECT coalesce(sum(clears) FILTER (WHERE kind = 'legion'), 0)::bigint
+   FROM timeline.mart_clears_by_week WHERE week = %(first)s)
 FROM timeline.mart_characters_by_day WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
+"""
+
+# One character of a hundred changes no comparison.
+WHOLE_DAYS: Final = """
+SELECT day FROM timeline.collection WHERE day BETWEEN %(first)s AND %(last)s
+GROUP BY day HAVING count(*) FILTER (WHERE state IN ('planned', 'owed')) <= count(*) / 100.0
 """
 
 DROPS: Final = """
@@ -135,7 +145,7 @@ SELECT * FROM (
   WHERE p.day BETWEEN %(first)s AND %(last)s AND (c.kind IS NOT NULL
     OR (EXISTS (SELECT FROM timeline.day WHERE day < %(first)s)
       AND NOT EXISTS (SELECT FROM timeline.collection e WHERE e.server_id = p.server_id
-        AND e.character_id = p.character_id AND e.day < %(first)s)))
+        AND e.character_id = p.character_id AND e.day < %(first)s AND e.state <> 'missing')))
   ORDER BY 1, 2, p.day DESC
 ) newcomers ORDER BY is_created DESC, 1, 2 LIMIT %(limit)s
 """
@@ -173,17 +183,20 @@ def read_summary(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         trend = reader.read_figures(day - timedelta(days=TREND_DAYS - 1), day)
         by_day = {figures.day: figures for figures in trend}
+        whole = reader.list_whole_days(day - timedelta(days=TREND_DAYS - 1), day)
+        comparable = {one: figures for one, figures in by_day.items() if one in whole}
         is_week = length > 1
-        last_week = by_day.get(day - timedelta(days=7))
-        if is_week:  # a week that was collected in part only is nothing to compare with
-            last_week = reader.read_week(*before) if set(days_between(*before)) <= set(by_day) else None
+        # A day or week that was collected in part only is nothing to compare with.
+        last_week = comparable.get(day - timedelta(days=7))
+        if is_week:
+            last_week = reader.read_week(*before) if set(days_between(*before)) <= set(comparable) else None
         return Summary(
             first=first,
             day=day,
             first_minute=window.start,
             last_minute=window.end,
             figures=reader.read_week(first, day) if is_week else by_day.get(day),
-            yesterday=None if is_week else by_day.get(day - timedelta(days=1)),
+            yesterday=None if is_week else comparable.get(day - timedelta(days=1)),
             last_week=last_week,
             trend=trend,
             drops=reader.read_drops(first, day),
@@ -191,7 +204,7 @@ def read_summary(
             luckiest=reader.read_luck(LUCKIEST, week_of(day)),
             unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
             hours=reader.read_hours(first, day) or (0,) * 24,
-            hours_before=reader.read_hours(*before) if last_week or not is_week else None,
+            hours_before=reader.read_hours(*before) if set(days_between(*before)) <= set(comparable) else None,
             first_hour=calendar.starts_at.hour,
             board=reader.read_board(day),
             attempts=reader.read_attempts(first, day),
@@ -218,6 +231,10 @@ class Reader:
     def read_figures(self, first: date, last: date) -> tuple[DayFigures, ...]:
         """Read the figures of the days whose marts are computed."""
         return tuple(DayFigures(*row) for row in self._ask(FIGURES, first=first, last=last))
+
+    def list_whole_days(self, first: date, last: date) -> set[date]:
+        """List the days of which next to nothing is owed."""
+        return {row[0] for row in self._ask(WHOLE_DAYS, first=first, last=last)}
 
     def read_week(self, first: date, last: date) -> DayFigures | None:
         """Read the figures of several days together; None where nothing is known."""

@@ -149,7 +149,7 @@ def test_a_complete_day_says_so_and_names_missing_characters_and_rejected_lines(
     assert "검증 통과" in page.text
     assert "DNF001 NOT_FOUND_CHARACTER" in page.text
     assert "=cmd|' /C calc'!A0,xyz" in page.text
-    assert "API 요청 1,240건(허용 3,900건), 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
+    assert "매일 수집: API 요청 1,240건(허용 3,900건), 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
     assert "아직 받지 못한" not in page.text
 
 
@@ -174,9 +174,11 @@ def test_the_first_day_has_nothing_to_compare_with() -> None:
     assert "최근 14일" not in page.text
 
 
-def test_a_net_loss_through_the_safe_is_a_number_and_no_bar(summary: Summary) -> None:
-    page = Reader(render_page(summary, "ko"))
-    assert "초월의 돌-3-3" in re.sub(r"[\s·]+", "", page.text).replace("초월의돌", "초월의 돌")
+def test_what_went_through_the_safe_is_a_line_of_its_own_and_in_no_sum(summary: Summary) -> None:
+    rows = re.findall(r"<tr[^>]*><th scope=\"row\">(?:합계|초월의 돌).*?</tr>", render_page(summary, "ko").decode())
+    total, moved, _ = (re.sub(r"<[^>]+>", " ", row).split() for row in rows)
+    assert total == ["합계", "3", "122", "210", "12", "347"]
+    assert moved == ["초월의", "돌", "(합계에", "없음)", "·", "-3", "·", "·", "-3"]
 
 
 def test_the_day_is_named_by_its_own_date(summary: Summary) -> None:
