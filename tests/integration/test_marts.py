@@ -1,6 +1,7 @@
 """The marts in a real lake and a real PostgreSQL: exactly the periods that the days touch are replaced."""
 
 import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from plausible_month import make_characters, make_events
+from psycopg.errors import UniqueViolation
 
 from neople_timeline.catalogue import MARTS, Mart
 from neople_timeline.errors import RetryLater
@@ -25,7 +27,7 @@ from neople_timeline.marts.results import MartResult, encode_parquet
 from neople_timeline.models import days_between
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse.connection import connect
-from neople_timeline.warehouse.marts import take_generation
+from neople_timeline.warehouse.marts import replace_periods, take_generation
 
 WEDNESDAY, THURSDAY, FRIDAY = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
 
@@ -111,6 +113,27 @@ def test_an_older_computation_never_replaces_a_newer_one(settings: Settings, lak
         assert connection.execute(total).fetchall() == [(WEDNESDAY, 400), (THURSDAY, 300)]
     assert {key: after[key] for key in before} == before
     assert len(after) > len(before)
+
+
+OWN_TEXTS = {"server_id", "character_id", "kind", "item_family", "occurred_minute"}
+"""Text keys that are checked before they are asked for, or written here; all others are written by strangers."""
+
+
+def make_long_row(mart: Mart) -> pa.Table:
+    """Make a row whose names no index could hold, however it compresses them."""
+    texts = [column.name for column in mart.columns if column.sql == "text"]
+    row = {name: "short" if name in OWN_TEXTS else secrets.token_hex(10_000) for name in texts}
+    return pa.Table.from_pylist([{mart.period: THURSDAY, **row}], schema=mart.schema)
+
+
+def test_no_name_is_too_long_for_a_mart_and_each_row_is_there_once(settings: Settings) -> None:
+    with connect(settings) as connection:
+        for mart in MARTS:
+            table = make_long_row(mart)
+            replace_periods(connection, mart, {THURSDAY: table}, take_generation(connection))
+            assert read_rows(connection, mart) == [tuple(row.values()) for row in table.to_pylist()]
+            with pytest.raises(UniqueViolation):
+                replace_periods(connection, mart, {THURSDAY: pa.concat_tables([table, table])}, 0)
 
 
 LONG = tuple(days_between(date(2026, 10, 26), date(2026, 11, 20)))

@@ -10,7 +10,7 @@ from psycopg import errors
 from psycopg.abc import Params, QueryNoTemplate
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from neople_timeline.errors import ConfigError, RetryLater
+from neople_timeline.errors import ConfigError, DataError, RetryLater
 from neople_timeline.settings import Settings
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -29,6 +29,8 @@ IDLE_LIMIT: Final = "15min"
 """A paused process answers still, by its system. So whoever holds locks and says nothing for this long loses them."""
 SPELLING: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC"}
 """How dates and times are read and written, whatever the environment, the role or the server prefers."""
+PROGRAM_LIMITS: Final = "54"
+"""The class of SQLSTATE for what is too large or too complex, now and whenever it is tried again."""
 LIMITS: Final = {"lock_timeout": "60s", "idle_in_transaction_session_timeout": IDLE_LIMIT}
 """Who waits for a lock longer than a minute gives its place away and comes back later."""
 
@@ -77,7 +79,8 @@ def open_warehouse(
 ) -> Iterator[psycopg.Connection]:
     """Open the warehouse; one that goes away, is full or has somebody else's lock on it is RetryLater.
 
-    A right that its role lacks is ConfigError. What was committed stays.
+    A right that its role lacks is ConfigError, something that PostgreSQL cannot hold DataError. What was committed
+    stays.
     """
     try:
         with connect(settings) as connection:
@@ -89,6 +92,8 @@ def open_warehouse(
         ) from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if (error.sqlstate or "").startswith(PROGRAM_LIMITS):
+            raise DataError(f"PostgreSQL cannot hold this: {reason}") from None
         raise RetryLater(f"PostgreSQL {_name_trouble(error)}: {reason}", seconds=10) from None
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from neople_timeline import pipeline
-from neople_timeline.errors import ConfigError, RetryLater
+from neople_timeline.errors import ConfigError, DataError, RetryLater
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect, connect_reader
 
@@ -61,4 +61,10 @@ def test_who_only_reads_is_told_to_come_back_too() -> None:
 def test_a_full_disk_is_called_one_and_waited_for(dying: Dying) -> None:
     dying.error = psycopg.errors.DiskFull("could not extend file: No space left on device")
     with pytest.raises(RetryLater, match="PostgreSQL has no room: could not extend file"):
+        list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
+
+
+def test_what_is_too_large_for_postgresql_is_said_and_not_waited_for(dying: Dying) -> None:
+    dying.error = psycopg.errors.ProgramLimitExceeded("index row size 3024 exceeds btree version 4 maximum 2704")
+    with pytest.raises(DataError, match="PostgreSQL cannot hold this: index row size 3024"):
         list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
