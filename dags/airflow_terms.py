@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
-from neople_timeline.models import Plan, Shard
+from neople_timeline.models import Plan, Shard, days_between, split_windows
 from neople_timeline.settings import Settings, read_airflow_settings
 
 log = logging.getLogger(__name__)
@@ -28,19 +28,32 @@ a day that ends later than this has asked too early."""
 WAITING = "waiting"
 """The key under which a task keeps since when it waits, and until when, from one try to the next."""
 
-PlainShard = dict[str, Any]
+
+class PlainShard(TypedDict):
+    """A shard that is plain enough for an XCom, and short though it be about years."""
+
+    days: list[list[str]]
+    """The first and the last of days that follow each other."""
+    index: int
+    of: int
 
 
 def pack_plan(plan: Plan) -> list[PlainShard]:
-    """Make a plan's shards plain enough for an XCom."""
+    """Make a plan's shards plain."""
     return [
-        {"days": [day.isoformat() for day in shard.days], "index": shard.index, "of": shard.of} for shard in plan.shards
+        {
+            "days": [[f"{run[0]}", f"{run[-1]}"] for run in split_windows(shard.days)],
+            "index": shard.index,
+            "of": shard.of,
+        }
+        for shard in plan.shards
     ]
 
 
 def unpack_shard(shard: PlainShard) -> Shard:
     """Undo `pack_plan` for one shard."""
-    return Shard(tuple(map(date.fromisoformat, shard["days"])), shard["index"], shard["of"])
+    runs = (map(date.fromisoformat, run) for run in shard["days"])
+    return Shard(tuple(day for first, last in runs for day in days_between(first, last)), shard["index"], shard["of"])
 
 
 def list_days(shards: list[PlainShard]) -> tuple[date, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
 
-from airflow_terms import as_airflow_says, pack_plan, refuse_unknown_parameters, skip_what_was_refused
+from airflow_terms import PlainShard, as_airflow_says, pack_plan, refuse_unknown_parameters, skip_what_was_refused
 from connections import connect_settings
 from timeline_alerts import mail_failure
 from timeline_steps import (
@@ -23,7 +23,7 @@ from timeline_steps import (
 
 
 @task(multiple_outputs=False)
-def plan() -> list[dict[str, Any]]:
+def plan() -> list[PlainShard]:
     """Write the ledger rows of all days in range that have none, and cut them into shards."""
     context = get_current_context()
     params = context["params"]

@@ -22,7 +22,14 @@ from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from airflow_terms import as_airflow_says, name_day, pack_plan, refuse_unknown_parameters, skip_what_was_refused
+from airflow_terms import (
+    PlainShard,
+    as_airflow_says,
+    name_day,
+    pack_plan,
+    refuse_unknown_parameters,
+    skip_what_was_refused,
+)
 from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_airflow_settings
@@ -51,7 +58,7 @@ def read_day(context: Context) -> date:
 
 
 @task(multiple_outputs=False)
-def plan() -> list[dict[str, Any]]:
+def plan() -> list[PlainShard]:
     """Take down the roster, write the ledger rows of the day and of debts that are due, and cut them into shards."""
     context = get_current_context()
     # Airflow skips intervals that passed while it was down or the DAG was paused: the next scheduled run owes them.

@@ -24,7 +24,7 @@ SETTINGS = Settings(
     aws_secret_access_key="secret-access",
     warehouse_url="postgres://u:secret-pass@h:5432/d",
 )
-SHARDS = [{"days": ["2026-11-14", "2026-11-15"], "index": 0, "of": 1}]
+SHARDS = [{"days": [["2026-11-14", "2026-11-15"]], "index": 0, "of": 1}]
 
 
 class FakeTask:

@@ -20,7 +20,7 @@ from connections import connect_settings, read_api, read_lake, read_mail
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.local.airflow import describe_connections
-from neople_timeline.models import Plan, Shard
+from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Shard, days_between
 from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
 from neople_timeline.summary import Published
 
@@ -147,15 +147,23 @@ def test_only_runs_of_the_schedule_owe_the_days_that_it_has_left_out(
     assert asked == {"day": date(2026, 11, 22), "again": False, "follows": owes}
 
 
-def test_a_shard_survives_its_xcom() -> None:
-    shards = (
-        Shard((date(2026, 11, 14), date(2026, 11, 15)), 0, 2),
-        Shard((date(2026, 11, 14), date(2026, 11, 15)), 1, 2),
-    )
-    packed = json.loads(json.dumps(airflow_terms.pack_plan(Plan(shards[0].days, shards, 10, 20))))
+def send_through_xcom(days: tuple[date, ...], of: int) -> str:
+    """Hand a plan over as the DAGs do, see that it arrives, and return what was stored meanwhile."""
+    shards = tuple(Shard(days, index, of) for index in range(of))
+    stored = json.dumps(airflow_terms.pack_plan(Plan(days, shards, 10, 20)))
+    assert tuple(map(airflow_terms.unpack_shard, json.loads(stored))) == shards
+    assert airflow_terms.list_days(json.loads(stored)) == days
+    return stored
 
-    assert tuple(map(airflow_terms.unpack_shard, packed)) == shards
-    assert airflow_terms.list_days(packed) == shards[0].days
+
+def test_a_plan_survives_its_xcom() -> None:
+    with_a_gap = (date(2026, 11, 12), date(2026, 11, 14), date(2026, 11, 15))
+    stored = json.loads(send_through_xcom(with_a_gap, 2))
+    assert stored[1] == {"days": [["2026-11-12", "2026-11-12"], ["2026-11-14", "2026-11-15"]], "index": 1, "of": 2}
+
+
+def test_a_plan_of_all_days_that_there_are_is_a_small_xcom() -> None:
+    assert len(send_through_xcom(tuple(days_between(FIRST_DAY_WITH_DATA, date(2026, 11, 15))), 16)) < 20_000
 
 
 def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +254,7 @@ def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
 
 def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, day, built = date(2026, 11, 12), date(2026, 11, 15), []
-    shard = {"days": [f"{one}" for one in (earlier, date(2026, 11, 14), day)], "index": 0, "of": 1}
+    shard = {"days": [[f"{earlier}", f"{earlier}"], ["2026-11-14", f"{day}"]], "index": 0, "of": 1}
     task = give_context(monkeypatch)
     context = {"ti": task, "dag_run": FakeRun(), "params": {"day": f"{day}"}}
     page = Published("s3://lake/page", mailed=False, debts=0)
