@@ -73,7 +73,7 @@ def _mail_lateness(context: dict[str, Any]) -> None:
 
     run = context["dag_run"]
     running = datetime.now(UTC) - datetime.fromisoformat(run["queued_at"])
-    if running < LATE_AFTER:  # a run for a day long ago, whose deadline had passed before it began
+    if running < LATE_AFTER:  # its tasks were cleared meanwhile, and it began anew
         return
     interval_start = run["data_interval_start"]
     day = name_day(

@@ -20,7 +20,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from airflow_terms import (
     PlainShard,
@@ -34,20 +34,16 @@ from connections import connect_settings
 from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
 from neople_timeline.settings import read_airflow_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
+from timeline_deadline import RunCreated
 from timeline_lineage import REPORTS, list_mart_tables, tell_lineage
 from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, answer_questions, collect, load, refine, verify
 
 CALENDAR = read_airflow_settings().calendar
 log = logging.getLogger("timeline.daily")
 
-# A run's logical date is the start of its day; it runs when that has ended. Not DAGRUN_QUEUED_AT: 3.3.2 cannot clear
-# the tasks of a run with such a deadline. Nor can `airflow dags test` end one with any (apache/airflow#73428).
+# `airflow dags test` cannot end a run with a deadline (apache/airflow#73428).
 LATENESS = (
-    None
-    if sys.argv[1:3] == ["dags", "test"]
-    else DeadlineAlert(
-        DeadlineReference.DAGRUN_LOGICAL_DATE, timedelta(days=1) + LATE_AFTER, AsyncCallback(mail_lateness)
-    )
+    None if sys.argv[1:3] == ["dags", "test"] else DeadlineAlert(RunCreated(), LATE_AFTER, AsyncCallback(mail_lateness))
 )
 
 

@@ -12,7 +12,8 @@ AIRFLOW_HOME = tempfile.mkdtemp(prefix="nt-airflow-")
 atexit.register(shutil.rmtree, AIRFLOW_HOME, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-# As Airflow does it.
+os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(Path(__file__).parents[2] / "plugins")
+# As Airflow does it, which adds the folder of plugins by itself.
 sys.path.insert(0, str(Path(__file__).parents[2] / "dags"))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineReference
 
 import timeline_alerts
 from neople_timeline import pipeline
@@ -99,7 +98,7 @@ def test_a_late_day_is_mailed_with_its_state_and_link(
     assert lines[3] == "http://localhost:8080/dags/timeline_daily/runs/scheduled__2026"
 
 
-def test_a_run_for_a_day_long_ago_is_not_late_as_soon_as_it_starts(mails: list[tuple[Any, ...]]) -> None:
+def test_a_run_that_began_anew_meanwhile_is_not_late(mails: list[tuple[Any, ...]]) -> None:
     run = {"dag_id": "timeline_daily", "queued_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
 
     asyncio.run(timeline_alerts.mail_lateness({"dag_run": run}))
@@ -113,9 +112,20 @@ def test_the_daily_run_has_a_deadline_that_the_triggerer_can_call() -> None:
     (alert,) = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
     assert isinstance(alert.callback, AsyncCallback)
     assert alert.callback.path == "timeline_alerts.mail_lateness"
-    # With the time of queueing, Airflow 3.3.2 fails to clear tasks: TypeError where it reckons the deadline anew.
-    assert type(alert.reference) is type(DeadlineReference.DAGRUN_LOGICAL_DATE)
-    assert timedelta(hours=1) <= alert.interval <= timedelta(days=1, hours=6)
+
+
+def test_a_run_is_late_three_hours_after_it_was_created_whatever_day_it_is_about() -> None:
+    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
+    from airflow.serialization.decoders import decode_deadline_alert  # noqa: PLC0415
+    from airflow.serialization.encoders import encode_deadline_alert  # noqa: PLC0415
+
+    (alert,) = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
+    # As the scheduler and the API server do it, who know the DAG from the metastore.
+    stored = decode_deadline_alert({"__var": encode_deadline_alert(alert), "__type": "deadline_alert"})
+    due = stored.reference.evaluate_with(
+        session=None, interval=stored.interval, dag_id="timeline_daily", run_id="manual__2017-09-21"
+    )
+    assert abs(due - datetime.now(UTC) - timedelta(hours=3)) < timedelta(minutes=1)
 
 
 def test_the_dashboard_asks_for_exactly_the_figures_that_are_sent() -> None:

@@ -125,8 +125,9 @@ def test_the_schedule_covers_the_day_as_it_is_set(
     assert (interval.start, interval.end) == (logical_date, logical_date + timedelta(days=1))
 
 
-def test_the_plugin_costs_a_task_nothing() -> None:
-    code = f"import timeline_coverage, sys; print(*[m for m in {(*HEAVY, 'fastapi')!r} if m in sys.modules])"
+def test_the_plugins_cost_a_task_nothing() -> None:
+    heavy = (*HEAVY, "fastapi")
+    code = f"import timeline_coverage, timeline_deadline, sys; print(*[m for m in {heavy!r} if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(DAGS.parent / "plugins")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.returncode) == ([], 0), done.stderr
