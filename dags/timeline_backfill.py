@@ -1,4 +1,7 @@
-"""Past days at once: from the first to the last, one chain of pages per character and up to 90 days."""
+"""Past days at once: from the first to the last, one chain of pages per character and up to 90 days.
+
+It writes no new reports: those that are there are written anew where their days changed.
+"""
 
 from datetime import date, timedelta
 from typing import Any

@@ -52,6 +52,12 @@ def test_operations_tells_every_field_of_every_connection() -> None:
     assert (names | fields) - told == set()
 
 
+def test_duckdb_is_told_everything_that_opens_the_lake() -> None:
+    (secret,) = re.findall(r"CREATE SECRET lake \(.*?\);", (ROOT / "docs/queries.md").read_text("utf-8"), re.DOTALL)
+    names = {name.upper() for name in Settings.__dataclass_fields__ if name.startswith("aws_")}
+    assert set(re.findall(r"AWS_\w+", secret)) == names
+
+
 @pytest.mark.parametrize("page", ["README.md", "README.ko.md", "docs/operations.md"])
 def test_what_comes_from_the_environment_under_airflow_is_told(page: str) -> None:
     sentences = re.findall(r"[^\n]*`DAY_STARTS_AT`, `MARTS_ENGINE`,[^.]*", (ROOT / page).read_text("utf-8"))

@@ -65,7 +65,10 @@ def backfill(
     again: Again = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take.")] = False,
 ) -> None:
-    """Collect the days from FROM to TO that are not there."""
+    """Collect the days from FROM to TO that are not there.
+
+    It writes no new reports; `report` does, for one day.
+    """
     settings = read_settings()
     settings.require("lake_url", "warehouse_url")
     from_day, to_day = read_days(first, last)

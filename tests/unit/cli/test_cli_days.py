@@ -177,11 +177,13 @@ def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:
 # Several days -------------------------------------------------------------------------------------------------------
 
 
-def test_a_backfill_is_collected_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backfill_is_collected_as_one_and_writes_no_new_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = stand_in(monkeypatch)
     assert run("backfill", "2026-11-01", "2026-11-15").exit_code == COMPLETE
     assert steps.calls[0] == ("plan_backfill", (date(2026, 11, 1), DAY), {"again": False})
     assert steps.calls[1][2]["kind"] == "backfill"
+    assert "republish_reports" in steps.names()
+    assert "publish_report" not in steps.names()
 
 
 def test_a_dry_run_tells_what_it_would_take_and_plans_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
