@@ -13,7 +13,7 @@ from airflow.sdk import Asset, get_current_context, task
 from airflow_terms import PlainShard, as_airflow_says, list_days, name_spark_run, unpack_shard
 from connections import connect_settings
 from neople_timeline.errors import ConfigError, DataError
-from neople_timeline.models import Kind
+from neople_timeline.models import Kind, number_of
 from neople_timeline.settings import read_airflow_settings
 from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
 
@@ -158,7 +158,7 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
             log.warning("Owed: %s of %s: %s", "/".join(debt.character), debt.day, debt.reason)
         if not found.ok:
             shown = "; ".join(str(finding) for finding in found.disagreements[:10])
-            raise DataError(f"{len(found.disagreements)} disagreements, of which the first are: {shown}")
+            raise DataError(f"{number_of(len(found.disagreements), 'disagreement')}, ten shown at most: {shown}")
         totals = total_days(connect_settings(), found.days)
     facts: dict[str, Any] = {
         "days": [f"{day}" for day in found.days],

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from neople_timeline.digest import NO_DATA, fold_digest, hash_event
-from neople_timeline.models import CharacterKey
+from neople_timeline.models import CharacterKey, number_of
 from neople_timeline.tables import EVENTS, INSTANT, Column
 
 
@@ -133,8 +133,8 @@ def canonicalize(data: bytes) -> bytes:
 
 def _say(wanted: Tally, has: Tally) -> str:
     if wanted.events != has.events:
-        return f"has {has.events} events instead of {wanted.events}"
-    return f"has {has.events} events with other contents"
+        return f"has {number_of(has.events, 'event')} instead of {wanted.events}"
+    return f"has {number_of(has.events, 'event')} with other contents"
 
 
 def _read_number(text: str) -> int | Decimal:

@@ -10,6 +10,7 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, TimelineError
 from neople_timeline.lake import LAKE_FILE, open_lake
 from neople_timeline.marts import spark_run
+from neople_timeline.models import number_of
 from neople_timeline.report.mail import address_mail, read_server, try_server
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import open_warehouse
@@ -65,7 +66,7 @@ def _try_warehouse(settings: Settings) -> str:
         version = connection.info.server_version // 10000
     characters = len(pipeline.list_members(settings))
     advice = "" if characters else ": fill it with `neople-timeline roster import FILE.csv` or `roster add`"
-    return f"PostgreSQL {version}, schema is up to date, {characters:,} characters on the roster{advice}"
+    return f"PostgreSQL {version}, schema is up to date, {number_of(characters, 'character')} on the roster{advice}"
 
 
 def _try_lake(settings: Settings) -> str:

@@ -31,6 +31,11 @@ SERVERS = {
 """Server ids and their Korean names, in the order in which the API lists them."""
 
 
+def number_of(count: int, noun: str) -> str:
+    """Write how many there are of something: `1 event`, `1,234 events`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class CharacterKey(NamedTuple):
     """What identifies a character for ever; names change."""
 
@@ -197,10 +202,11 @@ class Usage:
     def describe(self, rate: int) -> str:
         """Tell what the requests were used for, what the limit allowed in that time, and the least time for them."""
         return (
-            f"{self.requests:,} requests in {self.seconds:.1f} s, {self.allowed(rate):,} allowed"
+            f"{number_of(self.requests, 'request')} in {self.seconds:.1f} s, {self.allowed(rate):,} allowed"
             f" (at the limit of {rate:,}/s at least {self.least_seconds(rate):.1f} s),"
             f" {self.wasted:,} wasted: {self.retried:,} retried,"
-            f" {self.repeated:,} pages repeated, {self.throttled:,} refused, {self.unlanded:,} pages not landed"
+            f" {number_of(self.repeated, 'page')} repeated, {self.throttled:,} refused,"
+            f" {number_of(self.unlanded, 'page')} not landed"
         )
 
     def __add__(self, other: "Usage") -> "Usage":

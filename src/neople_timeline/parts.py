@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key, read_bucket
-from neople_timeline.models import Calendar, Shard
+from neople_timeline.models import Calendar, Shard, number_of
 from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import load
@@ -123,8 +123,8 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
     part = draft.part
     if writer.characters != len(draft.entries):
         raise DataError(
-            f"{len(draft.entries) - writer.characters} character-days of {part.day} are not in the raw objects that "
-            "the ledger names: collect the day again with `--again`"
+            f"{number_of(len(draft.entries) - writer.characters, 'character-day')} of {part.day} not in the raw objects"
+            " that the ledger names: collect the day again with `--again`"
         )
     files = writer.finish()
     etags = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import SERVERS, CharacterKey, Reject
+from neople_timeline.models import SERVERS, CharacterKey, Reject, number_of
 
 HEADER = ("serverId", "characterId")
 LONGEST_LINE = 10_000
@@ -32,13 +32,15 @@ class Roster:
     def describe(self, added: int, longest: int = 20) -> list[str]:
         """Say in some lines what was taken from the file, `added` of it new, and name what was not."""
         there = len(self.characters) - added
-        said = [f"{added:,} characters added, {there:,} were there already, {self.repeated:,} lines repeated one."]
+        repeated = number_of(self.repeated, "line")
+        said = [f"{number_of(added, 'character')} added, {there:,} there already, {repeated} repeated."]
         if strange := self.strange_servers:
             known = "misspelled, unless it is new. The API will tell."
             said.append(f"No server is known here as {', '.join(strange)}: {known}")
         said += [f"  line {one.line_number}: {one.line}: {one.reason}" for one in self.rejects[:longest]]
         if self.rejects:
-            said.append(f"{len(self.rejects):,} lines could not be used: correct them and import the file again.")
+            unusable = number_of(len(self.rejects), "line")
+            said.append(f"{unusable} could not be used: correct the file and import it again.")
         return said
 
 

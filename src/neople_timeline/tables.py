@@ -81,7 +81,11 @@ PAYLOAD_COLUMNS = (
     _count("after_level", "401-404: level aimed at, also when the attempt failed", "after"),
     _flag("is_success", "401-404: the attempt succeeded", "result"),
     _flag("is_safe", "401, 402, 404: a safe attempt; kept out of plain success rates", "safe"),
-    _text("ticket_item_name", "401, 402: ticket used (it jumps levels); empty where its name cannot be read", "ticket.itemName"),
+    _text(
+        "ticket_item_name",
+        "401, 402: ticket used (it jumps levels); empty where its name cannot be read",
+        "ticket.itemName",
+    ),
     _text("safe_move", "516, 556: 'in' to or 'out' of the account safe; net them", "adventureSafeMoveType"),
     _text("before_name", "102, 105: old name", "beforeName"),
     _text("after_name", "102, 105: new name", "afterName"),

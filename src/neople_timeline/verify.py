@@ -24,7 +24,7 @@ from neople_timeline.checks import (
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
-from neople_timeline.models import Calendar, CharacterKey, Shard
+from neople_timeline.models import Calendar, CharacterKey, Shard, number_of
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, object_key, refine_parts
 from neople_timeline.refine import Entry, find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
@@ -98,7 +98,8 @@ def _compare(
 def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Iterator[Disagreement]:
     for table in TABLES:
         if strays := audit.count_strays(connection, table, day):
-            finding = f"has {strays} rows in timeline.{table.warehouse_name} that the ledger does not know: delete them"
+            rows = f"{number_of(strays, 'row')} in timeline.{table.warehouse_name}"
+            finding = f"has {rows} that the ledger does not know: to be deleted"
             yield Disagreement(day, None, "PostgreSQL", finding)
     parts = [part for part in load.list_parts(connection, Shard((day,), 0, 1)) if part.version]
     for key in list_strays(lake, [day], parts):

@@ -123,7 +123,7 @@ def test_an_object_without_a_commit_is_listed_and_never_read(place: Place) -> No
     orphans = set(open_lake(place.settings).list_keys("raw/")) - landed
     assert len(orphans) == 1
     run = place.day()
-    assert "1 orphaned objects" in run.text
+    assert "1 orphaned object" in run.text
     place.assert_complete()
 
 
@@ -138,7 +138,7 @@ def test_a_warehouse_from_an_older_backup_collects_again_beside_what_is_in_the_l
         admin.execute(f"ALTER DATABASE {name}_backup RENAME TO {name}".encode())
     run = place.day()
     assert run.wait() == COMPLETE, run.text
-    assert f"{len(newer)} orphaned objects" in run.text
+    assert f"{len(newer)} orphaned object" in run.text
     place.assert_complete()
 
 

@@ -165,7 +165,7 @@ def test_each_character_that_differs_is_named_with_what_differs() -> None:
     found = {CAIN: Tally(2, 6), CharacterKey("anton", "c" * 32): Tally(1, 1)}
     findings = compare_tallies(DAY, "PostgreSQL", expected, found)
     assert [str(finding) for finding in findings] == [
-        f"2026-11-15 anton/{'c' * 32}: PostgreSQL has 1 events instead of 0",
+        f"2026-11-15 anton/{'c' * 32}: PostgreSQL has 1 event instead of 0",
         f"2026-11-15 bakal/{'b' * 32}: PostgreSQL has 0 events instead of 3",
         f"2026-11-15 cain/{'a' * 32}: PostgreSQL has 2 events with other contents",
     ]

@@ -69,7 +69,7 @@ def test_a_sound_installation_is_found_sound(settings: Settings) -> None:
         ("api", True),
         ("mail", True),
     ]
-    assert find(findings, "warehouse").message == "PostgreSQL 18, schema is up to date, 1 characters on the roster"
+    assert find(findings, "warehouse").message == "PostgreSQL 18, schema is up to date, 1 character on the roster"
     assert not any("secret" in finding.message for finding in findings)
 
 

@@ -13,6 +13,7 @@ from neople_timeline.models import (
     Usage,
     Window,
     days_between,
+    number_of,
     parse_minute,
     split_windows,
     to_instant,
@@ -143,6 +144,11 @@ def test_a_week_starts_on_the_thursday_at_or_before_its_days(day: date) -> None:
     start = week_of(day)
     assert start.weekday() == 3
     assert timedelta(0) <= day - start <= timedelta(days=6)
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 events"), (1, "1 event"), (1234, "1,234 events")])
+def test_a_number_is_written_with_its_noun(count: int, said: str) -> None:
+    assert number_of(count, "event") == said
 
 
 def test_usage_of_one_try_after_the_other_adds_up() -> None:

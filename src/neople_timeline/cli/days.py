@@ -26,7 +26,7 @@ from neople_timeline.cli.screen import (
     say_verification,
 )
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between
+from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between, number_of
 from neople_timeline.settings import Settings, read_settings
 
 app = typer.Typer()
@@ -112,7 +112,7 @@ def owed(
         out.print(
             f"{debt.day}  {'/'.join(debt.character)}  {make_plain(debt.reason)}  (tries: {debt.attempts})", markup=False
         )
-    out.print(f"{len(debts):,} character-days are owed." if debts else "Nothing is owed.")
+    out.print(f"Owed: {number_of(len(debts), 'character-day')}." if debts else "Nothing is owed.")
     raise typer.Exit(INDEBTED if debts else COMPLETE)
 
 
@@ -205,7 +205,7 @@ def _collect(settings: Settings, plan: Plan, kind: Kind) -> Usage:
             rate = now.usage.requests / max(now.usage.seconds, 0.001)
             done = sum(one.landed + one.missing + one.owed for one in attempts)
             events = sum(one.events for one in attempts)
-            bar.update(task, completed=done, rate=f"{events:,} events, {rate:,.0f} requests/s")
+            bar.update(task, completed=done, rate=f"{number_of(events, 'event')}, {rate:,.0f} requests/s")
 
         def collect() -> Collected:
             attempts.append(Collected(0, 0, 0, 0, Usage()))

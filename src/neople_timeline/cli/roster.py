@@ -10,7 +10,7 @@ import typer
 from neople_timeline import pipeline
 from neople_timeline.cli.screen import COMPLETE, INDEBTED, make_plain, out
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import SERVERS, CharacterKey
+from neople_timeline.models import SERVERS, CharacterKey, number_of
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import find_server
 from neople_timeline.settings import read_settings
@@ -56,7 +56,7 @@ def add_characters(
         picked = _choose(name, server, found)
         chosen += [Member(CharacterKey(one.server_id, one.character_id), one.character_name) for one in picked]
     added = pipeline.add_members(settings, chosen)
-    out.print(f"{added:,} characters added, {len(chosen) - added:,} were there already.")
+    out.print(f"{number_of(added, 'character')} added, {len(chosen) - added:,} there already.")
     raise typer.Exit(COMPLETE if len(chosen) >= len(names) else INDEBTED)
 
 
@@ -66,9 +66,8 @@ def list_roster() -> None:
     members = pipeline.list_members(read_settings())
     for member in members:
         out.print(f"{','.join(member.character)}  {make_plain(member.name or '')}".rstrip(), markup=False)
-    out.print(
-        f"{len(members):,} characters." if members else "The roster is empty: `neople-timeline roster add` or `import`."
-    )
+    empty = "The roster is empty: `neople-timeline roster add` or `import`."
+    out.print(f"{number_of(len(members), 'character')}." if members else empty)
 
 
 @app.command("remove")
@@ -80,7 +79,7 @@ def remove_characters(
     """Take characters off the roster; what was collected of them stays."""
     keys = [_read_key(text) for text in characters]
     removed = pipeline.remove_members(read_settings(), keys)
-    out.print(f"{removed:,} characters removed; what was collected of them stays.")
+    out.print(f"{number_of(removed, 'character')} removed; what was collected of them stays.")
     raise typer.Exit(COMPLETE if removed == len(set(keys)) else INDEBTED)
 
 
@@ -99,8 +98,8 @@ def _choose(name: str, server: str, found: Sequence[FoundCharacter]) -> Sequence
     if not shown:
         out.print(f"There is no character named {make_plain(name)!r} on {server}.", markup=False)
         return []
-    how = "are named" if exact else "have names that contain"
-    out.print(f"{len(shown)} characters {how} {make_plain(name)!r}:", markup=False)
+    how = "named" if exact else "with a name that contains"
+    out.print(f"{number_of(len(shown), 'character')} {how} {make_plain(name)!r}:", markup=False)
     for number, one in enumerate(shown, 1):
         korean = SERVERS.get(one.server_id, make_plain(one.server_id))
         out.print(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
-from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Usage
+from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Usage, number_of
 from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
@@ -72,7 +72,7 @@ def say_report(settings: Settings, published: Published) -> None:
         out.print(f"Weekly: {published.week_url}", markup=False)
     if published.waiting:
         out.print(
-            f"{published.waiting} earlier days are still to be collected. Each daily run takes some of them;"
+            f"Still to be collected: {number_of(published.waiting, 'earlier day')}. Each daily run takes some;"
             " `neople-timeline retry` takes all now."
         )
     if published.is_provisional:
@@ -107,9 +107,11 @@ def patiently(step: Callable[[], T], say: Callable[[str], None] = say_plainly, p
 def say_plan(plan: Plan, first: date) -> None:
     """Tell what a plan will take."""
     earlier = len([one for one in plan.days if one < first])
-    debts = f" (and debts of {earlier} earlier days)" if earlier else ""
-    work = f"{plan.pending:,} character-days to collect" if plan.pending else "everything is there already"
-    out.print(f"{plan.characters:,} characters, {len(plan.days)} day(s){debts}: {work}.")
+    days = number_of(len(plan.days), "day") + (
+        f" (and debts of {number_of(earlier, 'earlier day')})" if earlier else ""
+    )
+    work = f"{number_of(plan.pending, 'character-day')} to collect" if plan.pending else "everything is there already"
+    out.print(f"{number_of(plan.characters, 'character')}, {days}: {work}.")
 
 
 def say_usage(used: Usage, rate: int) -> None:
@@ -129,11 +131,11 @@ def say_verification(result: Verification) -> int:
     for key in result.orphans[:LISTED]:
         out.print(f"  orphaned, never read: {key}", markup=False)
     if len(result.orphans) > LISTED:
-        out.print(f"  … and {len(result.orphans) - LISTED:,} more orphans")
+        out.print(f"  … and {number_of(len(result.orphans) - LISTED, 'more orphan')}")
     out.print(
-        f"Verified {result.checked:,} character-days with {result.events:,} events:"
-        f" {len(result.disagreements):,} disagree, {len(result.owed):,} are owed, {result.missing:,} have no character"
-        f" any more, {len(result.orphans):,} orphaned objects."
+        f"Verified {number_of(result.checked, 'character-day')} with {number_of(result.events, 'event')}:"
+        f" {number_of(len(result.disagreements), 'disagreement')}, {len(result.owed):,} owed,"
+        f" {result.missing:,} without a character, {number_of(len(result.orphans), 'orphaned object')}."
     )
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")

@@ -14,6 +14,7 @@ from neople_timeline.lake import open_lake
 from neople_timeline.local.airflow import USER
 from neople_timeline.local.day_run import Progress
 from neople_timeline.local.home import Local
+from neople_timeline.models import number_of
 from neople_timeline.warehouse.measures import Measures
 
 console = Console(highlight=False)
@@ -58,7 +59,7 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
         "API": settings.neople_api_url + ("" if local.own_key else ", an imitation: no character is real"),
         "Events": f"{figures.events:,}",
         "Characters": f"{figures.characters:,}, and {figures.missing:,} that the API does not know",
-        "Debts": f"{figures.owed:,} character-days" if figures.owed else "none",
+        "Debts": number_of(figures.owed, "character-day") if figures.owed else "none",
         "Rows": f"schema timeline of the database warehouse on 127.0.0.1:{local.ports['postgres']}",
         "Objects": f"{settings.lake_url} at {settings.aws_endpoint_url}",
         "Report": f"{report if report.exists() else 'none'}, in the lake {lake.describe(key)}",
@@ -102,4 +103,4 @@ def _write(progress: Progress) -> str:
 
 def _count(progress: Progress) -> str:
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(progress.ledger.items()))
-    return f"{states or 'empty'}; {progress.events:,} events"
+    return f"{states or 'empty'}; {number_of(progress.events, 'event')}"

@@ -147,17 +147,17 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "subject_failed": "[failed] {day} DNF timeline",
         "subject_complete": "[now complete] {day} DNF timeline: {primeval} primeval, {epic} epic",
         "failed": "This day's run did not reach its end",
-        "owed_banner": "{owed} character-days are still owed. The next run collects them first.",
+        "owed_banner": "Character-days still owed: {owed}. The next run collects them first.",
         "absent_banner": "Not collected at all: {days}",
-        "waiting_banner": "When this was written, {count} earlier days, {first} to {last}, were still to be collected."
+        "waiting_banner": "Earlier days still to be collected when this was written: {count}, {first} to {last}."
         " Each daily run takes some of them.",
         "unknown_banner": "The API told kinds of events that are not known here yet: {codes}."
         " They are kept whole, and counted as events only.",
         "emptied_banner": "Told until the day before, and not at all on this day: {columns}."
         " The API may have renamed them; what it sent is in the column data.",
         "provisional": "Provisional: collected before the day was over. The next run after its end collects it anew.",
-        "lead_primeval": "A day with {primeval} primeval drops.",
-        "lead_epic": "No primeval drop, but {epic} epics.",
+        "lead_primeval": "A day with primeval drops: {primeval}.",
+        "lead_epic": "No primeval drop, but epics: {epic}.",
         "lead_unknown": "Its figures are not computed yet.",
         "lead_quiet": "A quiet day.",
         "lead_record": "The most primeval drops of the last {days} days.",
@@ -228,7 +228,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "verified": "Verified: ledger, raw answers, Parquet and PostgreSQL agree",
         "not_verified": "Not verified yet",
         "spending": (
-            "Daily run: {requests} API requests of {allowed} allowed, {wasted} wasted, {seconds} s (at best {least} s)"
+            "Daily run, API requests: {requests} of {allowed} allowed, {wasted} wasted, {seconds} s (at best {least} s)"
         ),
         "no_spending": "The daily run did not ask the API for this day",
         "character": "Character",
@@ -297,8 +297,8 @@ WEEKLY_WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "subject": "Week of {day}, DNF timeline: {primeval} primeval, {epic} epic",
         "subject_owed": "[{owed} owed] Week of {day}, DNF timeline",
         "subject_complete": "[now complete] Week of {day}, DNF timeline: {primeval} primeval, {epic} epic",
-        "lead_primeval": "A week with {primeval} primeval drops.",
-        "lead_epic": "No primeval drop this week, but {epic} epics.",
+        "lead_primeval": "A week with primeval drops: {primeval}.",
+        "lead_epic": "No primeval drop this week, but epics: {epic}.",
         "lead_quiet": "A quiet week.",
         "star": "Star of the week",
         "best_drops": "Best drops of the week",

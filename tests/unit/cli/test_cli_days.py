@@ -1,5 +1,6 @@
 """Commands that collect, prove and report days."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -49,7 +50,7 @@ def test_yesterday_follows_the_calendar_and_days_that_still_wait_are_told(monkey
     result = run("day", "yesterday")
     assert steps.calls[0][2]["follows"] is True
     assert result.exit_code == INDEBTED
-    assert "13 earlier days are still to be collected" in result.output
+    assert "Still to be collected: 13 earlier days" in result.output
 
 
 def test_a_complete_day_asks_the_api_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +67,19 @@ def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == INDEBTED
     assert f"owed: 2026-11-15 cain/{'a' * 32}: the connection failed" in result.output
     assert "and 10 more: `neople-timeline owed` lists them all" in result.output
+
+
+def test_one_of_something_is_written_in_the_singular(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Verification(
+        (DAY,), 1, 1, (Disagreement(DAY, None, "bucket 0", "is gone"),), (DEBT,), 1, ("raw/1",) * 21, ()
+    )
+    plan = replace(PLAN, days=(date(2026, 11, 14), DAY), characters=1, pending=1)
+    used = Collected(1, 1, 1, 0, Usage(1, 1, 1, 1, 1, 1.0))
+    published = Published("s3://lake/reports/x", mailed=True, debts=1, waiting=1)
+    stand_in(monkeypatch, plan_day=plan, collect_shard=used, prove_days=found, publish_report=published)
+    said = run("day", "2026-11-15").output
+    assert "1 character, 2 days (and debts of 1 earlier day): 1 character-day to collect." in said
+    assert re.findall(r"\b1 (?:[a-z-]+ )?[a-z-]+s\b(?!/)", said) == []  # a rate is in requests/s
 
 
 def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

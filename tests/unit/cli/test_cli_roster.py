@@ -20,7 +20,7 @@ def test_an_import_tells_what_came_of_each_line(monkeypatch: pytest.MonkeyPatch,
     result = run("roster", "import", str(file))
     assert result.exit_code == INDEBTED
     assert steps.calls[0][1] == (b"whatever",)
-    assert "1 characters added, 2 were there already, 2 lines repeated one." in result.output
+    assert "1 character added, 2 there already, 2 lines repeated." in result.output
     assert "line 7: cain,\ufffd[31mx: a character id has 32 digits" in result.output
 
 
@@ -54,9 +54,9 @@ def test_the_one_character_of_a_name_is_added(monkeypatch: pytest.MonkeyPatch) -
     ("hits", "said"),
     [
         ([], "There is no character named '빛' on 카인."),
-        ([hit("빛나"), hit("달빛")], "2 characters have names that contain '빛'"),
-        ([hit("빛나")], "1 characters have names that contain '빛'"),
-        ([hit("빛"), hit("빛", CharacterKey("bakal", "c" * 32))], "2 characters are named '빛'"),
+        ([hit("빛나"), hit("달빛")], "2 characters with a name that contains '빛'"),
+        ([hit("빛나")], "1 character with a name that contains '빛'"),
+        ([hit("빛"), hit("빛", CharacterKey("bakal", "c" * 32))], "2 characters named '빛'"),
     ],
 )
 def test_without_exactly_one_hit_nobody_is_added(

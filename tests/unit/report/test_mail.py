@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -6,7 +7,7 @@ from email.message import EmailMessage
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from report_values import DAY, HOSTILE, make_state, make_summary
+from report_values import DAY, HOSTILE, make_figures, make_state, make_summary
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.report.alert import build_alert
@@ -20,7 +21,8 @@ from neople_timeline.report.mail import (
     try_server,
     write_subject,
 )
-from neople_timeline.summary import Summary
+from neople_timeline.report.page import render_page
+from neople_timeline.summary import Board, Goal, Summary
 
 NOW = datetime(2026, 11, 16, 0, 1, tzinfo=UTC)
 LOCATION = "s3://lake/reports/day=2026-11-15/index.html"
@@ -67,11 +69,21 @@ def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
     for expected in (
         "2026-11-15 (일)", "태초: 3 (어제 ▲ 1, 지난주 ▲ 1)", "이벤트: 11,204 (어제 ▲ 873",
         "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
-        "바하이트 4", "기계 혁명 바칼 레이드 (하드): 30", "수집 496/500", "검증 통과", LOCATION,
+        "바하이트 4", "기계 혁명 바칼 레이드 (하드): 캐릭터 30", "수집 496/500", "검증 통과", LOCATION,
     ):  # fmt: skip
         assert expected in text
     assert "&" not in text
     assert "<" not in text
+
+
+def test_one_of_something_is_written_in_the_singular() -> None:
+    summary = make_summary(owed=1, state=replace(make_state(1), waiting=(DAY,)))
+    figures, goals = make_figures(DAY, 1, 1, 1), (Goal("raid", "아스라한", "", is_hard=False, clears=1, characters=1),)
+    summary = replace(summary, figures=figures, board=Board(DAY, goals, (), 1))
+    for day in (summary, replace(summary, figures=make_figures(DAY, 1, 0, 1)), replace(summary, first=DAY)):
+        mail = build_mail(day, "daily", "en", LOCATION)
+        said = [read_text(mail, "plain"), read_text(mail, "html"), render_page(day, "en").decode()]
+        assert re.findall(r"\b1 (?:[a-z-]+ )?[a-z-]+s\b", "\n".join(said)) == []
 
 
 def test_the_subject_says_the_day_and_what_is_wrong() -> None:

@@ -60,7 +60,7 @@ def test_the_page_tells_the_day_in_korean_or_english(summary: Summary) -> None:
         assert text in korean.text
     for text in (
         "Sun 2026-11-15",
-        "3 primeval drops",
+        "A day with primeval drops: 3.",
         "첫 새벽이 빚은 대검",
         "바하이트 4 ch",
         "Cain",
@@ -132,7 +132,7 @@ def test_days_left_out_and_days_still_waiting_are_named_on_the_page() -> None:
     assert not summary.is_complete
     page = render_page(summary, "en").decode()
     assert "Not collected at all: 2026-11-11" in page
-    assert "2 earlier days, 2026-11-09 to 2026-11-11, were still to be collected" in page
+    assert "still to be collected when this was written: 2, 2026-11-09 to 2026-11-11." in page
 
 
 def test_what_is_owed_is_named_with_its_reason() -> None:
@@ -213,7 +213,12 @@ def test_a_week_tells_itself_as_a_week_in_both_languages() -> None:
         "이번 주의 득템",
     ):
         assert text in korean.text
-    for text in ("DNF timeline weekly", "Mon 2026-11-09 – Sun 2026-11-15", "A week with 3", "Star of the week"):
+    for text in (
+        "DNF timeline weekly",
+        "Mon 2026-11-09 – Sun 2026-11-15",
+        "A week with primeval drops: 3.",
+        "Star of the week",
+    ):
         assert text in english.text
     assert "어제" not in korean.text
     assert "오늘" not in korean.text
