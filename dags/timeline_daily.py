@@ -31,7 +31,7 @@ from airflow_terms import (
     skip_what_was_refused,
 )
 from connections import connect_settings
-from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA
+from neople_timeline.models import KOREA
 from neople_timeline.settings import read_airflow_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
 from timeline_deadline import RunCreated
@@ -91,7 +91,7 @@ def report() -> dict[str, Any]:
 
 @dag(
     schedule=CronDataIntervalTimetable(f"{CALENDAR.starts_at:%M %H} * * *", timezone="Asia/Seoul"),
-    start_date=CALENDAR.start_of(FIRST_DAY_WITH_DATA).replace(tzinfo=KOREA),
+    start_date=CALENDAR.start_of(CALENDAR.first_day).replace(tzinfo=KOREA),
     catchup=False,
     max_active_runs=1,
     deadline=LATENESS,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 KOREA = ZoneInfo("Asia/Seoul")
 MINUTE_FORMAT = "%Y-%m-%d %H:%M"
-FIRST_DAY_WITH_DATA = date(2017, 9, 21)
+FIRST_MINUTE_WITH_DATA = "2017-09-21 06:00"
 LONGEST_WINDOW_DAYS = 90
 SETTLING = timedelta(minutes=5)
 """Events reach the API up to about a minute late, so a day counts as over this long after its last minute."""
@@ -83,6 +83,11 @@ class Calendar:
     """Days as players count them: each starts at `starts_at` Korean time and is named by the date it starts on."""
 
     starts_at: time = time(6)
+
+    @property
+    def first_day(self) -> date:
+        """Name the first day of which the API has data."""
+        return self.day_of(FIRST_MINUTE_WITH_DATA)
 
     def start_of(self, day: date) -> datetime:
         """Give the naive Korean wall-clock time of the day's first minute."""

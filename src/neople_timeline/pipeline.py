@@ -21,7 +21,6 @@ from neople_timeline import collect, parts, plan, verify
 from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
-    FIRST_DAY_WITH_DATA,
     KOREA,
     CharacterKey,
     Collected,
@@ -308,7 +307,7 @@ def show_coverage(settings: Settings, until: date | None = None, day: date | Non
     from neople_timeline.report import coverage  # noqa: PLC0415 - as for the report
 
     newest = settings.calendar.last_over(datetime.now(UTC))
-    last = max(FIRST_DAY_WITH_DATA, min(until or newest, newest))
+    last = max(settings.calendar.first_day, min(until or newest, newest))
     with open_warehouse(settings, connect_reader) as connection:
         return coverage.show_coverage(connection, open_lake(settings), settings.report_language, last, newest, day)
 

@@ -9,7 +9,7 @@ import psycopg
 
 from neople_timeline.errors import ConfigError, NotOver
 from neople_timeline.lake import Lake
-from neople_timeline.models import FIRST_DAY_WITH_DATA, KOREA, Calendar, Plan, Shard, split_windows
+from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_windows
 from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import planning
 
@@ -31,8 +31,8 @@ def check_days(calendar: Calendar, first: date, last: date, *, unfinished: bool)
     """Refuse days of which the API has no data, yet or ever; one that is not over is NotOver, unless `unfinished`."""
     if first > last:
         raise ConfigError(f"the first day {first} is after the last day {last}")
-    if first < FIRST_DAY_WITH_DATA:
-        raise ConfigError(f"{first} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
+    if first < calendar.first_day:
+        raise ConfigError(f"{first} is before {calendar.first_day}, the first day of which the API has data")
     over_at, now = calendar.over_at(last), datetime.now(UTC)
     if now >= over_at:
         return

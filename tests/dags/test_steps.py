@@ -20,7 +20,7 @@ from connections import connect_settings, read_api, read_lake, read_mail
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.local.airflow import describe_connections
-from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Shard, days_between
+from neople_timeline.models import Calendar, Plan, Shard, days_between
 from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
 from neople_timeline.summary import Published
 
@@ -163,7 +163,7 @@ def test_a_plan_survives_its_xcom() -> None:
 
 
 def test_a_plan_of_all_days_that_there_are_is_a_small_xcom() -> None:
-    assert len(send_through_xcom(tuple(days_between(FIRST_DAY_WITH_DATA, date(2026, 11, 15))), 16)) < 20_000
+    assert len(send_through_xcom(tuple(days_between(Calendar().first_day, date(2026, 11, 15))), 16)) < 20_000
 
 
 def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neople_timeline.models import (
+    FIRST_MINUTE_WITH_DATA,
     KOREA,
     LONGEST_WINDOW_DAYS,
     MINUTE_FORMAT,
@@ -55,6 +56,13 @@ def test_the_game_day_runs_from_six_to_the_minute_before_six() -> None:
     assert GAME.window(date(2026, 11, 15), date(2026, 11, 15)) == Window("2026-11-15 06:00", "2026-11-16 05:59")
     assert GAME.day_of("2026-11-15 05:59") == date(2026, 11, 14)
     assert GAME.day_of("2026-11-15 06:00") == date(2026, 11, 15)
+
+
+@given(STARTS)
+def test_the_first_day_is_the_one_that_holds_the_first_minute_of_which_there_is_data(starts_at: time) -> None:
+    calendar = Calendar(starts_at)
+    assert FIRST_MINUTE_WITH_DATA in calendar.window(calendar.first_day, calendar.first_day)
+    assert calendar.first_day == date(2017, 9, 21 if starts_at <= time(6) else 20)
 
 
 def test_calendar_days_run_from_midnight() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
-from neople_timeline.models import FIRST_DAY_WITH_DATA, Plan, Usage, number_of
+from neople_timeline.models import Plan, Usage, number_of
 from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
@@ -49,8 +49,8 @@ def read_day(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is not a day: write it as 2026-11-15 (or `yesterday`)") from None
-    if day < FIRST_DAY_WITH_DATA:
-        raise ConfigError(f"{day} is before {FIRST_DAY_WITH_DATA}, the first day of which the API has data")
+    if day < calendar.first_day:
+        raise ConfigError(f"{day} is before {calendar.first_day}, the first day of which the API has data")
     if day > calendar.day_at(now):
         raise ConfigError(f"{day} has not begun in Korea: the newest day that is over is {newest}")
     return day

@@ -282,6 +282,13 @@ def test_a_day_without_any_data_is_refused(command: tuple[str, ...], text: str, 
     assert said in str(result.exception)
 
 
+def test_the_first_day_of_which_there_is_data_is_known_wherever_days_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAY_STARTS_AT", "12:00")
+    steps = stand_in(monkeypatch)
+    assert run("backfill", "2017-09-20", "2017-09-21").exit_code == COMPLETE
+    assert steps.calls[0][1] == (date(2017, 9, 20), date(2017, 9, 21))
+
+
 def test_a_day_that_was_never_collected_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = stand_in(monkeypatch, is_planned=False)
     result = run("report", "2026-11-15")
