@@ -21,7 +21,7 @@ import zstandard
 
 from neople_timeline.digest import NO_DATA
 from neople_timeline.errors import DataError
-from neople_timeline.models import Calendar, CharacterKey, to_instant
+from neople_timeline.models import Calendar, CharacterKey, number_of, to_instant
 from neople_timeline.neople.protocol import Answer, Int32, RawLine, Row
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
@@ -127,8 +127,9 @@ def cut_days(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calend
     """Cut the chains of a raw object into the character-days that the ledger expects from it."""
     for entry, rows, answer, collected_at in find_days(data, wanted, calendar):
         if len(rows) != entry.events:
+            found = number_of(len(rows), "event")
             raise DataError(
-                f"{entry.raw_key} has {len(rows)} events of {'/'.join(entry.character)} on {entry.day}, the ledger"
+                f"{entry.raw_key} has {found} of {'/'.join(entry.character)} on {entry.day}, the ledger"
                 f" {entry.events}: collect the day again with `--again`"
             )
         yield CharacterDay(entry, answer, sorted(rows, key=_order), collected_at)

@@ -279,7 +279,7 @@ def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
 
 def test_other_counts_than_the_ledgers_are_named() -> None:
     data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()]]))
-    with pytest.raises(DataError, match=r"raw/1 has 1 events of cain/a+ on 2026-11-15, the ledger 2"):
+    with pytest.raises(DataError, match=r"raw/1 has 1 event of cain/a+ on 2026-11-15, the ledger 2"):
         list(cut_days(data, {WHO: [Entry(DAY, 0, CHARACTER, "raw/1", 2, 0)]}, GAME))
 
 
