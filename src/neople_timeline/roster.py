@@ -12,7 +12,7 @@ from neople_timeline.models import SERVERS, CharacterKey, Reject, number_of
 HEADER = ("serverId", "characterId")
 LONGEST_LINE = 10_000
 _CHARACTER_ID = re.compile(r"[0-9a-f]{32}")
-_SERVER_ID = re.compile(r"[a-z]+")
+_SERVER_ID = re.compile(r"[a-z]{1,30}")
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ Under Airflow most of it is filled from Connections of the same meaning (see dag
 """
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import time
+from ipaddress import ip_address
 from typing import Final, Literal, cast, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -103,8 +106,7 @@ def make_settings(values: Mapping[str, str]) -> Settings:
 
 
 def _read_api_url(text: str) -> str:
-    parts = _split_url(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(text):
         raise ConfigError("NEOPLE_API_URL must be an address such as https://api.neople.co.kr")
     return text.rstrip("/").removesuffix("/df")
 
@@ -137,22 +139,40 @@ def _read_lake_url(text: str) -> str:
 
 
 def _check_endpoint(text: str) -> None:
-    parts = _split_url(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"AWS_ENDPOINT_URL is {text!r}: it must be an address such as http://127.0.0.1:9000")
+    if not _is_address(text):
+        raise ConfigError("AWS_ENDPOINT_URL must be an address such as http://127.0.0.1:9000")
 
 
 def _read_report_url(text: str) -> str:
-    parts = _split_url(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(text):
         raise ConfigError("REPORT_URL must be an address such as https://airflow.example.org/timeline/reports")
     return text.rstrip("/")
 
 
 def _read_warehouse_url(text: str) -> str:
-    if _split_url(text).scheme not in {"postgresql", "postgres"}:
+    scheme, _, rest = text.partition("://")
+    hosts = rest.partition("/")[0]
+    is_readable = "," in hosts or _split_url(text).scheme  # libpq takes several hosts, each with its port
+    if scheme not in {"postgresql", "postgres"} or not is_readable:
         raise ConfigError("WAREHOUSE_URL must look like postgresql://user:password@host:5432/database")
+    if rest.partition("?")[0].count("@") > 1:  # what stands behind the first would be taken for a host, and shown
+        raise ConfigError("WAREHOUSE_URL has more than one @: write %40 for one in the user or the password")
     return text
+
+
+def _is_address(text: str) -> bool:
+    """Tell a plain address on the web: no login in it, no query, no fragment."""
+    parts = _split_url(text)
+    extras = (parts.username, parts.password, parts.query, parts.fragment)
+    return parts.scheme in {"http", "https"} and _is_host(parts.hostname or "") and not any(extras)
+
+
+def _is_host(text: str) -> bool:
+    if re.fullmatch(r"[\d.]+|.*:.*", text):
+        with suppress(ValueError):
+            return "%" not in text and bool(ip_address(text))
+        return False
+    return re.fullmatch(r"[\w.-]+", text) is not None
 
 
 def _split_url(text: str) -> SplitResult:

@@ -248,6 +248,11 @@ class Summary:
         """Say whether nothing failed, nothing is owed and no day was left out."""
         return self.failure is None and self.state.owed == 0 and not self.state.absent
 
+    @property
+    def is_settled(self) -> bool:
+        """Say whether the day was over and is proven, so that what is told of it stays true."""
+        return self.state.is_verified and not self.is_provisional
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -356,4 +361,6 @@ class Published:
     week_url: str | None = None
     is_provisional: bool = False
     """Such a day has a page and no mail yet."""
+    is_proven: bool = True
+    """A day that is not proven has a page and no mail either, unless it failed."""
     waiting: int = 0

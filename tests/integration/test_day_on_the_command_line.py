@@ -224,7 +224,7 @@ def test_rows_that_nobody_answers_for_are_found(terminal: Terminal) -> None:
         f' jsonb_populate_record(c, \'{{"character_id": "{"f" * 32}"}}\') s ORDER BY c.ctid LIMIT 1'
     )
     code, said = terminal.run("verify", f"{DAY}")
-    assert (code, "PostgreSQL has 1 rows in timeline.character" in said) == (FAILED, True), said
+    assert (code, "PostgreSQL has 1 row in timeline.character" in said) == (FAILED, True), said
     terminal.query(f"DELETE FROM timeline.character WHERE character_id = '{'f' * 32}'")
     assert terminal.run("verify", f"{DAY}")[0] == COMPLETE
 

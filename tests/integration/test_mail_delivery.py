@@ -17,11 +17,34 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.local.processes import choose_port
+from neople_timeline.models import CharacterKey
 from neople_timeline.settings import Settings
+from neople_timeline.warehouse import planning
+from neople_timeline.warehouse.audit import mark_day_verified
 from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.roster import Member, add_members
 
 if TYPE_CHECKING:
     from conftest import Smtp
+
+
+@pytest.fixture(autouse=True)
+def proven_day(settings: Settings) -> None:
+    """Let the day be one whose only character does not exist: nothing is left to collect, and a mail is due."""
+    with connect(settings) as connection:
+        add_members(connection, [Member(CharacterKey("cain", "a" * 32), None)])
+        planning.plan_days(connection, [DAY], again=False)
+        connection.execute("UPDATE timeline.collection SET state = 'missing'")
+        mark_day_verified(connection, DAY)
+
+
+def test_a_day_that_is_not_proven_is_not_mailed(settings: Settings, smtp: "Smtp") -> None:
+    for spoil in ("UPDATE timeline.day SET verified_at = NULL", "DELETE FROM timeline.collection"):
+        with connect(settings) as connection:
+            connection.execute(spoil)
+        published = pipeline.publish_report(settings, DAY)
+        assert (published.mailed, published.is_proven) == (False, False)
+    assert read_mails(smtp) == []
 
 
 def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reason(
@@ -153,7 +176,7 @@ def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minu
 ) -> None:
     with pytest.raises(RetryLater, match="broke off while it took the mail"):
         pipeline.publish_report(replace(settings, smtp_url=breaking_server), DAY)
-    with pytest.raises(RetryLater, match="daily-incomplete of 2026-10-17 is being sent") as later:
+    with pytest.raises(RetryLater, match="daily of 2026-10-17 is being sent") as later:
         pipeline.publish_report(settings, DAY)
     assert 590 < later.value.seconds <= 600
     assert read_mails(smtp) == []
@@ -208,5 +231,5 @@ def test_a_mail_that_is_taken_while_postgresql_restarts_is_known_as_sent(setting
     with serve_mail(settings, rough, "a@example.org") as asked, suppress(RetryLater):
         pipeline.publish_report(asked, DAY)
     assert len(rough.taken) == 1
-    assert query(settings, "SELECT edition FROM timeline.mail WHERE sent_at IS NOT NULL") == [("daily-incomplete",)]
+    assert query(settings, "SELECT edition FROM timeline.mail WHERE sent_at IS NOT NULL") == [("daily",)]
     assert not pipeline.publish_report(settings, DAY).mailed

@@ -82,6 +82,12 @@ def test_an_empty_variable_counts_as_absent() -> None:
         ("NEOPLE_API_RATE", "9" * 5000),
         ("AWS_ENDPOINT_URL", "127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL", "http://"),
+        ("AWS_ENDPOINT_URL", "http://999.1.1.1:9000"),
+        ("AWS_ENDPOINT_URL", "http://a%zz"),
+        ("NEOPLE_API_URL", "http://1.2.3.4.5"),
+        ("NEOPLE_API_URL", "http://a|b"),
+        ("NEOPLE_API_URL", "http://api.neople.co.kr?x=1"),
+        ("NEOPLE_API_URL", "http://api.neople.co.kr/#x"),
         ("WAREHOUSE_URL", "mysql://h/d"),
         ("WAREHOUSE_URL", "postgresql://h:99999/d"),
         ("WAREHOUSE_URL", "host=h dbname=d"),
@@ -94,11 +100,38 @@ def test_a_malformed_setting_is_refused_by_its_name(name: str, value: str) -> No
         read_settings({name: value})
 
 
-@pytest.mark.parametrize("value", ["postgresql://[::1/d", "mysql://u:secret-5@h", "postgresql://u:secret-[5@h/d"])
-def test_a_malformed_address_with_a_secret_is_not_shown(value: str) -> None:
-    with pytest.raises(ConfigError, match="WAREHOUSE_URL") as caught:
-        read_settings({"WAREHOUSE_URL": value})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WAREHOUSE_URL", "postgresql://[::1/d"),
+        ("WAREHOUSE_URL", "mysql://u:secret-5@h"),
+        ("WAREHOUSE_URL", "postgresql://u:secret-[5@h/d"),
+        ("WAREHOUSE_URL", "postgresql://u:p@secret@h/d"),
+        ("WAREHOUSE_URL", "postgresql://u:p@se/cret@h/d"),
+        ("NEOPLE_API_URL", "https://u:secret@h"),
+        ("AWS_ENDPOINT_URL", "https://u:secret@h"),
+        ("REPORT_URL", "https://u:secret@h"),
+    ],
+)
+def test_a_malformed_address_with_a_secret_is_not_shown(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        read_settings({name: value})
     assert "secret" not in str(caught.value)
+    assert "cret@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NEOPLE_API_URL", "http://[::1]:8080/api"),
+        ("AWS_ENDPOINT_URL", "http://object_store:9000"),
+        ("WAREHOUSE_URL", "postgresql://u:p@one:5432,two:5433/db?target_session_attrs=primary"),
+        ("WAREHOUSE_URL", "postgresql:///db?host=/run/postgresql"),
+        ("WAREHOUSE_URL", "postgresql://u:p%40ss@[::1]:5432/db?application_name=me@home"),
+    ],
+)
+def test_less_common_addresses_are_taken_as_they_are(name: str, value: str) -> None:
+    assert getattr(read_settings({name: value}), name.lower()) == value
 
 
 @pytest.mark.parametrize("name", ["NEOPLE_API_URL", "LAKE_URL"])

@@ -138,7 +138,8 @@ def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
         raise ConfigError(f"{wanted} was never collected: `neople-timeline day {wanted}` does so")
     published = _publish(lambda: pipeline.publish_report(settings, wanted))
     say_report(settings, published)
-    raise typer.Exit(INDEBTED if published.debts or published.is_provisional else COMPLETE)
+    is_settled = published.is_proven and not published.is_provisional
+    raise typer.Exit(COMPLETE if is_settled and not published.debts else INDEBTED)
 
 
 @app.command()

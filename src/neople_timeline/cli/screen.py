@@ -80,6 +80,10 @@ def say_report(settings: Settings, published: Published) -> None:
             "This is what there was before the day was over, marked as provisional. It is not mailed: the day's mail"
             " leaves when a run after its end has collected it anew."
         )
+    elif not published.is_proven and not published.mailed:
+        out.print(
+            "The day is not computed and proven yet, and not mailed: `neople-timeline day DATE` takes it to its end."
+        )
 
 
 def say_plainly(text: str) -> None:

@@ -1,5 +1,6 @@
 """The marts on DuckDB, inside this process: no server, no Java, no extension to download."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -98,7 +99,8 @@ def _keep_days(
 def _show_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:
     for table in TABLES:
         files = [_write_empty(table, folder), *source(table.name, days, Path(folder))]
-        paths = [str(path) for path in files]
+        # Letters that DuckDB takes for patterns would find the files of other lakes.
+        paths = [re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in files]
         relation = connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
         relation.create_view(table.name, replace=True)
 

@@ -78,6 +78,10 @@ class Client:
             .tcp_user_timeout(timedelta(seconds=UNACKNOWLEDGED_SECONDS))
             .build()
         )
+        try:
+            self._http.get(self._base).build()
+        except ValueError as error:
+            raise ConfigError(f"NEOPLE_API_URL is no address that can be asked: {error}") from None
 
     async def __aenter__(self) -> Self:
         """Enter the connection pool."""

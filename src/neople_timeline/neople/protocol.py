@@ -190,7 +190,7 @@ def check_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
     if status == 200 and not code:
         return
     if code == "API002" or status == 429:
-        seconds = read_retry_after(headers.get("retry-after", ""), datetime.now(UTC))
+        seconds = read_retry_after(_read_header(headers, "retry-after"), datetime.now(UTC))
         raise SlowDown(f"the API says that the key's limit is exceeded ({code or status})", seconds=seconds)
     if code == "DNF980":
         raise Maintenance("the game is under maintenance (DNF980)", seconds=MAINTENANCE_SECONDS)
@@ -201,6 +201,13 @@ def check_status(status: int, headers: Mapping[str, str], body: bytes) -> None:
     if status in {401, 403}:
         raise StopCollecting(f"the API refuses the key (HTTP {status}): check NEOPLE_API_KEY")
     raise Unreadable(f"the API answers HTTP {status} {code}".rstrip(), body=body)
+
+
+def _read_header(headers: Mapping[str, str], name: str) -> str:
+    try:
+        return headers.get(name, "")
+    except ValueError:  # bytes that are no text
+        return ""
 
 
 def read_retry_after(text: str, now: datetime) -> float:

@@ -50,8 +50,9 @@ def publish_report(
 ) -> Published:
     """Write the pages of a day, of its characters and, on a week's last day, of the week; mail each edition once.
 
-    A day that still runs brings no week and no mail, so that its one mail is left for the whole day. A mail that fails
-    raises after the pages are in the lake, and the page counts as outdated until it is out.
+    A day that still runs or is not proven brings no week and no mail, so that its one mail is left for the whole day;
+    `failure` says what keeps it from that. A mail that fails raises after the pages are in the lake, and the page
+    counts as outdated until it is out.
     """
     with hold_pages(connection):
         begin_page(connection, day)
@@ -65,14 +66,22 @@ def publish_report(
             list(pool.map(lambda key: write_page(lake, key, pages[key](), etags), pages))
         for edition in editions:  # one by one: what draws the charts is not made for threads
             write_page(lake, page_key(edition), draw_report(settings, lake, edition, known), etags)
-        is_told = failure is not None or not editions[0].is_provisional
+        is_told = failure is not None or editions[0].is_settled
         wants_mail = bool(settings.smtp_url and settings.report_to) and is_told
         mailed = [wants_mail and mail_report(settings, connection, edition) for edition in editions]
         record_page(connection, day, generation)
     urls = [lake.describe(page_key(edition)) for edition in editions]
     week_url = urls[1] if len(urls) > 1 else None
     state = editions[0].state
-    return Published(urls[0], any(mailed), state.owed, week_url, editions[0].is_provisional, len(state.waiting))
+    return Published(
+        urls[0],
+        any(mailed),
+        state.owed,
+        week_url,
+        is_provisional=editions[0].is_provisional,
+        is_proven=state.is_verified,
+        waiting=len(state.waiting),
+    )
 
 
 def read_editions(
@@ -80,8 +89,7 @@ def read_editions(
 ) -> tuple[Summary, ...]:
     """Read a day and, if it is the last of its week and there to stay, the week."""
     summary, week = read_summary(connection, day, settings.calendar, failure), week_of(day)
-    is_settled = failure is None and not summary.is_provisional
-    if day == last_day_of(week) and summary.figures is not None and is_settled:
+    if day == last_day_of(week) and summary.figures is not None and failure is None and summary.is_settled:
         return summary, read_summary(connection, day, settings.calendar, first=week)
     return (summary,)
 

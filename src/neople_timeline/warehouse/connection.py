@@ -25,10 +25,19 @@ PATIENCE: Final = {
     "tcp_user_timeout": "25000",
 }
 """Who has not answered for 25 s is gone, in libpq's words. Left to the system, it would keep its locks for hours."""
+REFUSALS: Final = (
+    "password authentication",
+    "does not exist",
+    "no pg_hba.conf",
+    "does not support SSL",
+    "definition of service",
+    "invalid value for parameter",
+)
+"""What PostgreSQL or libpq says where only somebody who mends WAREHOUSE_URL or the server can help."""
 IDLE_LIMIT: Final = "15min"
 """A paused process answers still, by its system. So whoever holds locks and says nothing for this long loses them."""
-SPELLING: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC"}
-"""How dates and times are read and written, whatever the environment, the role or the server prefers."""
+SPELLING: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC", "standard_conforming_strings": "on"}
+"""How values are read and written, whatever the environment, the role or the server prefers."""
 PROGRAM_LIMITS: Final = "54"
 """The class of SQLSTATE for what is too large or too complex, now and whenever it is tried again."""
 LIMITS: Final = {"lock_timeout": "60s", "idle_in_transaction_session_timeout": IDLE_LIMIT}
@@ -190,7 +199,7 @@ def _open(settings: Settings) -> psycopg.Connection:
         ) from None
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
-        if "password authentication" in reason or "does not exist" in reason or "no pg_hba.conf" in reason:
+        if any(words in reason for words in REFUSALS):
             raise ConfigError(f"PostgreSQL refuses WAREHOUSE_URL: {reason}") from None
         raise RetryLater(f"PostgreSQL does not answer: {reason}", seconds=30) from None
     try:

@@ -41,6 +41,20 @@ def test_a_file_from_before_a_column_was_added_has_nulls_there(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize("name", ["lake[1]", "lake?", "l*", "{a,b}"])
+def test_letters_that_are_a_pattern_find_no_other_lake(tmp_path: Path, name: str) -> None:
+    for folder, events in ((name, 1), ("lake1", 2)):
+        path = tmp_path / folder
+        path.mkdir()
+        pq.write_table(pa.Table.from_pylist([event(505)] * events, EVENTS.schema), path / "part.parquet")
+
+    def give(table: str, _days: Sequence[date], _folder: Path) -> list[Path]:
+        return [tmp_path / name / "part.parquet"] if table == "events" else []
+
+    results = {result.mart.name: result.table for result in run_marts(give, [THURSDAY])}
+    assert results["drops_by_day"].column("drops").to_pylist() == [1]
+
+
 def test_days_without_files_give_empty_marts_and_nothing_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

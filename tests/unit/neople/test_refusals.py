@@ -107,6 +107,19 @@ def test_an_event_that_speaks_of_errors_is_no_error() -> None:
     check_status(200, {}, make_page([make_row()], error=None))
 
 
+class BrokenHeaders(dict[str, str]):
+    """Headers as the client gives them where a value is no text."""
+
+    def get(self, *_: object) -> str:  # type: ignore[override]
+        raise ValueError("failed to convert header to a str")
+
+
+def test_a_retry_after_that_is_no_text_is_a_second() -> None:
+    with pytest.raises(SlowDown) as caught:
+        check_status(429, BrokenHeaders(), b"{}")
+    assert caught.value.seconds == 1
+
+
 @given(st.binary(), st.sampled_from([200, 302, 400, 401, 404, 429, 500, 503]))
 def test_an_answer_of_any_bytes_is_one_of_our_errors_or_none(body: bytes, status: int) -> None:
     try:
