@@ -150,7 +150,8 @@ def export(
 ) -> None:
     """Write a table's days as CSV for a spreadsheet.
 
-    It goes to the standard output.
+    It goes to the standard output. A text of over 32,766 letters, which no cell of a spreadsheet holds, is cut and ends
+    in an ellipsis.
     """
     lines = pipeline.export_table(read_settings(), table, *read_days(first, last))
     header = next(lines)
