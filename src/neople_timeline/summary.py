@@ -89,6 +89,12 @@ class Goal:
     clears: int
     characters: int
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Say what else a reader has to know beside the name, in keys of the report's words."""
+        found = (("vanguard", self.kind == "raid vanguard"), ("hard", self.is_hard))
+        return tuple(mark for mark, is_so in found if is_so)
+
 
 @dataclass(frozen=True)
 class BoardRow:

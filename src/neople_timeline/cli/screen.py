@@ -111,11 +111,9 @@ def patiently(step: Callable[[], T], say: Callable[[str], None] = say_plainly, p
 def say_plan(plan: Plan, first: date) -> None:
     """Tell what a plan will take."""
     earlier = len([one for one in plan.days if one < first])
-    days = number_of(len(plan.days), "day") + (
-        f" (and debts of {number_of(earlier, 'earlier day')})" if earlier else ""
-    )
+    debts = f" (and debts of {number_of(earlier, 'earlier day')})" if earlier else ""
     work = f"{number_of(plan.pending, 'character-day')} to collect" if plan.pending else "everything is there already"
-    out.print(f"{number_of(plan.characters, 'character')}, {days}: {work}.")
+    out.print(f"{number_of(plan.characters, 'character')}, {number_of(len(plan.days), 'day')}{debts}: {work}.")
 
 
 def say_usage(used: Usage, rate: int) -> None:

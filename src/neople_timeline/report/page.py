@@ -213,8 +213,7 @@ def _make_goal_bars(board: Board, language: Language) -> list[Bar]:
     words = WORDS[language]
 
     def name(goal: Goal) -> str:
-        kinds = (words["vanguard"] if goal.kind == "raid vanguard" else None, words["hard"] if goal.is_hard else None)
-        return " ".join(filter(None, (goal.name, goal.mode, *kinds)))
+        return " ".join(filter(None, (goal.name, goal.mode, *(words[mark] for mark in goal.marks))))
 
     return [Bar(name(goal), (("", goal.characters),)) for goal in choose_goals(board, raids=12, legions=6)]
 

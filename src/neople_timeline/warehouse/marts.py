@@ -10,6 +10,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from neople_timeline.catalogue import Mart
+from neople_timeline.warehouse.connection import ask_number
 
 PUBLISHING_LOCK: Final = 7_105_206_602
 """Advisory lock of whoever publishes marts: two at a time would mix their periods."""
@@ -17,8 +18,7 @@ PUBLISHING_LOCK: Final = 7_105_206_602
 
 def take_generation(connection: psycopg.Connection) -> int:
     """Give a computation of marts or of a page its number; take it before the first row is read."""
-    row = connection.execute("SELECT nextval('timeline.mart_generation')").fetchone()
-    return int(row[0]) if row else 0
+    return ask_number(connection, "SELECT nextval('timeline.mart_generation')")
 
 
 def lock_publishing(connection: psycopg.Connection) -> None:

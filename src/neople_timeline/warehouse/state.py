@@ -7,6 +7,7 @@ import psycopg
 
 from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, Debt, Spending
+from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import OF_A_BACKFILL
 
 SHOWN: Final = 50
@@ -57,7 +58,6 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
     rejects = connection.execute(
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
     ).fetchall()
-    (rejected,) = connection.execute("SELECT count(*) FROM timeline.roster_reject").fetchone() or (0,)
     known: dict[date, bool] = dict(
         connection.execute(
             "SELECT day, verified_at IS NOT NULL FROM timeline.day WHERE day BETWEEN %s AND %s", (first, last)
@@ -73,7 +73,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
         reasons=tuple((reason, count) for reason, count in reasons),
         missing_characters=_read_ledger(connection, first, last, ("missing",)),
         rejects=tuple(Reject(*row) for row in rejects),
-        rejected=rejected,
+        rejected=ask_number(connection, "SELECT count(*) FROM timeline.roster_reject"),
         spending=_read_spending(connection, first, last),
         is_verified=not absent and all(known.values()),
         absent=absent,

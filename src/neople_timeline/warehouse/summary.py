@@ -45,12 +45,12 @@ FROM timeline.mart_servers_by_day WHERE day BETWEEN %(first)s AND %(last)s GROUP
 # and so knows the raids' last phases.
 WEEK_FIGURES: Final = """
 SELECT max(day), sum(events)::bigint, count(DISTINCT (server_id, character_id)) FILTER (WHERE events > 0),
-  sum(primeval_drops)::bigint, sum(epic_drops)::bigint, sum(legendary_drops)::bigint,
-  (SELECT coalesce(sum(clears) FILTER (WHERE kind <> 'legion'), 0)::bigint
-   FROM timeline.mart_clears_by_week WHERE week = %(first)s),
-  (SELECT coalesce(sum(clears) FILTER (WHERE kind = 'legion'), 0)::bigint
-   FROM timeline.mart_clears_by_week WHERE week = %(first)s)
-FROM timeline.mart_characters_by_day WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
+  sum(primeval_drops)::bigint, sum(epic_drops)::bigint, sum(legendary_drops)::bigint, max(raids), max(legions)
+FROM timeline.mart_characters_by_day, (
+  SELECT coalesce(sum(clears) FILTER (WHERE kind <> 'legion'), 0)::bigint AS raids,
+    coalesce(sum(clears) FILTER (WHERE kind = 'legion'), 0)::bigint AS legions
+  FROM timeline.mart_clears_by_week WHERE week = %(first)s) AS cleared
+WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
 """
 
 # One character of a hundred changes no comparison.
@@ -187,9 +187,10 @@ def read_summary(
         comparable = {one: figures for one, figures in by_day.items() if one in whole}
         is_week = length > 1
         # A day or week that was collected in part only is nothing to compare with.
+        has_before = all(one in comparable for one in days_between(*before))
         last_week = comparable.get(day - timedelta(days=7))
         if is_week:
-            last_week = reader.read_week(*before) if set(days_between(*before)) <= set(comparable) else None
+            last_week = reader.read_week(*before) if has_before else None
         return Summary(
             first=first,
             day=day,
@@ -204,7 +205,7 @@ def read_summary(
             luckiest=reader.read_luck(LUCKIEST, week_of(day)),
             unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
             hours=reader.read_hours(first, day) or (0,) * 24,
-            hours_before=reader.read_hours(*before) if set(days_between(*before)) <= set(comparable) else None,
+            hours_before=reader.read_hours(*before) if has_before else None,
             first_hour=calendar.starts_at.hour,
             board=reader.read_board(day),
             attempts=reader.read_attempts(first, day),
