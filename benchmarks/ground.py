@@ -23,7 +23,7 @@ from neople_timeline.local import services
 from neople_timeline.local.processes import choose_port, find, start, stop
 
 HERE = Path(__file__).parent
-DAY = "2026-11-15"
+DAY_BEFORE, DAY = "2026-11-14", "2026-11-15"
 WINDOW = {"start": "2026-11-15 06:00", "end": "2026-11-16 05:59"}
 
 

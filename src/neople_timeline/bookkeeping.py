@@ -91,6 +91,7 @@ rate_budget: One row per API key (by hash): what the API asked everybody on it t
   paused_until timestamptz: nobody sends before
   slowed_at timestamptz: when the API last had too many requests
   slowed_to double precision: share of the rate (0 to 1) that was left then; it grows back in two minutes
+  fastest_seconds double precision: the fastest answer so far that many others bore out; none before
 rate_lease: Permits lent to the processes on a key. A permit is good for one request a second.
   key_hash text: the key, as in rate_budget
   holder text: the process

@@ -362,6 +362,32 @@ def test_what_a_lease_given_back_still_used_is_free_a_second_after_its_answer_un
     assert second_pacer.permits == then
 
 
+def test_the_fastest_answer_that_one_was_sure_of_is_known_to_all_and_for_good(connection: psycopg.Connection) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    for _ in range(600):
+        first_pacer.in_flight += 1
+        first_pacer.answered(clock.now, clock.now + 0.03, whole=True)
+    asyncio.run(first.renew(1))
+    other, other_pacer, other_clock = make_lease(connection)
+    asyncio.run(other.renew(1))
+    assert rest_after_answer(other_pacer, other_clock.now) == 1.0  # nobody is sure yet
+    clock.now += 11
+    asyncio.run(first.renew(1))
+    asyncio.run(other.renew(1))
+    assert rest_after_answer(other_pacer, other_clock.now) == pytest.approx(1 - 0.9 * 0.03)
+    late, late_pacer, late_clock = make_lease(connection)
+    connection.execute("DELETE FROM timeline.rate_lease")
+    asyncio.run(late.renew(1))
+    assert rest_after_answer(late_pacer, late_clock.now) == pytest.approx(1 - 0.9 * 0.03)
+
+
+def rest_after_answer(pacer: Pacer, now: float) -> float:
+    """Give the seconds that a permit rests after an answer that took half a second."""
+    pacer.in_flight += 1
+    pacer.answered(now - 0.5, now, whole=True)
+    return pacer.free_in(now)
+
+
 def test_a_wait_that_one_process_was_told_holds_for_all(connection: psycopg.Connection) -> None:
     told, told_pacer, clock = make_lease(connection)
     other, other_pacer, other_clock = make_lease(connection, "backfill")

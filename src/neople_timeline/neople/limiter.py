@@ -2,8 +2,9 @@
 
 What the API counts is when requests *arrive*, which the sender does not know: it is some time between sending and the
 answer. So a permit is good for one request, and is free again one second after the answer, less the time that even the
-fastest answer took: the next request will need as long before it is counted and answered. A burst over new connections
-is slow as a whole and proves nothing, so in the first seconds nothing is taken off.
+fastest answer took: the next request will need as long before it is counted and answered. An API that is slow for a
+while, or a burst over new connections, has no fast answers and proves nothing: what is taken off is the fastest answer
+that anybody on the key ever had, and nothing as long as nobody is sure of one.
 
 `Pacer` decides and is given the clock; `Pace` waits.
 """
@@ -19,10 +20,10 @@ WINDOW: Final = 1.0
 """Seconds in which the API counts."""
 TRUST: Final = 0.9
 """Share of the fastest answer's time that is taken for granted."""
-PROVING: Final = 2.0
+PROVING: Final = 10.0
 """Seconds from the first answer until the fastest one so far is believed."""
 PROOFS: Final = 500
-"""Answers that it takes as well: the fastest of a few may be slow by chance."""
+"""Answers that must have been about as fast, too. In a crowd few are; on a free way nearly all."""
 HASTE: Final = 1.1
 """How much faster than on average requests may follow each other: in a great burst the answers wait for the processor,
 look slow, and keep their permits for longer than they must."""
@@ -48,12 +49,17 @@ class Pacer:
         self._even_at = 0.0
         """When the next request would be sent if they all followed each other evenly."""
         self._fastest = WINDOW
+        self._known_fastest: float | None = None
         self._proofs = 0
         self._believed_from = float("inf")
 
-    def lend(self, permits: int, until: float, paused_until: float = 0.0) -> None:
-        """Take a new number of permits, good until a moment on the caller's clock."""
-        self.permits, self.lent_until, self.paused_until = permits, until, paused_until
+    def lend(self, permits: int, until: float, paused_until: float = 0.0, fastest: float | None = None) -> None:
+        """Take a new number of permits, good until a moment on the caller's clock, and the key's fastest answer."""
+        self.permits, self.lent_until, self.paused_until, self._known_fastest = permits, until, paused_until, fastest
+
+    def proven_fastest(self, now: float) -> float | None:
+        """Give how many seconds the fastest answer took, if it may be believed."""
+        return self._fastest if self._proofs >= PROOFS and now >= self._believed_from else None
 
     def in_use(self, now: float) -> int:
         """Count the permits that cannot be given back yet."""
@@ -87,22 +93,30 @@ class Pacer:
     def answered(self, sent: float, now: float, *, whole: bool) -> None:
         """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
         self.in_flight -= 1
-        # What broke off may have been quicker than any answer: its permit rests the whole second.
-        self._answered.append(now if whole or not self._proofs else now + TRUST * self._fastest)
-        if not whole:
+        if not whole:  # it may have been quicker than any answer: its permit rests the whole second, at least
+            self._answered.append(now + TRUST * self._fastest)
             self.cut_at = now
-        else:
-            self._fastest = min(self._fastest, now - sent)
-            self._proofs += 1
-            self._believed_from = min(self._believed_from, now + PROVING)
+            return
+        self._answered.append(now)
+        took = now - sent
+        if took < TRUST * self._fastest:
+            self._proofs = 0
+        self._fastest = min(self._fastest, took)
+        self._proofs += TRUST * took <= self._fastest
+        self._believed_from = min(self._believed_from, now + PROVING)
 
     @property
     def _spacing(self) -> float:
         return WINDOW / (HASTE * self.permits)
 
     def _cooling_time(self, now: float) -> float:
-        proven = self._proofs >= PROOFS and now >= self._believed_from
-        return WINDOW - TRUST * self._fastest if proven else WINDOW
+        return WINDOW - self._saving(now)
+
+    def _saving(self, now: float) -> float:
+        """Give the seconds by which a permit is free again earlier than a second after its answer."""
+        if self._known_fastest is not None:
+            return TRUST * min(self._known_fastest, self._fastest)
+        return TRUST * (self.proven_fastest(now) or 0.0)
 
 
 class Pace:

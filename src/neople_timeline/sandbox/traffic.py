@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 SECOND = 1_000_000_000
+MOST_VIOLATIONS = 100
+"""Violations of which the moment is kept."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Stats:
     first: int | None = None
     last: int = 0
     window: Window = field(default_factory=Window)
+    violated: list[int] = field(default_factory=list)
 
     def reset(self) -> None:
         """Begin again; requests of the last second still count against the limit, but not for the peak."""
@@ -56,7 +59,10 @@ class Stats:
         if self.first is None:
             self.first = now
         allowed = self.window.arrive(now) <= rate or not rate
-        self.violations += not allowed
+        if not allowed:
+            self.violations += 1
+            if self.violations <= MOST_VIOLATIONS:
+                self.violated.append(now)
         return allowed
 
     def answer_timeline(self, target: str) -> None:
@@ -71,6 +77,7 @@ class Stats:
         return {
             "requests": self.requests,
             "violations": self.violations,
+            "violated_at": [_instant(moment + clock_offset) for moment in self.violated],
             "peak_per_second": self.window.peak,
             "keys_in_query": self.keys_in_query,
             "by_status": {str(status): count for status, count in sorted(self.by_status.items())},

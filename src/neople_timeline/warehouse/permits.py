@@ -73,8 +73,10 @@ class PermitLease:
         if asked < self._pacer.lent_until:  # the permits held now may be taken while the question is on its way
             in_use = max(in_use, self._pacer.permits)
         row = await self._query(
-            "SELECT granted, paused_seconds FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s,"
-            " %s * interval '1 second')",
+            "SELECT granted, paused_seconds, timeline.know_fastest(%s, %s)"
+            " FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s * interval '1 second')",
+            self._key_hash,
+            self._pacer.proven_fastest(asked),
             self._key_hash,
             self._holder,
             self._rate,
@@ -83,8 +85,9 @@ class PermitLease:
             in_use,
             LEASE_SECONDS,
         )
-        granted, paused = row or (0, 0.0)
-        self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, self._clock() + paused if paused else 0.0)
+        granted, paused, fastest = row or (0, 0.0, None)
+        paused_until = self._clock() + paused if paused else 0.0
+        self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, paused_until, fastest)
 
     async def slow_down(self, seconds: float) -> None:
         """Make everybody on the key wait, and then start again from half the rate they had."""

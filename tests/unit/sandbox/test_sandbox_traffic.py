@@ -20,6 +20,7 @@ def test_requests_above_the_limit_are_violations() -> None:
     allowed = [stats.arrive(moment, 3) for moment in (0, 1, 2, 3, SECOND, SECOND + 1, SECOND + 3)]
     assert allowed == [True, True, True, False, False, False, True]
     assert (stats.requests, stats.violations, stats.window.peak) == (7, 3, 4)
+    assert stats.as_json(0)["violated_at"] == [f"1970-01-01T00:00:0{second}+00:00" for second in (0, 1, 1)]
 
 
 def test_without_a_limit_only_the_peak_is_kept() -> None:
