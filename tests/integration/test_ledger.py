@@ -93,6 +93,34 @@ def test_a_commit_stays_fast_although_the_statistics_are_of_the_day_before(conne
     assert ledger.commit_landed(connection, worker, "raw/new", landed[1000:], 1.5) == (1000, 20_000)
 
 
+@pytest.mark.parametrize("table", ["event", "character"])
+def test_a_new_day_is_not_planned_for_as_if_it_had_no_rows(connection: psycopg.Connection, table: str) -> None:
+    def fill(day: date) -> None:
+        planning.plan_days(connection, [day], again=False)
+        who = "'cain', md5(n::text)"
+        crowd = "FROM generate_series(1, 3000) n"
+        for columns, values in (
+            ("collection (day, server_id, character_id, bucket)", f"{who}, 0 {crowd}"),
+            ("character (day, server_id, character_id)", f"{who} {crowd}"),
+            (
+                "event (day, server_id, character_id, occurred_at, occurred_minute, ordinal, code, name)",
+                f"{who}, now(), '', k, 505, '' {crowd}, generate_series(1, 9) k",
+            ),
+        ):
+            connection.execute(f"INSERT INTO timeline.{columns} SELECT %s, {values}".encode(), [day])
+
+    fill(DAY - timedelta(days=1))
+    connection.execute("ANALYZE")
+    fill(DAY)
+    explainer = Explainer(connection)
+    explainer.execute(
+        f"SELECT FROM timeline.{table} t JOIN timeline.collection c USING (server_id, character_id)"
+        " WHERE t.day = %s AND c.day = %s AND c.bucket = 0",
+        [DAY, DAY],
+    )
+    assert explainer.wasted < 1000
+
+
 def test_what_a_dead_collector_had_fetched_and_not_landed_is_wasted(connection: psycopg.Connection) -> None:
     worker = ledger.start_worker(connection, SHARD, "daily", 1000)
     ledger.keep_alive(connection, worker, Usage(100, retried=1, repeated=2, throttled=3, unlanded=40))

@@ -18,7 +18,7 @@ from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_ver
 
 VERSIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MART_TABLES = [mart.warehouse_name for mart in MARTS]
-LATER = ["changed_in", "reported_in"]
+LATER = ["changed_in", "reported_in", "fastest_seconds"]
 """Columns that later versions added, which an older schema cannot."""
 
 
@@ -28,7 +28,7 @@ def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
 
 
 def describe_schema(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
-    """Columns with types, keys, indexes, functions and comments of everything in the schema."""
+    """Columns with types, keys, indexes, functions, comments and planner's blind spots of everything in the schema."""
     questions = {
         "columns": "SELECT table_name, column_name, data_type, is_nullable, column_default, generation_expression"
         " FROM information_schema.columns WHERE table_schema = 'timeline'",
@@ -40,6 +40,8 @@ def describe_schema(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
         " JOIN pg_class ON pg_class.oid = objoid LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid"
         " WHERE relnamespace = 'timeline'::regnamespace",
         "sequences": "SELECT sequencename FROM pg_sequences WHERE schemaname = 'timeline'",
+        "without statistics": "SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class"
+        " ON pg_class.oid = attrelid WHERE relnamespace = 'timeline'::regnamespace AND attstattarget = 0",
     }
     return {name: sorted(query(settings, question), key=repr) for name, question in questions.items()}
 

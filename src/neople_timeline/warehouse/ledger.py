@@ -138,9 +138,6 @@ def commit_landed(
     The API was asked for the first of them `seconds` ago: what happened later need not be in the answers. All instants
     of the ledger are on PostgreSQL's clock.
     """
-    # PostgreSQL's statistics may be of the day before, when nobody had claimed anything: taken for the only row of its
-    # worker, each of thousands was compared with each of the batch. It has no statistics of sums.
-    is_mine = "c.worker_id + 0 = %s"
     cursor = connection.execute(
         "WITH landed AS ("
         "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
@@ -148,7 +145,7 @@ def commit_landed(
         "   worker_id = NULL, reason = NULL, next_try_at = NULL"
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
-        f"  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND {is_mine}"
+        "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
         "  RETURNING c.day, c.server_id, c.character_id, c.events),"
         " touched AS (UPDATE timeline.day SET verified_at = NULL"
         "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL),"

@@ -52,9 +52,20 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
                     continue
                 # Made and then attached: creating it as a partition would lock out everybody who reads the table.
                 connection.execute(f"CREATE TABLE {name} (LIKE timeline.{table} INCLUDING ALL)")
+                _copy_statistics_targets(connection, f"timeline.{table}", name)
                 connection.execute(
                     f"ALTER TABLE timeline.{table} ATTACH PARTITION {name} FOR VALUES FROM ('{month}') TO ('{after}')"
                 )
+
+
+def _copy_statistics_targets(connection: psycopg.Connection, table: str, partition: str) -> None:
+    """Have none gathered of the columns for which migration 0006 turned that off; LIKE does not copy it."""
+    columns = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attstattarget = 0 AND NOT attisdropped",
+        (table,),
+    )
+    for (column,) in columns.fetchall():
+        connection.execute(f"ALTER TABLE {partition} ALTER {column} SET STATISTICS 0")
 
 
 def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> int:
