@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from math import nan
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -124,7 +125,9 @@ def draw_trend(days: Sequence[DayFigures], last: date, colours: Colours) -> Figu
     upper.set_yticks([])
     upper.set_ylim(0, max(day.primeval for day in days) * 1.3 + 1)
     upper.spines["left"].set_visible(False)
-    lower.plot(places, [day.events for day in days], color=colours.main, lw=2.2, marker="o", ms=4.5)
+    events = dict(zip(places, (day.events for day in days), strict=True))
+    span = range(min(places), max(places) + 1)  # the line breaks where a day was not collected
+    lower.plot(span, [events.get(place, nan) for place in span], color=colours.main, lw=2.2, marker="o", ms=4.5)
     lower.set_ylim(0, max(day.events for day in days) * 1.15 + 1)
     shown = list(range(-12, 1, 3))
     lower.set_xticks(shown, [(last + timedelta(days=at)).strftime("%m-%d") for at in shown])

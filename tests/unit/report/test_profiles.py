@@ -1,7 +1,9 @@
 import re
+from dataclasses import replace
+from datetime import date
 
 import pytest
-from report_values import DAY, HOSTILE, make_adventure, make_profile
+from report_values import DAY, HOSTILE, make_adventure, make_figures, make_profile
 from test_page import LANGUAGES, Reader, list_links
 
 from neople_timeline.report.places import adventure_key, character_key, day_key
@@ -16,6 +18,13 @@ def test_a_character_s_page_tells_its_last_days_drops_and_clears() -> None:
         assert text in page.text
     assert "160" in page.text  # events of its days together: 120 + 40 + 0
     assert list_links(page) == set()
+
+
+def test_a_day_that_is_not_there_leaves_a_gap_in_the_chart() -> None:
+    profile = replace(make_profile(), days=tuple(make_figures(date(2026, 11, day), 50, 0) for day in (10, 11, 14)))
+    tags = Reader(render_character(profile, "ko", ())).tags
+    assert [rect["x"] for tag, rect in tags if tag == "rect"] == ["3", "23", "83"]
+    assert next(svg["viewbox"] for tag, svg in tags if svg.get("class") == "days") == "0 0 100 60"
 
 
 def test_an_adventure_s_page_lists_its_characters_and_their_best_drops_the_rarest_first() -> None:
