@@ -165,6 +165,7 @@ class Client:
             finally:
                 _obey_cancellation()
             permit.whole = self.was_answered = True
+            permit.refused = response.status != 200
         check_status(response.status, response.headers, body)
         return body
 

@@ -90,8 +90,11 @@ class Pacer:
         cool = self._answered[0] + self._cooling_time(now) - now if self.in_use(now) >= self.permits else 0.0
         return min(max(even, cool, SHORTEST_NAP), LONGEST_NAP)
 
-    def answered(self, sent: float, now: float, *, whole: bool) -> None:
-        """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is."""
+    def answered(self, sent: float, now: float, *, whole: bool, refused: bool = False) -> None:
+        """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is.
+
+        What is refused may be refused at the door, and bears nothing out.
+        """
         self.in_flight -= 1
         if not whole:  # it may have been quicker than any answer: its permit rests the whole second, at least
             self._answered.append(now + TRUST * self._fastest)
@@ -102,7 +105,7 @@ class Pacer:
         if took < TRUST * self._fastest:
             self._proofs = 0
         self._fastest = min(self._fastest, took)
-        self._proofs += TRUST * took <= self._fastest
+        self._proofs += not refused and TRUST * took <= self._fastest
         self._believed_from = min(self._believed_from, now + PROVING)
 
     @property
@@ -137,10 +140,11 @@ class Pace:
         try:
             yield permit
         finally:
-            self.pacer.answered(sent, self._clock(), whole=permit.whole)
+            self.pacer.answered(sent, self._clock(), whole=permit.whole, refused=permit.refused)
 
 
 class Permit:
-    """One request's permit; `whole` is set when its answer came completely."""
+    """One request's permit; `whole` is set when its answer came completely, `refused` when it was none."""
 
     whole = False
+    refused = False

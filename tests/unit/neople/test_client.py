@@ -62,9 +62,9 @@ class Talk:
     def __init__(self, respond: Respond, monkeypatch: pytest.MonkeyPatch) -> None:
         self.slept: list[float] = []
         self.slowed: list[float] = []
-        pacer = Pacer()
-        pacer.lend(10_000, float("inf"))
-        self.client = Client(SETTINGS, Pace(pacer, clock=count(step=0.001).__next__), self._slow_down)
+        self.pacer = Pacer()
+        self.pacer.lend(10_000, float("inf"))
+        self.client = Client(SETTINGS, Pace(self.pacer, clock=count(step=0.01).__next__), self._slow_down)
         self.http = FakeHttp(respond)
         self.client._http = self.http  # type: ignore[assignment]  # noqa: SLF001
         fakes = {"sleep": self._sleep, "current_task": asyncio.current_task, "CancelledError": asyncio.CancelledError}
@@ -253,3 +253,18 @@ def test_a_cancellation_that_a_request_swallows_still_ends_the_task(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(talk.client.fetch_chain(CHARACTER, WINDOW))
     assert len(talk.http.asked) == 1
+
+
+@pytest.mark.parametrize(("answer", "is_proven"), [((200, make_page([1])), True), (make_error("DNF001", 404), False)])
+def test_only_answers_tell_how_fast_the_api_is(
+    monkeypatch: pytest.MonkeyPatch, answer: Answer, *, is_proven: bool
+) -> None:
+    talk = Talk(lambda _: answer, monkeypatch)
+
+    async def fetch_many() -> None:
+        for _ in range(600):
+            with suppress(SkipCharacter):
+                await talk.client.fetch_chain(CHARACTER, WINDOW)
+
+    asyncio.run(fetch_many())
+    assert (talk.pacer.proven_fastest(1e6) is not None) == is_proven

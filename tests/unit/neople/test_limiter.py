@@ -176,6 +176,16 @@ def test_the_fastest_answer_is_proven_by_time_and_by_others_about_as_fast() -> N
     assert answer(40, 0.02) is None
 
 
+def test_a_gateway_that_refuses_at_once_does_not_make_the_way_look_fast() -> None:
+    pacer = make_pacer(10_000)
+    for number in range(2000):
+        now = number / 50
+        assert pacer.admit(now)
+        pacer.answered(now, now + 0.001, whole=True, refused=True)
+    assert pacer.proven_fastest(40) is None
+    assert pacer.in_use(40) == 50  # a second's worth
+
+
 def test_slow_answers_do_not_keep_the_limit_from_being_used() -> None:
     run = simulate(make_pacer(100), constant(0.1, 0.4), seconds=20, fetchers=300)
     assert run.busiest_second() <= 100
