@@ -49,12 +49,15 @@ class Pacer:
         self._even_at = 0.0
         """When the next request would be sent if they all followed each other evenly."""
         self._fastest = WINDOW
-        self._known_fastest: float | None = None
+        self._known_fastest = 0.0
         self._proofs = 0
         self._believed_from = float("inf")
 
-    def lend(self, permits: int, until: float, paused_until: float = 0.0, fastest: float | None = None) -> None:
-        """Take a new number of permits, good until a moment on the caller's clock, and the key's fastest answer."""
+    def lend(self, permits: int, until: float, paused_until: float = 0.0, fastest: float = 0.0) -> None:
+        """Take a new number of permits, good until a moment on the caller's clock.
+
+        `fastest` is how many seconds the key's fastest answer took, 0 as long as nobody is sure.
+        """
         self.permits, self.lent_until, self.paused_until, self._known_fastest = permits, until, paused_until, fastest
 
     def proven_fastest(self, now: float) -> float | None:
@@ -63,14 +66,14 @@ class Pacer:
 
     def in_use(self, now: float) -> int:
         """Count the permits that cannot be given back yet."""
-        cooled = now - self._cooling_time(now)
+        cooled = now - self._cooling_time
         while self._answered and self._answered[0] <= cooled:
             self._answered.popleft()
         return self.in_flight + len(self._answered)
 
     def free_in(self, now: float) -> float:
         """Give the seconds after which all permits of requests that have ended are free again."""
-        return max((answered + self._cooling_time(now) - now for answered in self._answered), default=0.0)
+        return max((answered + self._cooling_time - now for answered in self._answered), default=0.0)
 
     def admit(self, now: float) -> bool:
         """Take a permit for a request that is sent right now, if there is one."""
@@ -87,7 +90,7 @@ class Pacer:
         if not self.paused_until <= now < self.lent_until or self.in_flight >= self.permits:
             return LONGEST_NAP
         even = self._even_at - BURST * self._spacing - now
-        cool = self._answered[0] + self._cooling_time(now) - now if self.in_use(now) >= self.permits else 0.0
+        cool = self._answered[0] + self._cooling_time - now if self.in_use(now) >= self.permits else 0.0
         return min(max(even, cool, SHORTEST_NAP), LONGEST_NAP)
 
     def answered(self, sent: float, now: float, *, whole: bool, refused: bool = False) -> None:
@@ -112,14 +115,9 @@ class Pacer:
     def _spacing(self) -> float:
         return WINDOW / (HASTE * self.permits)
 
-    def _cooling_time(self, now: float) -> float:
-        return WINDOW - self._saving(now)
-
-    def _saving(self, now: float) -> float:
-        """Give the seconds by which a permit is free again earlier than a second after its answer."""
-        if self._known_fastest is not None:
-            return TRUST * min(self._known_fastest, self._fastest)
-        return TRUST * (self.proven_fastest(now) or 0.0)
+    @property
+    def _cooling_time(self) -> float:
+        return WINDOW - TRUST * min(self._known_fastest, self._fastest)
 
 
 class Pace:

@@ -87,7 +87,7 @@ class PermitLease:
         )
         granted, paused, fastest = row or (0, 0.0, None)
         paused_until = self._clock() + paused if paused else 0.0
-        self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, paused_until, fastest)
+        self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, paused_until, fastest or 0.0)
 
     async def slow_down(self, seconds: float) -> None:
         """Make everybody on the key wait, and then start again from half the rate they had."""
