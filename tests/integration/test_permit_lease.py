@@ -1,0 +1,153 @@
+"""The lease of one process: what it borrows from a real PostgreSQL, hands to its pacer and gives back."""
+
+import asyncio
+import time
+
+import psycopg
+import pytest
+
+from neople_timeline.neople.limiter import Pacer
+from neople_timeline.settings import Settings
+from neople_timeline.warehouse import permits
+from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.permits import PermitLease
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_lease(connection: psycopg.Connection, kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
+    pacer, clock = Pacer(), Clock()
+    settings = Settings(neople_api_key="k", neople_api_rate=50)
+    return PermitLease(settings, connection, kind, pacer, clock), pacer, clock
+
+
+def test_a_lease_hands_its_permits_to_the_pacer_until_shortly_before_it_ends(connection: psycopg.Connection) -> None:
+    lease, pacer, clock = make_lease(connection)
+    asyncio.run(lease.renew(1000))
+    assert pacer.permits == 50
+    assert pacer.admit(clock.now)
+    assert not pacer.admit(clock.now + permits.LEASE_SECONDS - permits.MARGIN_SECONDS)
+
+
+def test_a_lease_that_cannot_be_renewed_runs_out(postgres_url: str) -> None:
+    connection = connect(Settings(warehouse_url=postgres_url))
+    lease, pacer, clock = make_lease(connection)
+    asyncio.run(lease.renew(1000))
+    connection.execute("SELECT 1")
+    with psycopg.connect(postgres_url, autocommit=True) as killer:
+        killer.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.OperationalError):
+        asyncio.run(lease.renew(1000))
+    clock.now += permits.LEASE_SECONDS
+    assert not pacer.admit(clock.now)
+
+
+def test_two_processes_share_and_the_second_waits_for_the_first_to_let_go(connection: psycopg.Connection) -> None:
+    first, first_pacer, first_clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
+    assert all(first_pacer.admit(first_clock.now + number / 50) for number in range(50))
+    asyncio.run(second.renew(1000))
+    asyncio.run(first.renew(1000))
+    asyncio.run(second.renew(1000))
+    assert (first_pacer.permits, second_pacer.permits) == (25, 0)
+    for _ in range(50):
+        first_pacer.answered(first_clock.now, first_clock.now, whole=True)
+    first_clock.now += 1.1
+    asyncio.run(first.renew(1000))
+    asyncio.run(second.renew(1000))
+    assert (first_pacer.permits, second_pacer.permits) == (25, 25)
+
+
+def test_who_has_to_let_go_says_at_once_what_is_free(connection: psycopg.Connection) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
+    assert all(first_pacer.admit(clock.now) for _ in range(10))
+    asyncio.run(second.renew(1000))
+    asyncio.run(first.renew(1000))
+    asyncio.run(second.renew(1000))
+    assert (first_pacer.permits, second_pacer.permits) == (25, 25)
+
+
+def test_a_lease_given_back_keeps_counted_what_cools_down(connection: psycopg.Connection) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
+    assert all(first_pacer.admit(clock.now) for _ in range(20))
+    first.give_back()
+    assert not first_pacer.admit(clock.now)
+    asyncio.run(second.renew(1000))
+    assert second_pacer.permits == 30
+
+
+@pytest.mark.parametrize(("whole", "then"), [(True, 50), (False, 30)])
+def test_what_a_lease_given_back_still_used_is_free_a_second_after_its_answer_unless_it_broke_off(
+    connection: psycopg.Connection, *, whole: bool, then: int
+) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    second, second_pacer, _ = make_lease(connection)
+    asyncio.run(first.renew(1000))
+    for _ in range(20):
+        assert first_pacer.admit(clock.now)
+        first_pacer.answered(clock.now, clock.now + 0.03, whole=whole)
+    clock.now += 0.03
+    first.give_back()
+    time.sleep(0.8)
+    asyncio.run(second.renew(1000))
+    assert second_pacer.permits == 30
+    time.sleep(0.4)
+    asyncio.run(second.renew(1000))
+    assert second_pacer.permits == then
+
+
+def test_the_fastest_answer_that_one_was_sure_of_is_known_to_all_and_for_good(connection: psycopg.Connection) -> None:
+    first, first_pacer, clock = make_lease(connection)
+    for _ in range(600):
+        first_pacer.in_flight += 1
+        first_pacer.answered(clock.now, clock.now + 0.03, whole=True)
+    asyncio.run(first.renew(1))
+    other, other_pacer, other_clock = make_lease(connection)
+    asyncio.run(other.renew(1))
+    assert rest_after_answer(other_pacer, other_clock.now) == 1.0  # nobody is sure yet
+    clock.now += 11
+    asyncio.run(first.renew(1))
+    asyncio.run(other.renew(1))
+    assert rest_after_answer(other_pacer, other_clock.now) == pytest.approx(1 - 0.9 * 0.03)
+    late, late_pacer, late_clock = make_lease(connection)
+    connection.execute("DELETE FROM timeline.rate_lease")
+    asyncio.run(late.renew(1))
+    assert rest_after_answer(late_pacer, late_clock.now) == pytest.approx(1 - 0.9 * 0.03)
+
+
+def rest_after_answer(pacer: Pacer, now: float) -> float:
+    """Give the seconds that a permit rests after an answer that took half a second."""
+    pacer.in_flight += 1
+    pacer.answered(now - 0.5, now, whole=True)
+    return pacer.free_in(now)
+
+
+def test_a_wait_that_one_process_was_told_holds_for_all(connection: psycopg.Connection) -> None:
+    told, told_pacer, clock = make_lease(connection)
+    other, other_pacer, other_clock = make_lease(connection, "backfill")
+    asyncio.run(told.renew(10))
+    asyncio.run(told.slow_down(30))
+    asyncio.run(other.renew(10))
+    for pacer, now in ((told_pacer, clock.now), (other_pacer, other_clock.now)):
+        assert not pacer.admit(now + 1)
+        assert pacer.paused_until > now + 29
+
+
+def test_the_key_itself_is_stored_nowhere(connection: psycopg.Connection) -> None:
+    lease = PermitLease(Settings(neople_api_key="the-secret-key"), connection, "daily", Pacer())
+    asyncio.run(lease.renew(1))
+    rows = connection.execute(
+        "SELECT b::text || l::text FROM timeline.rate_budget b JOIN timeline.rate_lease l USING (key_hash)"
+    ).fetchall()
+    assert len(rows) == 1
+    assert "secret" not in rows[0][0]
