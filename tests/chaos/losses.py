@@ -125,3 +125,18 @@ def read_state(running: Cluster, run_id: str) -> str:
     with psycopg.connect(running.local.airflow.metastore_url, connect_timeout=5) as connection:
         row = connection.execute("SELECT state FROM dag_run WHERE run_id = %s", (run_id,)).fetchone()
     return str(row[0]) if row else ""
+
+
+def explain(running: Cluster, run_id: str) -> None:
+    """Tell which tasks of a run did not end well, after how many tries, and how the log of each ends."""
+    with psycopg.connect(running.local.airflow.metastore_url, connect_timeout=5) as connection:
+        tasks = connection.execute(
+            "SELECT task_id, map_index, state, try_number FROM task_instance"
+            " WHERE run_id = %s AND state NOT IN ('success', 'upstream_failed') ORDER BY start_date",
+            (run_id,),
+        ).fetchall()
+    for task_id, map_index, state, tries in tasks:
+        tell(f"{task_id}[{map_index}] is {state} after {tries} tries")
+        for log in sorted((running.local.airflow.home / "logs").glob(f"**/run_id={run_id}/task_id={task_id}/**/*.log")):
+            lines = log.read_text().splitlines()[-12:]
+            tell("\n    ".join([f"{log.relative_to(log.parents[2])} ends with", *(line[:1000] for line in lines)]))

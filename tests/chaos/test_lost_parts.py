@@ -19,6 +19,7 @@ from losses import (
     ask,
     count_landed,
     cut_off,
+    explain,
     full,
     kill,
     list_collectors,
@@ -83,6 +84,7 @@ def test_a_day_survives_the_loss_of_its_parts(running: Cluster, metrics: tuple[s
 
     wait("the run has ended", lambda: read_state(running, run_id) in day_run.ENDED, PATIENCE_SECONDS)
     tell(f"{read_state(running, run_id)} after {time.monotonic() - began:.0f} s")
+    explain(running, run_id)
     assert read_state(running, run_id) == "success"
     assert time.monotonic() - began < PATIENCE_SECONDS
     assert list_debts(settings) == {}
