@@ -16,9 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-import msgspec
 import psycopg
-import zstandard
 
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
@@ -26,7 +24,8 @@ from neople_timeline.lake import Lake, dead_prefix, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, RawLine, SlowDown, Unreadable
+from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, SlowDown, Unreadable
+from neople_timeline.raw import RawWriter
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Claim, Landed
@@ -53,33 +52,21 @@ DOUBTED: Final = 3
 Progress = Callable[[Collected], None]
 
 
-_encoder = msgspec.json.Encoder()
-
-
 @dataclass
 class Batch:
     """Complete chains on their way into one raw object, compressed as they come."""
 
     started: float = field(default_factory=time.monotonic)
+    writer: RawWriter = field(default_factory=RawWriter)
     landed: list[Landed] = field(default_factory=list)
     chains: int = 0
     pages: int = 0
-    size: int = 0
     asked_at: float = field(default_factory=time.monotonic)
     """A moment before the API was asked for the first chain, on this process's clock of seconds."""
 
-    def __post_init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
-        self._pieces: list[bytes] = []
-
     def add(self, chain: Chain, landed: list[Landed], fetched_at: datetime) -> None:
-        """Append a chain's pages."""
-        for number, body in enumerate(chain.bodies):
-            window = chain.window
-            line = RawLine(*chain.character, window.start, window.end, number, fetched_at, msgspec.Raw(body))
-            piece = self._compressor.compress(_encoder.encode(line) + b"\n")
-            self._pieces.append(piece)
-            self.size += len(piece)
+        """Append a chain, and what it says of each day."""
+        self.writer.add(chain, fetched_at)
         self.landed += landed
         self.chains += 1
         self.pages += len(chain.bodies)
@@ -88,12 +75,10 @@ class Batch:
     def is_full(self) -> bool:
         """Say whether it is time to land."""
         return (
-            self.chains >= BATCH_CHAINS or self.size >= BATCH_BYTES or time.monotonic() - self.started > BATCH_SECONDS
+            self.chains >= BATCH_CHAINS
+            or self.writer.size >= BATCH_BYTES
+            or time.monotonic() - self.started > BATCH_SECONDS
         )
-
-    def seal(self) -> bytes:
-        """Give the object's bytes; the batch takes no more chains."""
-        return b"".join([*self._pieces, self._compressor.flush()])
 
 
 def digest_days(chain: Chain, days: tuple[date, ...], calendar: Calendar) -> list[Landed]:
@@ -379,6 +364,7 @@ class _Collector:
         key = f"{raw_prefix(day)}/{self._name_object()}.jsonl.zst"
         async with self._landing:
             committed, events = await asyncio.to_thread(self._land, key, batch)
+        self._unlanded -= batch.pages * committed // len(batch.landed)
         if committed < len(batch.landed):
             log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)
         self.collected = replace(
@@ -392,8 +378,7 @@ class _Collector:
 
     def _land(self, key: str, batch: Batch) -> tuple[int, int]:
         """Commit: first the object, then the ledger that points to it."""
-        self._doors.lake.put_new(key, batch.seal())
+        self._doors.lake.put_new(key, batch.writer.seal())
         seconds = time.monotonic() - batch.asked_at
         committed, events = ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, seconds)
-        self._unlanded -= batch.pages * committed // len(batch.landed)
         return committed, events

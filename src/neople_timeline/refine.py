@@ -7,22 +7,21 @@ an unexpected type leaves its typed column empty and costs nothing else. Unknown
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, cast
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
 from neople_timeline.digest import NO_DATA
 from neople_timeline.errors import DataError
 from neople_timeline.models import Calendar, CharacterKey, number_of, to_instant
-from neople_timeline.neople.protocol import Answer, Int32, RawLine, Row
+from neople_timeline.neople.protocol import Answer, Int32, Row
+from neople_timeline.raw import read_chains
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
 DAYS_AT_ONCE: Final = 100
@@ -52,8 +51,6 @@ Payload = msgspec.defstruct(
     gc=False,
 )
 _EMPTY: Final = Payload()
-_lines = msgspec.json.Decoder(RawLine)
-_answers = msgspec.json.Decoder(Answer, strict=False)
 _payloads = msgspec.json.Decoder(Payload, strict=False)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -78,6 +75,7 @@ class CharacterDay:
     answer: Answer
     rows: list[Row]
     collected_at: datetime
+    """When the API had answered."""
 
 
 def group_by_object(entries: Iterable[Entry]) -> dict[str, dict[CharacterKey, list[Entry]]]:
@@ -88,32 +86,20 @@ def group_by_object(entries: Iterable[Entry]) -> dict[str, dict[CharacterKey, li
     return objects
 
 
-def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
-    """Read a raw object: the first line and all pages of each chain in it."""
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as stream, io.BufferedReader(stream, 1 << 20) as lines:
-            decoded = map(_lines.decode, lines)
-            for _, chain in groupby(decoded, lambda line: (line.server_id, line.character_id, line.start)):
-                pages = list(chain)
-                yield pages[0], [_answers.decode(page.body) for page in pages]
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
-        raise DataError(f"a raw object is damaged ({error}): collect its days again with `--again`") from None
-
-
 def find_days(
     data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar
-) -> Iterator[tuple[Entry, list[Row], Answer, datetime]]:
-    """Find in a raw object what the ledger expects from it: a character-day's rows, character, time of asking."""
+) -> Iterator[CharacterDay]:
+    """Find in a raw object the character-days that the ledger expects from it, whatever they turn out to hold."""
     for line, answers in read_chains(data):
         rows = [row for answer in answers for row in answer.timeline.rows]
         by_day: dict[date, list[Row]] | None = None
         for entry in wanted.get(CharacterKey(line.server_id, line.character_id), ()):
             window = calendar.window(entry.day, entry.day)
             if (line.start, line.end) == (window.start, window.end):
-                yield entry, rows, answers[0], line.fetched_at
+                yield CharacterDay(entry, answers[0], rows, line.fetched_at)
             elif line.start <= window.start <= window.end <= line.end:
                 by_day = by_day or _group_by_day(rows, calendar)
-                yield entry, by_day.get(entry.day, []), answers[0], line.fetched_at
+                yield CharacterDay(entry, answers[0], by_day.get(entry.day, []), line.fetched_at)
 
 
 def _group_by_day(rows: Iterable[Row], calendar: Calendar) -> dict[date, list[Row]]:
@@ -124,15 +110,19 @@ def _group_by_day(rows: Iterable[Row], calendar: Calendar) -> dict[date, list[Ro
 
 
 def cut_days(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar) -> Iterator[CharacterDay]:
-    """Cut the chains of a raw object into the character-days that the ledger expects from it."""
-    for entry, rows, answer, collected_at in find_days(data, wanted, calendar):
-        if len(rows) != entry.events:
-            found = number_of(len(rows), "event")
+    """Cut the chains of a raw object into the character-days that the ledger expects from it, their rows in order.
+
+    One that has not as many events as the ledger says is a DataError.
+    """
+    for held in find_days(data, wanted, calendar):
+        entry = held.entry
+        if len(held.rows) != entry.events:
+            found = number_of(len(held.rows), "event")
             raise DataError(
                 f"{entry.raw_key} has {found} of {'/'.join(entry.character)} on {entry.day}, the ledger"
                 f" {entry.events}: collect the day again with `--again`"
             )
-        yield CharacterDay(entry, answer, sorted(rows, key=_order), collected_at)
+        yield replace(held, rows=sorted(held.rows, key=_order))
 
 
 def _order(row: Row) -> tuple[str, int, bytes, str]:

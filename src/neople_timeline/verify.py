@@ -150,7 +150,12 @@ def _verify_part(
             if not expected[character].events  # else it was found already
         ),
         *compare_tallies(part.day, "Parquet", expected, parquet),
-        *compare_characters(part.day, "Parquet", expected, {key: Tally(*row[-2:]) for key, row in characters.items()}),
+        *compare_characters(
+            part.day,
+            "Parquet",
+            expected,
+            {key: Tally(row["events"], row["digest"]) for key, row in characters.items()},
+        ),
         *in_warehouse,
     ]
     audit.mark_verified(connection, part, [finding.character for finding in findings if finding.character])
@@ -169,9 +174,9 @@ def _tally_raw(
     damaged: dict[date, DataError] = {}
     for raw_key, wanted in group_by_object(entries).items():
         try:
-            for entry, rows, _, _ in find_days(lake.get(raw_key), wanted, calendar):
-                hashes = (hash_event(row.code, row.name, row.date, row.data) for row in rows)
-                tallies[entry.day][entry.character] = Tally(len(rows), digest_hashes(hashes))
+            for held in find_days(lake.get(raw_key), wanted, calendar):
+                hashes = (hash_event(row.code, row.name, row.date, row.data) for row in held.rows)
+                tallies[held.entry.day][held.entry.character] = Tally(len(held.rows), digest_hashes(hashes))
         except DataError as error:
             damaged |= {entry.day: error for mine in wanted.values() for entry in mine}
     return tallies, damaged
@@ -181,20 +186,15 @@ def _read_parquet(lake: Lake, part: Part) -> Iterator[EventText]:
     for batch in _read_batches(lake, part, EVENTS):
         derived = spell_derived(batch)
         columns = [derived if name == "derived" else batch.column(name) for name in EventText._fields]
-        yield from map(EventText._make, _list_rows(columns))
+        yield from map(EventText._make, zip(*(column.to_pylist() for column in columns), strict=True))
 
 
-def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, tuple[Any, ...]]:
-    batches = _read_batches(lake, part, CHARACTERS)
-    rows = [row for batch in batches for row in _list_rows([batch.column(name) for name in CHARACTERS.schema.names])]
-    characters = {CharacterKey(row[1], row[2]): row for row in rows}
+def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, dict[str, Any]]:
+    rows = [row for batch in _read_batches(lake, part, CHARACTERS) for row in batch.to_pylist()]
+    characters = {CharacterKey(row["server_id"], row["character_id"]): row for row in rows}
     if len(characters) < len(rows):
         raise DataError(f"{lake.describe(object_key(part, CHARACTERS))} has characters twice: {_mend(part)}")
     return characters
-
-
-def _list_rows(columns: Sequence["pa.Array[Any]"]) -> Iterator[tuple[Any, ...]]:
-    return zip(*(column.to_pylist() for column in columns), strict=True)
 
 
 def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBatch]:

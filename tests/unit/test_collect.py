@@ -1,6 +1,5 @@
 import asyncio
 import json
-from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -12,7 +11,6 @@ from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_SECONDS, Ba
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.models import MINUTE_FORMAT, Calendar, CharacterKey, days_between
 from neople_timeline.neople.protocol import Chain
-from neople_timeline.refine import read_chains
 from neople_timeline.warehouse.ledger import Landed
 
 CHARACTER = CharacterKey("cain", "a" * 32)
@@ -55,41 +53,21 @@ def test_a_day_without_events_is_landed_with_none() -> None:
     assert digest_days(make_chain(Calendar(), 1, [[]]), (FIRST,), Calendar()) == [Landed(FIRST, CHARACTER, 0, 0)]
 
 
-def test_a_sealed_batch_is_read_back_chain_by_chain() -> None:
+def test_a_batch_counts_chains_pages_and_days() -> None:
     batch = Batch()
     other = CharacterKey("bakal", "b" * 32)
-    minute = datetime(2026, 11, 1, 7)  # noqa: DTZ001 - Korean wall clock
-    pages = [[make_row(minute, 504), make_row(minute, 505)], [make_row(minute, 506)]]
-    batch.add(make_chain(Calendar(), 2, pages), [Landed(FIRST, CHARACTER, 3, 1)], FETCHED)
+    batch.add(make_chain(Calendar(), 2, [[make_row(Calendar().start_of(FIRST))], []]), [Landed(FIRST, CHARACTER, 3, 1)], FETCHED)
     batch.add(make_chain(Calendar(), 1, [[]], other), [Landed(FIRST, other, 0, 0)], FETCHED)
-    assert (batch.chains, len(batch.landed)) == (2, 2)
-    chains = list(read_chains(batch.seal()))
-    assert [(line.server_id, line.character_id, line.start, line.end) for line, _ in chains] == [
-        (*CHARACTER, "2026-11-01 06:00", "2026-11-03 05:59"),
-        (*other, "2026-11-01 06:00", "2026-11-02 05:59"),
-    ]
-    assert [[[row.code for row in answer.timeline.rows] for answer in answers] for _, answers in chains] == [
-        [[504, 505], [506]],
-        [[]],
-    ]
-    assert {line.fetched_at for line, _ in chains} == {FETCHED}
-
-
-def test_the_raw_answer_is_landed_byte_for_byte() -> None:
-    batch, body = Batch(), b'{"timeline" : {"rows":[], "unknown": 1.50},"characterId":"%s"}' % (b"a" * 32)
-    chain = Chain(CHARACTER, Calendar().window(FIRST, FIRST))
-    chain.accept(body)
-    batch.add(chain, [], FETCHED)
-    assert [bytes(line.body) for line, _ in read_chains(batch.seal())] == [body]
+    assert (batch.chains, batch.pages, [one.character for one in batch.landed]) == (2, 3, [CHARACTER, other])
 
 
 def test_a_batch_is_full_by_chains_by_size_or_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = Batch()
     assert not batch.is_full
-    for count in Counter(chains=BATCH_CHAINS, size=BATCH_BYTES).items():
-        full = Batch()
-        setattr(full, *count)
-        assert full.is_full
+    assert Batch(chains=BATCH_CHAINS).is_full
+    large = Batch()
+    large.writer.size = BATCH_BYTES
+    assert large.is_full
     monkeypatch.setattr("neople_timeline.collect.time.monotonic", lambda: batch.started + BATCH_SECONDS + 0.001)
     assert batch.is_full
 

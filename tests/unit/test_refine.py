@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from neople_timeline.errors import DataError
 from neople_timeline.models import Calendar, CharacterKey
-from neople_timeline.neople.protocol import Answer, RawLine, Row
+from neople_timeline.neople.protocol import Answer, Row
+from neople_timeline.raw import RawLine
 from neople_timeline.refine import (
     DAYS_AT_ONCE,
     CharacterDay,
@@ -23,7 +24,6 @@ from neople_timeline.refine import (
     group_by_part,
     make_characters,
     make_events,
-    read_chains,
 )
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
@@ -248,15 +248,6 @@ def test_a_character_is_kept_as_it_was_when_it_was_asked_for() -> None:
 # Raw objects → character-days ---------------------------------------------------------------------------------------
 
 
-def test_the_pages_of_a_chain_are_read_as_one() -> None:
-    first, last = GAME.window(DAY, DAY).start, GAME.window(DAY, DAY).end
-    data = make_object((CHARACTER, first, last, [[make_row()], [make_row()]]), (OTHER, first, last, [[]]))
-    chains = [
-        (line.character_id, [len(answer.timeline.rows) for answer in answers]) for line, answers in read_chains(data)
-    ]
-    assert chains == [("a" * 32, [1, 1]), ("b" * 32, [0])]
-
-
 def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> None:
     minutes = ["2026-11-15 05:59", "2026-11-15 06:00", "2026-11-16 05:59", "2026-11-16 06:00"]
     data = make_object((CHARACTER, "2026-11-14 06:00", "2026-11-17 05:59", [[make_row(minute) for minute in minutes]]))
@@ -281,24 +272,6 @@ def test_other_counts_than_the_ledgers_are_named() -> None:
     data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()]]))
     with pytest.raises(DataError, match=r"raw/1 has 1 event of cain/a+ on 2026-11-15, the ledger 2"):
         list(cut_days(data, {WHO: [Entry(DAY, 0, CHARACTER, "raw/1", 2, 0)]}, GAME))
-
-
-@pytest.mark.parametrize("damage", [b"garbage", zstandard.compress(b"{}\n"), zstandard.compress(b"\xff\n")])
-def test_a_damaged_raw_object_is_a_data_error(damage: bytes) -> None:
-    with pytest.raises(DataError):
-        list(read_chains(damage))
-
-
-@given(st.integers(0, 200))
-def test_a_raw_object_that_was_cut_off_never_gives_rows_that_were_not_in_it(cut: int) -> None:
-    whole = make_object(
-        (CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row(code=code) for code in range(50)]])
-    )
-    try:
-        chains = list(read_chains(whole[: max(0, len(whole) - cut)]))
-    except DataError:
-        return
-    assert [len(answers[0].timeline.rows) for _, answers in chains] in ([], [50])
 
 
 def test_character_days_are_sorted_into_their_parts() -> None:

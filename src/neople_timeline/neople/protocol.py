@@ -106,18 +106,6 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
     guild_name: str | None = None
 
 
-class RawLine(msgspec.Struct):
-    """One line of a raw object: whose answer it is, what was asked, and the answer as it came."""
-
-    server_id: str
-    character_id: str
-    start: str
-    end: str
-    page: int
-    fetched_at: datetime
-    body: msgspec.Raw
-
-
 class FoundCharacter(msgspec.Struct, frozen=True, rename="camel"):
     """One hit of the name search."""
 

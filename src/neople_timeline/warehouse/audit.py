@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from neople_timeline.checks import DERIVED_SQL, EventText
 from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey, last_day_of, week_of
@@ -64,15 +65,15 @@ def stream_events(connection: psycopg.Connection, part: Part) -> Iterator[EventT
         yield from map(EventText._make, cursor)
 
 
-def read_characters(connection: psycopg.Connection, part: Part) -> dict[CharacterKey, tuple[Any, ...]]:
-    """Read a part's rows of characters, with the columns of `tables.CHARACTERS`."""
+def read_characters(connection: psycopg.Connection, part: Part) -> dict[CharacterKey, dict[str, Any]]:
+    """Read a part's rows of characters, with the columns of `tables.CHARACTERS` by name."""
     names = ", ".join(f"h.{column.name}" for column in CHARACTERS.columns)
-    rows = connection.execute(
+    rows = connection.cursor(row_factory=dict_row).execute(
         f"SELECT {names} FROM timeline.character h JOIN timeline.collection c USING (day, server_id, character_id)"
         " WHERE day = %s AND c.bucket = %s".encode(),
         (part.day, part.bucket),
     )
-    return {CharacterKey(row[1], row[2]): row for row in rows}
+    return {CharacterKey(row["server_id"], row["character_id"]): row for row in rows}
 
 
 def count_strays(connection: psycopg.Connection, table: Table, day: date) -> int:
