@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = timedelta(hours=12)
 """How long a task waits for the API or the stores, on end, before it fails and says so."""
 
-AT_WORK = timedelta(hours=1)
+NEW_WAIT_AFTER = timedelta(hours=1)
 """A task that has to wait this long after it came back, or later, was at work meanwhile: a new wait begins."""
 
-LAST_EVENTS = timedelta(hours=1)
+LONGEST_WAIT_FOR_DAY = timedelta(hours=1)
 """A scheduled run starts when its day ends, and waits for the last events and for clocks that differ. Whoever asks for
 a day that ends later than this has asked too early."""
 
@@ -61,7 +61,7 @@ def list_days(shards: list[PlainShard]) -> tuple[date, ...]:
     return unpack_shard(shards[0]).days if shards else ()
 
 
-def name_day(chosen: str | None, interval_start: datetime | None, run_after: datetime) -> date:
+def choose_day(chosen: str | None, interval_start: datetime | None, run_after: datetime) -> date:
     """Name the day a run is about: the one chosen, else the one its data interval covers, else the last that is over.
 
     Scheduled runs and backfills have the interval of their day, a run triggered by hand that of the last whole day
@@ -94,14 +94,14 @@ def name_spark_run(context: Context) -> str:
 
 
 @contextmanager
-def as_airflow_says() -> Iterator[None]:
+def in_airflow_terms() -> Iterator[None]:
     """Turn the project's errors into what Airflow should do: wait without holding a slot, or fail without a retry."""
     context = get_current_context()
     try:
         yield
     except RetryLater as later:
         pause = timedelta(seconds=later.seconds)
-        if isinstance(later, NotOver) and pause > LAST_EVENTS:
+        if isinstance(later, NotOver) and pause > LONGEST_WAIT_FOR_DAY:
             raise _fail(context, str(later)) from later
         resume_at = _wait_on(context, later, pause)
         log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
@@ -121,7 +121,7 @@ def _wait_on(context: Context, later: RetryLater, pause: timedelta) -> datetime:
     now, store = datetime.now(UTC), context["task_state_store"]
     kept: Any = store.get(WAITING) or {"since": f"{now}", "until": f"{now}"}
     since, until = (datetime.fromisoformat(kept[name]) for name in ("since", "until"))
-    since = now if now - until >= AT_WORK else since
+    since = now if now - until >= NEW_WAIT_AFTER else since
     if now + pause > since + LONGEST_WAIT:
         store.delete(WAITING)  # who clears the task gives it the whole time again
         raise _fail(

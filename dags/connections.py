@@ -7,6 +7,7 @@ spark_default     type spark, where MARTS_ENGINE is spark: host spark://master a
 smtp_default      type smtp, optional; extra `report_to`, and from_email, disable_ssl, disable_tls as Airflow has them
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from neople_timeline.errors import ConfigError
+from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings, read_airflow_settings
 
 API = "neople_api"
@@ -22,6 +23,10 @@ LAKE = "neople_lake"
 WAREHOUSE = "neople_warehouse"
 MAIL = "smtp_default"
 SPARK = "spark_default"
+
+
+class NoConnectionsError(TimelineError):
+    """Airflow finds none of our Connections: nobody made any, or it is away, and does not tell which. Worth a retry."""
 
 
 def connect_settings() -> Settings:
@@ -103,15 +108,39 @@ def read_mail(connection: Connection) -> dict[str, str]:
 
 
 def _read_mail_if_there() -> dict[str, str]:
-    try:
-        return read_mail(Connection.get(MAIL))
-    except AirflowNotFoundException:
-        return {}
+    connection = _look_up(MAIL)
+    return read_mail(connection) if connection else {}
 
 
 def _find(name: str) -> Connection:
-    try:
-        connection: Connection = Connection.get(name)
-    except AirflowNotFoundException:
-        raise ConfigError(f"there is no Connection {name}: make it under Admin → Connections") from None
+    connection = _look_up(name)
+    if connection is None:
+        raise ConfigError(f"there is no Connection {name}: make it under Admin → Connections")
     return connection
+
+
+def _look_up(name: str) -> Connection | None:
+    """Look a Connection up; None where there certainly is none.
+
+    Airflow (3.3.2) calls a Connection not found too while its database or its API server is away. So that is believed
+    only if another one is found right after, and this one still is not. Else a task would fail for good, or not mail.
+    """
+    for _ in range(2):
+        try:
+            connection: Connection = Connection.get(name)
+        except AirflowNotFoundException:
+            _require_another_than(name)
+        else:
+            return connection
+    return None
+
+
+def _require_another_than(name: str) -> None:
+    for other in {API, LAKE, WAREHOUSE} - {name}:
+        with suppress(AirflowNotFoundException):
+            Connection.get(other)
+            return
+    raise NoConnectionsError(
+        f"Airflow finds no Connection {name}, nor the others: make them under Admin → Connections, unless its database"
+        " or its API server is away"
+    )

@@ -12,7 +12,7 @@ from airflow.providers.apache.spark.operators.spark_submit import (  # type: ign
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_terms import as_airflow_says, list_days, name_spark_run
+from airflow_terms import in_airflow_terms, list_days, name_spark_run
 from connections import SPARK, connect_settings, require_spark
 
 JOB = find_spec("neople_timeline.marts.spark_job")
@@ -39,7 +39,7 @@ class SubmitMarts(SparkSubmitOperator):  # type: ignore[misc,unused-ignore]
         from neople_timeline.marts import spark_run  # noqa: PLC0415 - heavy, see timeline_steps.py
         from neople_timeline.pipeline import list_touched  # noqa: PLC0415
 
-        with as_airflow_says():
+        with in_airflow_terms():
             require_spark()
             settings = connect_settings()
             days = list_touched(settings, list_days(self.shards))

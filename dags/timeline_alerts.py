@@ -13,7 +13,7 @@ from airflow.sdk import Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
-from airflow_terms import name_day
+from airflow_terms import choose_day
 from connections import connect_settings
 
 LATE_AFTER = timedelta(hours=3)
@@ -76,7 +76,7 @@ def _mail_lateness(context: dict[str, Any]) -> None:
     if running < LATE_AFTER:  # its tasks were cleared meanwhile, and it began anew
         return
     interval_start = run["data_interval_start"]
-    day = name_day(
+    day = choose_day(
         (run["conf"] or {}).get("day"),
         datetime.fromisoformat(interval_start) if interval_start else None,
         datetime.fromisoformat(run["run_after"]),

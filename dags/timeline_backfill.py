@@ -9,16 +9,16 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
 
-from airflow_terms import PlainShard, as_airflow_says, pack_plan, refuse_unknown_parameters, skip_what_was_refused
+from airflow_terms import PlainShard, in_airflow_terms, pack_plan, refuse_unknown_parameters, skip_what_was_refused
 from connections import connect_settings
 from timeline_alerts import mail_failure
 from timeline_steps import (
     BACKFILL_LAST,
     BACKFILL_POOL,
     RETRIES,
-    answer_questions,
     collect,
     load,
+    make_mart_tasks,
     refine,
     republish,
     verify,
@@ -30,7 +30,7 @@ def plan() -> list[PlainShard]:
     """Write the ledger rows of all days in range that have none, and cut them into shards."""
     context = get_current_context()
     params = context["params"]
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import plan_backfill  # noqa: PLC0415
 
         refuse_unknown_parameters(context)
@@ -43,7 +43,7 @@ def tell() -> bool:
     """Mail which tasks failed and why, once per run."""
     context = get_current_context()
     first = date.fromisoformat(context["params"]["first"])
-    with as_airflow_says():
+    with in_airflow_terms():
         skip_what_was_refused(connect_settings(), first)
         return mail_failure(context, first)
 
@@ -67,7 +67,7 @@ def timeline_backfill() -> None:
     collected = collect.override(pool=BACKFILL_POOL).partial(kind="backfill").expand(shard=shards)
     refined = refine.expand(shard=shards)
     loaded = load.expand(shard=shards)
-    answers = answer_questions(shards)
+    answers = make_mart_tasks(shards)
     verified = verify(shards)
     # The mail about a failure succeeds; this one makes the run fail then.
     complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")

@@ -24,19 +24,18 @@ from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from airflow_terms import (
     PlainShard,
-    as_airflow_says,
-    name_day,
+    choose_day,
+    in_airflow_terms,
     pack_plan,
     refuse_unknown_parameters,
     skip_what_was_refused,
 )
 from connections import connect_settings
-from neople_timeline.models import KOREA
 from neople_timeline.settings import read_airflow_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
 from timeline_deadline import RunCreated
 from timeline_lineage import REPORTS, list_mart_tables, tell_lineage
-from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, answer_questions, collect, load, refine, verify
+from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, collect, load, make_mart_tasks, refine, verify
 
 CALENDAR = read_airflow_settings().calendar
 log = logging.getLogger("timeline.daily")
@@ -50,7 +49,7 @@ LATENESS = (
 def read_day(context: Context) -> date:
     """Read which day a run is about; every task of a run reads the same."""
     run = context["dag_run"]
-    return name_day(context["params"].get("day"), run.data_interval_start, run.run_after)
+    return choose_day(context["params"].get("day"), run.data_interval_start, run.run_after)
 
 
 @task(multiple_outputs=False)
@@ -59,7 +58,7 @@ def plan() -> list[PlainShard]:
     context = get_current_context()
     # Airflow skips intervals that passed while it was down or the DAG was paused: the next scheduled run owes them.
     follows = context["dag_run"].run_type == "scheduled"
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import plan_day  # noqa: PLC0415
 
         refuse_unknown_parameters(context)
@@ -74,7 +73,7 @@ def report() -> dict[str, Any]:
     A failed day is mailed with its reason.
     """
     context = get_current_context()
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
 
         settings, day = connect_settings(), read_day(context)
@@ -91,7 +90,7 @@ def report() -> dict[str, Any]:
 
 @dag(
     schedule=CronDataIntervalTimetable(f"{CALENDAR.starts_at:%M %H} * * *", timezone="Asia/Seoul"),
-    start_date=CALENDAR.start_of(CALENDAR.first_day).replace(tzinfo=KOREA),
+    start_date=CALENDAR.begins_at(CALENDAR.first_day),
     catchup=False,
     max_active_runs=1,
     deadline=LATENESS,
@@ -118,7 +117,7 @@ def timeline_daily() -> None:
     reported = report()
     # The report runs after a failure too; this one makes the run fail then.
     complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
-    chain(collected, refined, loaded, *answer_questions(shards), verified, reported, complete)
+    chain(collected, refined, loaded, *make_mart_tasks(shards), verified, reported, complete)
     chain(verified, complete)
 
 

@@ -1,4 +1,4 @@
-"""The steps that both DAGs are made of: each task is one call of `neople_timeline.pipeline`.
+"""The steps that both DAGs are made of: what a task does is in `neople_timeline.pipeline`.
 
 XComs carry days, shards and counts, never rows. What is heavy is imported inside the tasks, because every task reads
 its DAG file anew.
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.sdk import Asset, get_current_context, task
 
-from airflow_terms import PlainShard, as_airflow_says, list_days, name_spark_run, unpack_shard
+from airflow_terms import PlainShard, in_airflow_terms, list_days, name_spark_run, unpack_shard
 from connections import connect_settings
-from neople_timeline.errors import ConfigError, DataError
-from neople_timeline.models import Kind, number_of
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import Kind
 from neople_timeline.settings import read_airflow_settings
 from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
 
@@ -59,7 +59,7 @@ def explain_mapped(step: "Task[P, R]") -> "Task[P, R]":
 @task(multiple_outputs=False)
 def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import collect_shard  # noqa: PLC0415
 
         settings = connect_settings()
@@ -79,7 +79,7 @@ def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
 @task(multiple_outputs=False)
 def refine(shard: PlainShard) -> dict[str, int]:
     """Make typed Parquet of a shard's raw answers, one object per table, day and bucket."""
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import refine_shard  # noqa: PLC0415
 
         settings = connect_settings()
@@ -92,7 +92,7 @@ def refine(shard: PlainShard) -> dict[str, int]:
 @task(multiple_outputs=False)
 def load(shard: PlainShard) -> dict[str, int]:
     """Put a shard's Parquet into PostgreSQL in the place of what was there of it, in one transaction per part."""
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import load_shard  # noqa: PLC0415
 
         settings = connect_settings()
@@ -101,7 +101,7 @@ def load(shard: PlainShard) -> dict[str, int]:
     return {"events": done.events, "characters": done.characters}
 
 
-def answer_questions(shards: Any) -> tuple[Any, ...]:
+def make_mart_tasks(shards: Any) -> tuple[Any, ...]:
     """Make the tasks that compute the marts, in order: one where DuckDB does it, two around a Spark cluster."""
     if read_airflow_settings().marts_engine != "spark":
         return (marts(shards),)
@@ -123,11 +123,11 @@ def answer_questions(shards: Any) -> tuple[Any, ...]:
 @task(multiple_outputs=False)
 def marts(shards: list[PlainShard]) -> dict[str, int]:
     """Answer the questions of players and analysts for the days that changed: lake and PostgreSQL, rows by mart."""
-    with as_airflow_says():
-        from neople_timeline.pipeline import build_marts, list_touched  # noqa: PLC0415
+    with in_airflow_terms():
+        from neople_timeline.pipeline import build_marts  # noqa: PLC0415
 
         settings = connect_settings()
-        built = build_marts(settings, list_touched(settings, list_days(shards)))
+        built = build_marts(settings, list_days(shards))
     tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=[MARTS, *list_mart_tables()])
     return {mart.name: mart.rows for mart in built}
 
@@ -135,7 +135,7 @@ def marts(shards: list[PlainShard]) -> dict[str, int]:
 @task(task_id="marts", multiple_outputs=False)
 def publish_marts() -> dict[str, int]:
     """Publish what the Spark job of this run computed: lake and PostgreSQL, rows by mart."""
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import publish_marts  # noqa: PLC0415
 
         settings = connect_settings()
@@ -150,16 +150,15 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
 
     What was proven of each day goes with the Assets, to whom it matters.
     """
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import prove_days, total_days  # noqa: PLC0415
 
-        found = prove_days(connect_settings(), list_days(shards))
+        settings = connect_settings()
+        found = prove_days(settings, list_days(shards))
         for debt in found.owed:
             log.warning("Owed: %s of %s: %s", "/".join(debt.character), debt.day, debt.reason)
-        if not found.ok:
-            shown = "; ".join(str(finding) for finding in found.disagreements[:10])
-            raise DataError(f"{number_of(len(found.disagreements), 'disagreement')}, ten shown at most: {shown}")
-        totals = total_days(connect_settings(), found.days)
+        found.require_agreement()
+        totals = total_days(settings, found.days)
     facts: dict[str, Any] = {
         "days": [f"{day}" for day in found.days],
         "events": found.events,
@@ -176,7 +175,7 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
 @task(multiple_outputs=False)
 def republish() -> dict[str, str]:
     """Write anew the page of every day that changed since it was reported: where each is."""
-    with as_airflow_says():
+    with in_airflow_terms():
         from neople_timeline.pipeline import republish_reports  # noqa: PLC0415
 
         return {f"{day}": done.url for day, done in republish_reports(connect_settings()).items()}

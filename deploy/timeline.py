@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from datetime import time
 
-from neople_timeline.errors import ConfigError
+from neople_timeline.errors import TimelineError
 
 
 def read_environment() -> dict[str, str]:
@@ -17,7 +17,7 @@ def read_environment() -> dict[str, str]:
             from connections import connect_settings  # noqa: PLC0415
 
             settings = asdict(connect_settings())
-    except ConfigError as error:
+    except TimelineError as error:
         sys.stderr.write(f"neople-timeline: {error}\n")
         sys.exit(2)
     return {

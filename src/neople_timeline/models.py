@@ -93,6 +93,10 @@ class Calendar:
         """Give the naive Korean wall-clock time of the day's first minute."""
         return datetime.combine(day, self.starts_at)
 
+    def begins_at(self, day: date) -> datetime:
+        """Give the UTC instant at which the day begins."""
+        return self.start_of(day).replace(tzinfo=KOREA).astimezone(UTC)
+
     def window(self, first: date, last: date) -> Window:
         """Give the inclusive minutes from the first day's first to the last day's last."""
         return _make_window(self, first, last)
@@ -108,7 +112,7 @@ class Calendar:
 
     def over_at(self, day: date) -> datetime:
         """Give the instant from which every event of the day has reached the API."""
-        return self.start_of(day + timedelta(days=1)).replace(tzinfo=KOREA).astimezone(UTC) + SETTLING
+        return self.begins_at(day + timedelta(days=1)) + SETTLING
 
     def last_over(self, now: datetime) -> date:
         """Name the newest day that is over at `now`."""
@@ -162,6 +166,23 @@ class Shard:
     days: tuple[date, ...]
     index: int
     of: int
+
+    @classmethod
+    def whole(cls, *days: date) -> "Shard":
+        """Give all characters of some days."""
+        return cls(days, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What the ledger says of a character-day that landed: where its answer is and what it holds."""
+
+    day: date
+    bucket: int
+    character: CharacterKey
+    raw_key: str
+    events: int
+    digest: int
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key, read_bucket
-from neople_timeline.models import Calendar, Shard, number_of
-from neople_timeline.refine import Entry, PartWriter, cut_days, group_by_object, group_by_part
+from neople_timeline.models import Calendar, LedgerEntry, Shard, number_of
+from neople_timeline.refine import PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.tables import TABLES, Table
-from neople_timeline.warehouse import load
-from neople_timeline.warehouse.load import Part
+from neople_timeline.warehouse import parts as warehouse
+from neople_timeline.warehouse.parts import Part
 
 DAYS_AT_ONCE: Final = 30
 """Days of a long backfill whose parts are locked and written side by side; bounds locks."""
@@ -37,7 +37,7 @@ def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:
     """Cut a shard of many days into such as fit into memory; a chain of answers covers many days, so few is better."""
     days: list[date] = []
     entries = 0
-    for day, count in load.count_entries(connection, shard):
+    for day, count in warehouse.count_entries(connection, shard):
         if days and (len(days) == DAYS_AT_ONCE or entries + count > ENTRIES_AT_ONCE):
             yield replace(shard, days=tuple(days))
             days, entries = [], 0
@@ -48,9 +48,9 @@ def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:
 
 
 def _refine_at_once(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
-    with load.hold_parts(connection, load.list_parts(connection, shard)):
+    with warehouse.hold_parts(connection, warehouse.list_parts(connection, shard)):
         # Listed again: another run may have refined them while this one waited for it.
-        drafts = [_look_at(lake, connection, part) for part in load.list_parts(connection, shard)]
+        drafts = [_look_at(lake, connection, part) for part in warehouse.list_parts(connection, shard)]
         _delete_strays(lake, shard, [draft.part for draft in drafts if draft.part.version or draft.entries])
         return _refine(calendar, lake, connection, [draft for draft in drafts if draft.is_stale])
 
@@ -76,14 +76,14 @@ def list_strays(lake: Lake, days: Sequence[date], parts: Sequence[Part]) -> list
 
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
-    waiting = [part for part in load.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
+    waiting = [part for part in warehouse.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
     for part in waiting:
         events, characters = (_read_part(lake, part, table) for table in TABLES)
         if events is None or characters is None:
             # Who rewrote it may have died before it could say so: nobody else would refine it anew.
             refine_parts(calendar, lake, connection, shard)
             raise RetryLater(f"{part.day} changed since it was refined, and is refined anew: load it again", seconds=1)
-        if not load.replace_part(connection, part, events, characters):
+        if not warehouse.replace_part(connection, part, events, characters):
             raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
     return waiting
 
@@ -94,7 +94,7 @@ class _Draft:
 
     part: Part
     etags: dict[str, str | None]
-    entries: list[Entry]
+    entries: list[LedgerEntry]
 
     @property
     def is_stale(self) -> bool:
@@ -106,7 +106,7 @@ class _Draft:
 
 def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
     etags = {table.name: lake.etag(object_key(part, table)) for table in TABLES}
-    return _Draft(part, etags, load.read_entries(connection, part))
+    return _Draft(part, etags, warehouse.read_entries(connection, part))
 
 
 def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, drafts: Sequence[_Draft]) -> list[Part]:
@@ -139,11 +139,11 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
         events=writer.events,
         characters=writer.characters,
     )
-    load.record_part(connection, written)
+    warehouse.record_part(connection, written)
     return written
 
 
-def digest_sources(entries: Sequence[Entry]) -> str:
+def digest_sources(entries: Sequence[LedgerEntry]) -> str:
     """Digest what a part is made from: the tables' columns, its character-days, and where and what their answers are.
 
     So a part with fewer columns than a newer version of the program has, or with columns that were read from other

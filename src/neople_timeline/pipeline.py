@@ -21,7 +21,6 @@ from neople_timeline import collect, parts, plan, verify
 from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
-    KOREA,
     CharacterKey,
     Collected,
     Kind,
@@ -194,16 +193,16 @@ def list_touched(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
     They are what a run that pays debts has to publish anew.
     """
     with open_warehouse(settings) as connection:
-        return tuple(sorted({*calendar_days.list_changed_days(connection, days), *days[-1:]}))
+        return calendar_days.list_touched(connection, days)
 
 
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", ...]:
-    """Answer the questions of players and analysts for the days, weeks and months that some days touch."""
+    """Answer the questions of players and analysts for the days, weeks and months that a run's days touched."""
     from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
         plan.check_bond(settings.calendar, lake, connection)
-        return build(settings, lake, connection, days)
+        return build(settings, lake, connection, calendar_days.list_touched(connection, days))
 
 
 def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
@@ -218,14 +217,17 @@ def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
 
 
 def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
-    """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day."""
+    """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day.
+
+    What is proven, and what has to be loaded again, is noted in the ledger.
+    """
     with _open(settings) as (lake, connection):
         plan.check_bond(settings.calendar, lake, connection)
         return verify.verify_days(settings.calendar, lake, connection, days)
 
 
 def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
-    """Verify the days of a run; RetryLater while others change them."""
+    """Verify the days of a run, once what others left half done is refined and loaded; RetryLater while they change."""
     with _open(settings) as (lake, connection):
         plan.check_bond(settings.calendar, lake, connection)
         return verify.prove_days(settings.calendar, lake, connection, days)
@@ -285,7 +287,7 @@ def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: l
 
 def measure_day(settings: Settings, day: date) -> Measures:
     """Measure a day for monitoring."""
-    ended_at = settings.calendar.start_of(day + timedelta(days=1)).replace(tzinfo=KOREA)
+    ended_at = settings.calendar.begins_at(day + timedelta(days=1))
     with open_warehouse(settings) as connection:
         return measures.measure_day(connection, day, ended_at)
 

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from neople_timeline.digest import NO_DATA
 from neople_timeline.errors import DataError
-from neople_timeline.models import Calendar, CharacterKey, number_of, to_instant
+from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, number_of, to_instant
 from neople_timeline.neople.protocol import Answer, Int32, Row
 from neople_timeline.raw import read_chains
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
-DAYS_AT_ONCE: Final = 100
+CHARACTER_DAYS_AT_ONCE: Final = 100
 """Character-days made into Arrow columns at once: what fits the processor's cache takes half the time."""
 ROWS_AT_ONCE: Final = 20_000
 """Rows in a row group of Parquet, about: each costs its readers a little, however few rows there are in it."""
@@ -55,39 +55,27 @@ _payloads = msgspec.json.Decoder(Payload, strict=False)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the ledger says of a character-day: where its answer is and what it holds."""
-
-    day: date
-    bucket: int
-    character: CharacterKey
-    raw_key: str
-    events: int
-    digest: int
-
-
 @dataclass(frozen=True)
 class CharacterDay:
     """A character's events of one day, and the character as it was when they were fetched."""
 
-    entry: Entry
+    entry: LedgerEntry
     answer: Answer
     rows: list[Row]
     collected_at: datetime
     """When the API had answered."""
 
 
-def group_by_object(entries: Iterable[Entry]) -> dict[str, dict[CharacterKey, list[Entry]]]:
+def group_by_object(entries: Iterable[LedgerEntry]) -> dict[str, dict[CharacterKey, list[LedgerEntry]]]:
     """Sort character-days by the raw object that holds them, and there by character."""
-    objects: dict[str, dict[CharacterKey, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    objects: dict[str, dict[CharacterKey, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
         objects[entry.raw_key][entry.character].append(entry)
     return objects
 
 
 def find_days(
-    data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar
+    data: bytes, wanted: Mapping[CharacterKey, Sequence[LedgerEntry]], calendar: Calendar
 ) -> Iterator[CharacterDay]:
     """Find in a raw object the character-days that the ledger expects from it, whatever they turn out to hold."""
     for line, answers in read_chains(data):
@@ -109,7 +97,9 @@ def _group_by_day(rows: Iterable[Row], calendar: Calendar) -> dict[date, list[Ro
     return days
 
 
-def cut_days(data: bytes, wanted: Mapping[CharacterKey, Sequence[Entry]], calendar: Calendar) -> Iterator[CharacterDay]:
+def cut_days(
+    data: bytes, wanted: Mapping[CharacterKey, Sequence[LedgerEntry]], calendar: Calendar
+) -> Iterator[CharacterDay]:
     """Cut the chains of a raw object into the character-days that the ledger expects from it, their rows in order.
 
     One that has not as many events as the ledger says is a DataError.
@@ -144,7 +134,10 @@ class PartWriter:
         """Append character-days."""
         self.characters += len(days)
         self.events += sum(len(day.rows) for day in days)
-        pieces = [make_events(days[start : start + DAYS_AT_ONCE]) for start in range(0, len(days), DAYS_AT_ONCE)]
+        pieces = [
+            make_events(days[start : start + CHARACTER_DAYS_AT_ONCE])
+            for start in range(0, len(days), CHARACTER_DAYS_AT_ONCE)
+        ]
         self._writers["events"].write_table(pa.concat_tables(pieces))
         self._writers["characters"].write_table(make_characters(days))
 

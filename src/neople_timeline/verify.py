@@ -24,13 +24,14 @@ from neople_timeline.checks import (
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
-from neople_timeline.models import Calendar, CharacterKey, Shard, number_of
+from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, object_key, refine_parts
-from neople_timeline.refine import Entry, find_days, group_by_object
+from neople_timeline.refine import find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
-from neople_timeline.warehouse import audit, load
+from neople_timeline.warehouse import audit
+from neople_timeline.warehouse import parts as warehouse
 from neople_timeline.warehouse.audit import Owed
-from neople_timeline.warehouse.load import Part
+from neople_timeline.warehouse.parts import Part
 from neople_timeline.warehouse.planning import MOST_BUCKETS
 
 
@@ -54,6 +55,12 @@ class Verification:
     def ok(self) -> bool:
         """Say whether all holders agree; debts are listed, not disagreed upon."""
         return not self.disagreements
+
+    def require_agreement(self) -> None:
+        """Raise DataError, naming the first disagreements, if there are any."""
+        if self.disagreements:
+            shown = "; ".join(str(finding) for finding in self.disagreements[:10])
+            raise DataError(f"{number_of(len(self.disagreements), 'disagreement')}, ten shown at most: {shown}")
 
 
 def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
@@ -84,7 +91,7 @@ def _compare(
     findings: dict[date, list[Disagreement]] = {day: [] for day in days}
     for bucket in range(MOST_BUCKETS):
         for piece in cut_shard(connection, Shard(tuple(days), bucket, MOST_BUCKETS)):
-            for finding in _verify_parts(calendar, lake, connection, load.list_parts(connection, piece)):
+            for finding in _verify_parts(calendar, lake, connection, warehouse.list_parts(connection, piece)):
                 findings[finding.day].append(finding)
     for day in days:
         findings[day] += _find_strays(lake, connection, day)
@@ -101,7 +108,7 @@ def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Itera
             rows = f"{number_of(strays, 'row')} in timeline.{table.warehouse_name}"
             finding = f"has {rows} that the ledger does not know: to be deleted"
             yield Disagreement(day, None, "PostgreSQL", finding)
-    parts = [part for part in load.list_parts(connection, Shard((day,), 0, 1)) if part.version]
+    parts = [part for part in warehouse.list_parts(connection, Shard.whole(day)) if part.version]
     for key in list_strays(lake, [day], parts):
         if key.endswith(".parquet"):
             mend = "move it elsewhere" if read_bucket(key) is None else f"run `neople-timeline day {day}`"
@@ -111,9 +118,9 @@ def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Itera
 def _verify_parts(
     calendar: Calendar, lake: Lake, connection: psycopg.Connection, parts: Sequence[Part]
 ) -> Iterator[Disagreement]:
-    published: list[tuple[Part, list[Entry]]] = []
+    published: list[tuple[Part, list[LedgerEntry]]] = []
     for part in parts:
-        entries = load.read_entries(connection, part)
+        entries = warehouse.read_entries(connection, part)
         if part.loaded_version == part.version and part.sources == digest_sources(entries):
             published.append((part, entries))
         elif entries or part.version:
@@ -129,7 +136,7 @@ def _verify_parts(
 
 
 def _verify_part(
-    lake: Lake, connection: psycopg.Connection, part: Part, entries: Sequence[Entry], raw: Tallies
+    lake: Lake, connection: psycopg.Connection, part: Part, entries: Sequence[LedgerEntry], raw: Tallies
 ) -> list[Disagreement]:
     expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
     parquet = tally_events(_read_parquet(lake, part), canonical=False)
@@ -141,7 +148,7 @@ def _verify_part(
         *compare_characters(part.day, "PostgreSQL", characters, audit.read_characters(connection, part)),
     ]
     if in_warehouse:
-        load.forget_load(connection, part)  # so that the next run of the day loads it again
+        warehouse.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
         *compare_tallies(part.day, "raw answers", expected, raw),
         *(
@@ -167,7 +174,7 @@ def _mend(part: Part) -> str:
 
 
 def _tally_raw(
-    calendar: Calendar, lake: Lake, entries: Sequence[Entry]
+    calendar: Calendar, lake: Lake, entries: Sequence[LedgerEntry]
 ) -> tuple[Mapping[date, Tallies], Mapping[date, DataError]]:
     """Tally raw answers by day and character, and name the days of which an object cannot be read."""
     tallies: dict[date, Tallies] = defaultdict(dict)
@@ -217,13 +224,13 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     """
     before = {one.day: one for one in audit.read_marks(connection, days)}
     for day in [one.day for one in before.values() if not one.is_settled]:
-        refine_parts(calendar, lake, connection, Shard((day,), 0, 1))
-        load_parts(calendar, lake, connection, Shard((day,), 0, 1))
+        refine_parts(calendar, lake, connection, Shard.whole(day))
+        load_parts(calendar, lake, connection, Shard.whole(day))
         before |= {one.day: one for one in audit.read_marks(connection, [day])}
     found = verify_days(calendar, lake, connection, days)
     disputed = sorted({finding.day for finding in found.disagreements})
     for day in disputed:  # the same events in other raw objects count as loaded already, and have left no mark yet
-        refine_parts(calendar, lake, connection, Shard((day,), 0, 1))
+        refine_parts(calendar, lake, connection, Shard.whole(day))
     for after in audit.read_marks(connection, disputed):
         if not before[after.day].is_settled or before[after.day].changes != after.changes:
             raise RetryLater(f"{after.day} changed while it was compared: another run is at work on it", seconds=10)

@@ -44,6 +44,12 @@ def test_it_takes_its_settings_from_the_connections(tmp_path: Path) -> None:
 
 
 def test_a_missing_connection_is_wrong_settings(tmp_path: Path) -> None:
-    done = run(tmp_path, {}, "doctor")
+    done = run(tmp_path, {"neople_lake": LAKE, "neople_warehouse": WAREHOUSE}, "doctor")
     assert done.returncode == 2
     assert "\nneople-timeline: there is no Connection neople_api: " in f"\n{done.stderr}"
+
+
+def test_an_airflow_without_any_connection_is_told_to_get_them(tmp_path: Path) -> None:
+    done = run(tmp_path, {}, "doctor")
+    assert done.returncode == 2
+    assert "\nneople-timeline: Airflow finds no Connection neople_api, nor the others: make them" in f"\n{done.stderr}"

@@ -7,7 +7,6 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
@@ -16,12 +15,10 @@ from pendulum import instance
 import airflow_terms
 import timeline_daily
 import timeline_steps
-from connections import connect_settings, read_api, read_lake, read_mail
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
-from neople_timeline.local.airflow import describe_connections
 from neople_timeline.models import Calendar, Plan, Shard, days_between
-from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
+from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 
 
@@ -169,7 +166,7 @@ def test_a_plan_of_all_days_that_there_are_is_a_small_xcom() -> None:
 def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch)
 
-    with pytest.raises(AirflowRescheduleException) as raised, airflow_terms.as_airflow_says():
+    with pytest.raises(AirflowRescheduleException) as raised, airflow_terms.in_airflow_terms():
         raise RetryLater("maintenance", seconds=600)
 
     assert timedelta(seconds=595) < raised.value.reschedule_date - datetime.now(UTC) <= timedelta(seconds=600)
@@ -177,13 +174,13 @@ def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPat
 
 def wait(clock: Clock, seconds: float = 600) -> None:
     """Have a task find a maintenance, and come back when it asked for it."""
-    with pytest.raises(AirflowRescheduleException), airflow_terms.as_airflow_says():
+    with pytest.raises(AirflowRescheduleException), airflow_terms.in_airflow_terms():
         raise RetryLater("maintenance", seconds=seconds)
     clock.at += timedelta(seconds=seconds)
 
 
 def give_up() -> None:
-    with pytest.raises(AirflowFailException, match="maintenance"), airflow_terms.as_airflow_says():
+    with pytest.raises(AirflowFailException, match="maintenance"), airflow_terms.in_airflow_terms():
         raise RetryLater("maintenance", seconds=600)
 
 
@@ -212,10 +209,10 @@ def test_only_waiting_on_end_counts_however_long_a_backfill_has_worked(monkeypat
 
 def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     task = give_context(monkeypatch)
-    with pytest.raises(AirflowRescheduleException), airflow_terms.as_airflow_says():
+    with pytest.raises(AirflowRescheduleException), airflow_terms.in_airflow_terms():
         raise NotOver("2026-11-22 is not over", seconds=300)
 
-    with pytest.raises(AirflowFailException, match="not over"), airflow_terms.as_airflow_says():
+    with pytest.raises(AirflowFailException, match="not over"), airflow_terms.in_airflow_terms():
         raise NotOver("2026-11-23 is not over. The newest day that is over is 2026-11-22", seconds=15 * 3600)
 
     assert task.pushed == {"failure": "2026-11-23 is not over. The newest day that is over is 2026-11-22"}
@@ -225,7 +222,7 @@ def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) 
 def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     task = give_context(monkeypatch)
 
-    with pytest.raises(AirflowFailException, match="no key"), airflow_terms.as_airflow_says():
+    with pytest.raises(AirflowFailException, match="no key"), airflow_terms.in_airflow_terms():
         raise error
 
     assert task.pushed == {"failure": "no key"}
@@ -234,7 +231,7 @@ def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.M
 def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch)
 
-    with pytest.raises(ZeroDivisionError), airflow_terms.as_airflow_says():
+    with pytest.raises(ZeroDivisionError), airflow_terms.in_airflow_terms():
         raise ZeroDivisionError
 
 
@@ -252,7 +249,7 @@ def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
     assert timeline_daily.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
 
 
-def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, day, built = date(2026, 11, 12), date(2026, 11, 15), []
     shard = {"days": [[f"{earlier}", f"{earlier}"], ["2026-11-14", f"{day}"]], "index": 0, "of": 1}
     task = give_context(monkeypatch)
@@ -260,7 +257,6 @@ def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPat
     page = Published("s3://lake/page", mailed=False, debts=0)
     steps: dict[str, Any] = {
         "is_planned": lambda _settings, _day: True,
-        "list_touched": lambda _settings, days: (days[0], days[-1]),
         "build_marts": lambda _settings, days: built.append(days) or (),
         "publish_report": lambda _settings, one, _failure: built.append(one) or page,
         "republish_reports": lambda _settings: built.append("others") or {earlier: page},
@@ -276,7 +272,7 @@ def test_only_days_that_changed_are_published_anew(monkeypatch: pytest.MonkeyPat
     timeline_daily.report.function()
     assert timeline_steps.republish.function() == {f"{earlier}": page.url}
 
-    assert built == [(earlier, day), day, "others", "others"]
+    assert built == [(earlier, date(2026, 11, 14), day), day, "others", "others"]
 
 
 def test_a_day_that_was_asked_for_and_refused_is_reported_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,102 +290,3 @@ def test_a_misspelled_parameter_is_refused_by_name() -> None:
     context: Any = {"dag_run": run, "dag": SimpleNamespace(params={"day": None, "again": False})}
     with pytest.raises(ConfigError, match="no parameter dya: there are again, day"):
         airflow_terms.refuse_unknown_parameters(context)
-
-
-def test_a_mail_connection_without_a_host_is_named() -> None:
-    with pytest.raises(ConfigError, match="smtp_default has no host"):
-        read_mail(Connection(conn_id="smtp_default", conn_type="smtp", extra="{}"))
-
-
-def test_the_connections_of_the_stack_mean_the_same_as_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(
-        neople_api_url="http://127.0.0.1:18080",
-        neople_api_key="a key/with:signs@",
-        neople_api_rate=70,
-        lake_url="s3://lake/timeline",
-        aws_access_key_id="id",
-        aws_secret_access_key="secret/+",
-        aws_endpoint_url="http://127.0.0.1:18333",
-        warehouse_url="postgres://timeline:pass@127.0.0.1:15432/warehouse",
-        smtp_url="smtp://timeline:pass@127.0.0.1:11025",
-        report_to="players@example.org",
-    )
-    for name, connection in describe_connections(settings).items():
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
-
-    assert connect_settings() == settings
-
-
-def test_every_setting_comes_from_a_connection_or_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    described = describe_connections(
-        Settings(neople_api_key="key", lake_url="s3://lake", aws_access_key_id="id", smtp_url="smtp://h:25")
-    )
-    api, lake, mail = (
-        Connection.from_json(json.dumps(described[name]), conn_id=name)
-        for name in ("neople_api", "neople_lake", "smtp_default")
-    )
-    connected = {*read_api(api), *read_lake(lake), *read_mail(mail), "warehouse_url"}
-    assert sorted([*connected, *FROM_ENVIRONMENT]) == sorted(Settings.__dataclass_fields__)
-
-    chosen = {"report_url": "https://a.example.org", "report_language": "en", "day_starts_at": "00:00"}
-    chosen["marts_engine"] = "spark"
-    described["neople_warehouse"] = {"conn_type": "postgres", "host": "h"}
-    for name, value in chosen.items():
-        monkeypatch.setenv(name.upper(), value)
-    for name, connection in described.items():
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
-    settings, expected = connect_settings(), make_settings(chosen)
-    assert [getattr(settings, name) for name in FROM_ENVIRONMENT] == [
-        getattr(expected, name) for name in FROM_ENVIRONMENT
-    ]
-
-
-def test_settings_without_mail_are_fine_and_without_a_lake_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = describe_connections(
-        Settings(neople_api_key="key", lake_url="s3://lake", aws_access_key_id="id", warehouse_url="postgres://u:p@h/d")
-    )
-    for name in ("neople_api", "neople_lake", "neople_warehouse"):
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(known[name]))
-    assert connect_settings().smtp_url == ""
-
-    monkeypatch.delenv("AIRFLOW_CONN_NEOPLE_LAKE")
-    with pytest.raises(ConfigError, match="neople_lake"):
-        connect_settings()
-
-
-@pytest.mark.parametrize(
-    ("given", "url"),
-    [
-        ({}, "https://api.neople.co.kr"),
-        ({"host": "api.neople.co.kr"}, "https://api.neople.co.kr"),
-        ({"host": "127.0.0.1", "schema": "http", "port": 18080}, "http://127.0.0.1:18080"),
-        ({"host": "https://api.neople.co.kr", "port": 443}, "https://api.neople.co.kr:443"),
-    ],
-)
-def test_the_api_is_found_however_its_connection_is_written(given: dict[str, Any], url: str) -> None:
-    assert read_api(Connection(conn_id="neople_api", password="key", **given))["neople_api_url"] == url
-
-
-def test_an_api_without_a_key_is_refused() -> None:
-    with pytest.raises(ConfigError, match="neople_api"):
-        read_api(Connection(conn_id="neople_api", host="api.neople.co.kr"))
-
-
-def test_a_lake_without_its_url_is_refused() -> None:
-    with pytest.raises(ConfigError, match="lake_url"):
-        read_lake(Connection(conn_id="neople_lake", login="id", password="secret"))
-
-
-@pytest.mark.parametrize(
-    ("extra", "url"),
-    [
-        ({}, "smtps://me%40home:p%2F@mail"),
-        ({"disable_ssl": True}, "smtp://me%40home:p%2F@mail?starttls=required"),
-        ({"disable_ssl": True, "disable_tls": True}, "smtp://me%40home:p%2F@mail"),
-    ],
-)
-def test_mail_is_encrypted_as_the_connection_says(extra: dict[str, bool], url: str) -> None:
-    written = {"conn_type": "smtp", "host": "mail", "login": "me@home", "password": "p/", "extra": extra}
-    connection = Connection.from_json(json.dumps(written), conn_id="smtp_default")
-
-    assert read_mail(connection)["smtp_url"] == url

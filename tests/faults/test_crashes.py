@@ -14,7 +14,7 @@ from neople_timeline.lake import open_lake
 
 LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
 PLANNING = "neople_timeline.warehouse.planning"
-LOAD, AUDIT = "neople_timeline.warehouse.load", "neople_timeline.warehouse.audit"
+LOAD, AUDIT = "neople_timeline.warehouse.parts", "neople_timeline.warehouse.audit"
 PIPELINE, REPORT = "neople_timeline.pipeline", "neople_timeline.report.publish"
 IN_FLIGHT = 6 + 6 * 5
 """Characters that a crash may cost: those being asked for, and those gathered or waiting to be landed."""

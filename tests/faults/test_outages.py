@@ -14,7 +14,7 @@ from s3_proxy import S3Proxy, Trouble, run_proxy
 
 from neople_timeline.local import processes, services
 
-LEDGER, LOAD = "neople_timeline.warehouse.ledger", "neople_timeline.warehouse.load"
+LEDGER, LOAD = "neople_timeline.warehouse.ledger", "neople_timeline.warehouse.parts"
 LAKE, PERMITS = "neople_timeline.lake:Lake", "neople_timeline.warehouse.permits"
 Borrow = Callable[..., AbstractContextManager[Place]]
 

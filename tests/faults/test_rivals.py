@@ -11,7 +11,7 @@ from place import COMPLETE, DAY, Place, Run, in_sessions, params
 from neople_timeline.lake import open_lake
 
 LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
-LOAD, PERMITS = "neople_timeline.warehouse.load", "neople_timeline.warehouse.permits"
+LOAD, PERMITS = "neople_timeline.warehouse.parts", "neople_timeline.warehouse.permits"
 
 COLLECTING = {
     "after its first claim": {"at": f"{LEDGER}:claim_characters", "after": True},

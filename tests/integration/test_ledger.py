@@ -228,7 +228,7 @@ def test_days_that_the_schedule_left_out_are_planned_by_its_next_run(connection:
 def test_what_a_backfill_or_a_run_by_hand_collects_is_no_day_of_the_schedule(connection: psycopg.Connection) -> None:
     for day in (date(2024, 3, 1), DAY + timedelta(days=3)):
         planning.plan_days(connection, [day], again=False)
-        ledger.start_worker(connection, Shard((day,), 0, 1), "daily", 1000)
+        ledger.start_worker(connection, Shard.whole(day), "daily", 1000)
     assert follow(connection, DAY) == []
     assert follow(connection, DAY + timedelta(days=1)) == []
     assert list_planned(connection) == [date(2024, 3, 1), DAY, DAY + timedelta(days=1), DAY + timedelta(days=3)]

@@ -26,7 +26,7 @@ def rewrite(lake: Lake, key: str) -> str:
 
 def test_they_are_refined_and_loaded_anew_without_asking_the_api(settings: Settings) -> None:
     day = collect_day(settings)
-    shard, lake = Shard((day,), 0, 1), open_lake(settings)
+    shard, lake = Shard.whole(day), open_lake(settings)
     keys = lake.list_keys(f"events/day={day}")
     with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:
         (names,) = warehouse.execute(COUNT_NAMES).fetchone() or (0,)
@@ -52,7 +52,7 @@ def test_they_are_refined_and_loaded_anew_without_asking_the_api(settings: Setti
 
 def test_what_was_refined_and_not_loaded_yet_is_refined_anew_first(settings: Settings) -> None:
     day = collect_day(settings)
-    shard, lake = Shard((day,), 0, 1), open_lake(settings)
+    shard, lake = Shard.whole(day), open_lake(settings)
     key = lake.list_keys(f"events/day={day}")[0]
     with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:
         warehouse.execute(

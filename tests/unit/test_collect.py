@@ -56,7 +56,11 @@ def test_a_day_without_events_is_landed_with_none() -> None:
 def test_a_batch_counts_chains_pages_and_days() -> None:
     batch = Batch()
     other = CharacterKey("bakal", "b" * 32)
-    batch.add(make_chain(Calendar(), 2, [[make_row(Calendar().start_of(FIRST))], []]), [Landed(FIRST, CHARACTER, 3, 1)], FETCHED)
+    batch.add(
+        make_chain(Calendar(), 2, [[make_row(Calendar().start_of(FIRST))], []]),
+        [Landed(FIRST, CHARACTER, 3, 1)],
+        FETCHED,
+    )
     batch.add(make_chain(Calendar(), 1, [[]], other), [Landed(FIRST, other, 0, 0)], FETCHED)
     assert (batch.chains, batch.pages, [one.character for one in batch.landed]) == (2, 3, [CHARACTER, other])
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from neople_timeline.errors import SkipCharacter, StopCollecting
-from neople_timeline.models import SERVERS, CharacterKey, Window
+from neople_timeline.models import SERVERS, CharacterKey, LedgerEntry, Window
 from neople_timeline.neople.protocol import Answer, Chain, check_status, read_answer, read_found
-from neople_timeline.refine import CharacterDay, Entry, make_characters, make_events
+from neople_timeline.refine import CharacterDay, make_characters, make_events
 from neople_timeline.sandbox.answers import envelope, list_servers
 from neople_timeline.sandbox.timeline import read_minute
 from neople_timeline.sandbox.world import DAY_MINUTES, World
@@ -71,7 +71,7 @@ def test_every_timeline_is_read_as_it_was_sent(name: str) -> None:
 def test_every_field_that_has_a_column_reaches_it_and_the_payload_stays_as_it_was() -> None:
     rows = list_rows()
     character, answer = read_recorded(wrap(rows))
-    entry = Entry(date(2026, 11, 15), 0, character, "raw/1", len(rows), 0)
+    entry = LedgerEntry(date(2026, 11, 15), 0, character, "raw/1", len(rows), 0)
     day = CharacterDay(entry, answer, answer.timeline.rows, datetime(2026, 11, 16, tzinfo=UTC))
     for row, event in zip(rows, make_events([day]).to_pylist(), strict=True):
         assert json.loads(event["data"]) == row["data"]
@@ -84,7 +84,7 @@ def test_every_field_that_has_a_column_reaches_it_and_the_payload_stays_as_it_wa
 def test_the_envelope_becomes_the_character(name: str) -> None:
     body = read(name)
     character, answer = read_recorded(body)
-    entry = Entry(date(2026, 11, 15), 0, character, "raw/1", 0, 0)
+    entry = LedgerEntry(date(2026, 11, 15), 0, character, "raw/1", 0, 0)
     row = make_characters([CharacterDay(entry, answer, [], datetime(2026, 11, 16, tzinfo=UTC))]).to_pylist()[0]
     fields = {"level": "level", "fame": "fame", "job_grow_name": "jobGrowName", "adventure_name": "adventureName"}
     assert {name: row[name] for name in fields} == {name: body.get(source) for name, source in fields.items()}

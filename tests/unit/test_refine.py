@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neople_timeline.errors import DataError
-from neople_timeline.models import Calendar, CharacterKey
+from neople_timeline.models import Calendar, CharacterKey, LedgerEntry
 from neople_timeline.neople.protocol import Answer, Row
 from neople_timeline.raw import RawLine
 from neople_timeline.refine import (
-    DAYS_AT_ONCE,
+    CHARACTER_DAYS_AT_ONCE,
     CharacterDay,
-    Entry,
     PartWriter,
     cut_days,
     group_by_part,
@@ -47,7 +46,7 @@ def make_answer(rows: list[Row], character: CharacterKey = CHARACTER, **fields: 
 
 
 def make_day(rows: list[Row], character: CharacterKey = CHARACTER, **fields: Any) -> CharacterDay:
-    entry = Entry(DAY, 3, character, "raw/1", len(rows), -7)
+    entry = LedgerEntry(DAY, 3, character, "raw/1", len(rows), -7)
     return CharacterDay(entry, make_answer(rows, character, **fields), rows, FETCHED)
 
 
@@ -97,7 +96,7 @@ def test_ordinals_count_the_events_of_each_minute_of_each_character() -> None:
 def test_equal_rows_are_all_kept_and_minute_and_ordinal_name_each(rows: list[tuple[str, int]]) -> None:
     start, end = GAME.window(DAY, DAY).start, GAME.window(DAY, DAY).end
     data = make_object((CHARACTER, start, end, [[make_row(minute, code) for minute, code in rows]]))
-    entry = Entry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
+    entry = LedgerEntry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
     events = make_events(list(cut_days(data, {WHO: [entry]}, GAME))).to_pylist()
     assert Counter((event["occurred_minute"], event["code"]) for event in events) == Counter(rows)
     assert len({(event["occurred_minute"], event["ordinal"]) for event in events}) == len(rows)
@@ -108,7 +107,7 @@ def test_equal_rows_are_all_kept_and_minute_and_ordinal_name_each(rows: list[tup
 def test_the_order_in_which_the_api_sends_rows_changes_no_byte(rows: list[tuple[str, int, str]]) -> None:
     window = GAME.window(DAY, DAY)
     pages = [[make_row(f"2026-11-15 {minute}", code, data) for minute, code, data in rows]]
-    entry = Entry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
+    entry = LedgerEntry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
     events = make_events(
         list(cut_days(make_object((CHARACTER, window.start, window.end, pages)), {WHO: [entry]}, GAME))
     ).to_pylist()
@@ -252,8 +251,8 @@ def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> No
     minutes = ["2026-11-15 05:59", "2026-11-15 06:00", "2026-11-16 05:59", "2026-11-16 06:00"]
     data = make_object((CHARACTER, "2026-11-14 06:00", "2026-11-17 05:59", [[make_row(minute) for minute in minutes]]))
     wanted = [
-        Entry(date(2026, 11, 15), 0, CHARACTER, "raw/1", 2, 0),
-        Entry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 1, 0),
+        LedgerEntry(date(2026, 11, 15), 0, CHARACTER, "raw/1", 2, 0),
+        LedgerEntry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 1, 0),
     ]
     cut = list(cut_days(data, {WHO: wanted, WHO_ELSE: []}, GAME))
     assert [(one.entry.day, [row.date for row in one.rows]) for one in cut] == [
@@ -264,14 +263,14 @@ def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> No
 
 def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
     data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[]]))
-    wanted = {WHO: [Entry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 0, 0)]}
+    wanted = {WHO: [LedgerEntry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 0, 0)]}
     assert list(cut_days(data, wanted, GAME)) == []
 
 
 def test_other_counts_than_the_ledgers_are_named() -> None:
     data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()]]))
     with pytest.raises(DataError, match=r"raw/1 has 1 event of cain/a+ on 2026-11-15, the ledger 2"):
-        list(cut_days(data, {WHO: [Entry(DAY, 0, CHARACTER, "raw/1", 2, 0)]}, GAME))
+        list(cut_days(data, {WHO: [LedgerEntry(DAY, 0, CHARACTER, "raw/1", 2, 0)]}, GAME))
 
 
 def test_character_days_are_sorted_into_their_parts() -> None:
@@ -297,19 +296,20 @@ def test_what_comes_in_many_small_pieces_is_in_few_row_groups(monkeypatch: pytes
 
 def test_a_part_is_two_parquet_files_and_the_same_bytes_each_time() -> None:
     days = [
-        make_day([make_row(data='{"itemId":"x"}')], CharacterKey("cain", f"{n:032x}")) for n in range(DAYS_AT_ONCE + 1)
+        make_day([make_row(data='{"itemId":"x"}')], CharacterKey("cain", f"{n:032x}"))
+        for n in range(CHARACTER_DAYS_AT_ONCE + 1)
     ]
 
     def write() -> dict[str, bytes]:
         writer = PartWriter()
         writer.add(days)
         writer.add([make_day([], OTHER)])
-        assert (writer.events, writer.characters) == (DAYS_AT_ONCE + 1, DAYS_AT_ONCE + 2)
+        assert (writer.events, writer.characters) == (CHARACTER_DAYS_AT_ONCE + 1, CHARACTER_DAYS_AT_ONCE + 2)
         return writer.finish()
 
     files = write()
     assert files == write()
     events, characters = (pq.read_table(io.BytesIO(files[name])) for name in ("events", "characters"))
     assert (events.schema, characters.schema) == (EVENTS.schema, CHARACTERS.schema)
-    assert (events.num_rows, characters.num_rows) == (DAYS_AT_ONCE + 1, DAYS_AT_ONCE + 2)
-    assert events["item_id"].to_pylist() == ["x"] * (DAYS_AT_ONCE + 1)
+    assert (events.num_rows, characters.num_rows) == (CHARACTER_DAYS_AT_ONCE + 1, CHARACTER_DAYS_AT_ONCE + 2)
+    assert events["item_id"].to_pylist() == ["x"] * (CHARACTER_DAYS_AT_ONCE + 1)

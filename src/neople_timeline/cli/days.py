@@ -170,8 +170,7 @@ def _run(settings: Settings, plan: Plan, kind: Kind) -> int:
     for shard in plan.shards:
         patiently(partial(pipeline.refine_shard, settings, shard))
         patiently(partial(pipeline.load_shard, settings, shard))
-    touched = patiently(partial(pipeline.list_touched, settings, plan.days))
-    patiently(partial(pipeline.build_marts, settings, touched))
+    patiently(partial(pipeline.build_marts, settings, plan.days))
     say_usage(used, settings.neople_api_rate)
     return say_verification(patiently(partial(pipeline.prove_days, settings, plan.days)))
 

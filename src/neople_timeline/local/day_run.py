@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -13,7 +13,6 @@ import psycopg
 from neople_timeline import pipeline
 from neople_timeline.local.airflow import RestApi
 from neople_timeline.local.processes import LocalError
-from neople_timeline.models import KOREA
 from neople_timeline.settings import Settings
 
 DAG = "timeline_daily"
@@ -58,7 +57,7 @@ def ensure_run(api: RestApi, settings: Settings, day: date) -> str:
 
     A run that failed goes on where it failed; one that ended well runs again if characters are lacking. Return its id.
     """
-    starts_at = settings.calendar.start_of(day).replace(tzinfo=KOREA).astimezone(UTC)
+    starts_at = settings.calendar.begins_at(day)
     run = _find_run(api, starts_at)
     if run is None:
         wanted = {

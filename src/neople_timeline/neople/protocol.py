@@ -26,7 +26,7 @@ OTHER_LIMIT: Final = 77
 LONGEST_CHAIN: Final = 1000
 """Pages; 100,000 events of one character in at most 90 days are more than anybody can play."""
 MAINTENANCE_SECONDS: Final = 300.0
-LONGEST_WAIT: Final = 3600.0
+LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds; the API's longest limit is one of an hour, so asking to wait longer makes no sense."""
 
 WordType = Literal["match", "full"]
@@ -207,7 +207,7 @@ def read_retry_after(text: str, now: datetime) -> float:
             seconds = (parsedate_to_datetime(text) - now).total_seconds()
     except (ValueError, TypeError, OverflowError, IndexError):
         return 1.0
-    return min(max(1.0, seconds), LONGEST_WAIT)
+    return min(max(1.0, seconds), LONGEST_RETRY_AFTER)
 
 
 def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:

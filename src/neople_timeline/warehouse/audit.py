@@ -12,7 +12,7 @@ from neople_timeline.checks import DERIVED_SQL, EventText
 from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey, last_day_of, week_of
 from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.load import Part
+from neople_timeline.warehouse.parts import Part
 
 
 @dataclass(frozen=True)

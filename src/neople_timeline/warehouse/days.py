@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.catalogue import MARTS, period_of
-from neople_timeline.models import SETTLING, Calendar
+from neople_timeline.models import Calendar
 from neople_timeline.warehouse.connection import hold_locks
 
 PAGES_LOCK: Final = 710_521
@@ -52,11 +52,9 @@ def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[
 def list_unfinished_days(connection: psycopg.Connection, before: date, calendar: Calendar) -> list[date]:
     """List the days before one that were proven while they still ran."""
     rows = connection.execute(
-        "SELECT day FROM timeline.day WHERE day < %s"
-        " AND verified_at < (day + 1 + %s::time) AT TIME ZONE 'Asia/Seoul' + %s ORDER BY day",
-        (before, calendar.starts_at, SETTLING),
+        "SELECT day, verified_at FROM timeline.day WHERE day < %s AND verified_at < day + 3 ORDER BY day", (before,)
     )
-    return [row[0] for row in rows]
+    return [day for day, verified_at in rows if verified_at < calendar.over_at(day)]
 
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
@@ -72,6 +70,11 @@ def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> l
         "SELECT mart, period FROM timeline.published_mart WHERE period = ANY(%s)", (list(periods),)
     ).fetchall()
     return [day for day, has_changed in rows if has_changed or not marts[day].issubset(published)]
+
+
+def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[date, ...]:
+    """Pick from a run's days those that changed since their marts were computed, and the last in any case."""
+    return tuple(sorted({*list_changed_days(connection, days), *days[-1:]}))
 
 
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:

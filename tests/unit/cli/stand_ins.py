@@ -56,7 +56,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, **others: Any) -> Steps:
         "collect_shard": Collected(4, 100, 1, 0, Usage(requests=7, retried=2, seconds=0.5)),
         "refine_shard": None,
         "load_shard": None,
-        "list_touched": (DAY,),
         "build_marts": (),
         "verify_days": PROVEN,
         "prove_days": PROVEN,

@@ -9,7 +9,7 @@ from pages import make_page, make_row
 
 from neople_timeline.errors import SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.neople.protocol import (
-    LONGEST_WAIT,
+    LONGEST_RETRY_AFTER,
     MAINTENANCE_SECONDS,
     MISSING,
     STOP,
@@ -134,13 +134,13 @@ def test_an_answer_of_any_bytes_is_one_of_our_errors_or_none(body: bytes, status
 
 @given(st.integers(0, 10**30))
 def test_retry_after_in_seconds_is_at_least_one_and_at_most_an_hour(seconds: int) -> None:
-    assert read_retry_after(str(seconds), NOW) == min(max(seconds, 1), LONGEST_WAIT)
+    assert read_retry_after(str(seconds), NOW) == min(max(seconds, 1), LONGEST_RETRY_AFTER)
 
 
 @given(st.integers(-100_000, 100_000))
 def test_retry_after_as_a_date_counts_from_now(seconds: int) -> None:
     header = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
-    assert read_retry_after(header, NOW) == min(max(seconds, 1), LONGEST_WAIT)
+    assert read_retry_after(header, NOW) == min(max(seconds, 1), LONGEST_RETRY_AFTER)
 
 
 @given(st.text())
@@ -154,4 +154,4 @@ def test_retry_after_as_a_date_counts_from_now(seconds: int) -> None:
 @example("Mon, 16 Nov 2026 00:00:30 +99999999999999999999")
 @example("Mon, 31 Feb 2026 25:61:61 GMT")
 def test_any_retry_after_is_some_sensible_wait(text: str) -> None:
-    assert 1 <= read_retry_after(text, NOW) <= LONGEST_WAIT
+    assert 1 <= read_retry_after(text, NOW) <= LONGEST_RETRY_AFTER

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from pgpq.encoders import StringEncoderBuilder
 from pgpq.schema import Jsonb
 
-from neople_timeline.models import CharacterKey, Shard
-from neople_timeline.refine import Entry
+from neople_timeline.models import CharacterKey, LedgerEntry, Shard
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse.connection import hold_locks
 from neople_timeline.warehouse.days import TOUCH
+from neople_timeline.warehouse.planning import MOST_BUCKETS
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -44,17 +44,17 @@ def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
         "SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),"
         " coalesce(p.events_etag, ''), coalesce(p.characters_etag, ''),"
         " coalesce(p.events, 0), coalesce(p.characters, 0)"
-        " FROM timeline.day d CROSS JOIN generate_series(0, 15) AS b(bucket)"
+        " FROM timeline.day d CROSS JOIN generate_series(0, %s - 1) AS b(bucket)"
         " LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket"
         " WHERE d.day = ANY(%s) AND b.bucket < d.buckets AND b.bucket %% %s = %s ORDER BY 1, 2",
-        (list(shard.days), shard.of, shard.index),
+        (MOST_BUCKETS, list(shard.days), shard.of, shard.index),
     )
     return [Part(*row) for row in rows]
 
 
 def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> AbstractContextManager[None]:
     """Keep other runs from publishing the same parts."""
-    return hold_locks(connection, [(PART_LOCK, part.day.toordinal() * 16 + part.bucket) for part in parts])
+    return hold_locks(connection, [(PART_LOCK, part.day.toordinal() * MOST_BUCKETS + part.bucket) for part in parts])
 
 
 def count_entries(connection: psycopg.Connection, shard: Shard) -> list[tuple[date, int]]:
@@ -68,7 +68,7 @@ def count_entries(connection: psycopg.Connection, shard: Shard) -> list[tuple[da
     return [(day, counts.get(day, 0)) for day in shard.days]
 
 
-def read_entries(connection: psycopg.Connection, part: Part) -> list[Entry]:
+def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry]:
     """Read what the ledger has landed for a part, in the order of its raw objects."""
     rows = connection.execute(
         "SELECT server_id, character_id, raw_key, events, digest FROM timeline.collection"
@@ -77,7 +77,9 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[Entry]:
     )
     keys: dict[str, str] = {}  # one object holds many: its name is kept once
     return [
-        Entry(part.day, part.bucket, CharacterKey(server, character), keys.setdefault(raw_key, raw_key), events, digest)
+        LedgerEntry(
+            part.day, part.bucket, CharacterKey(server, character), keys.setdefault(raw_key, raw_key), events, digest
+        )
         for server, character, raw_key, events, digest in rows
     ]
 
