@@ -34,7 +34,7 @@ from connections import connect_settings
 from neople_timeline.settings import read_airflow_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
 from timeline_deadline import RunCreated
-from timeline_lineage import REPORTS, list_mart_tables, tell_lineage
+from timeline_lineage import REPORTS, ROWS, list_mart_tables, tell_lineage
 from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, collect, load, make_mart_tasks, refine, verify
 
 CALENDAR = read_airflow_settings().calendar
@@ -83,7 +83,7 @@ def report() -> dict[str, Any]:
         done = publish_report(settings, day, explain_failure(context))
         for other, again in republish_reports(settings).items():
             log.info("%s is newer than its report, which is written anew: %s", other, again.url)
-    tell_lineage(settings, reads=["event", "character", *list_mart_tables()], writes=[REPORTS])
+    tell_lineage(settings, reads=[*ROWS, *list_mart_tables()], writes=[REPORTS])
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
     return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}
 

@@ -15,7 +15,7 @@ from connections import connect_settings
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import Kind
 from neople_timeline.settings import read_airflow_settings
-from timeline_lineage import CHARACTERS, EVENTS, MARTS, RAW, list_mart_tables, tell_lineage
+from timeline_lineage import MART_FOLDERS, PARQUET, RAW, ROWS, list_mart_tables, tell_lineage
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.decorator import Task
@@ -84,7 +84,7 @@ def refine(shard: PlainShard) -> dict[str, int]:
 
         settings = connect_settings()
         done = refine_shard(settings, unpack_shard(shard))
-    tell_lineage(settings, reads=[RAW], writes=[EVENTS, CHARACTERS])
+    tell_lineage(settings, reads=[RAW], writes=PARQUET)
     return {"events": done.events, "objects": done.objects}
 
 
@@ -97,7 +97,7 @@ def load(shard: PlainShard) -> dict[str, int]:
 
         settings = connect_settings()
         done = load_shard(settings, unpack_shard(shard))
-    tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=["event", "character"])
+    tell_lineage(settings, reads=PARQUET, writes=ROWS)
     return {"events": done.events, "characters": done.characters}
 
 
@@ -128,7 +128,7 @@ def marts(shards: list[PlainShard]) -> dict[str, int]:
 
         settings = connect_settings()
         built = build_marts(settings, list_days(shards))
-    tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=[MARTS, *list_mart_tables()])
+    tell_lineage(settings, reads=PARQUET, writes=[MART_FOLDERS, *list_mart_tables()])
     return {mart.name: mart.rows for mart in built}
 
 
@@ -140,7 +140,7 @@ def publish_marts() -> dict[str, int]:
 
         settings = connect_settings()
         published = publish_marts(settings, name_spark_run(get_current_context()))
-    tell_lineage(settings, reads=[EVENTS, CHARACTERS], writes=[MARTS, *list_mart_tables()])
+    tell_lineage(settings, reads=PARQUET, writes=[MART_FOLDERS, *list_mart_tables()])
     return {mart.name: mart.rows for mart in published}
 
 

@@ -10,7 +10,7 @@ TEXT: Final = """
 roster: Whom to collect. Fill it by SQL or with `neople-timeline roster`.
   server_id text: id of the server
   character_id text: id of the character
-  name text: its name when it was put on the roster; for people, nothing looks it up
+  name text: its name when it was put on the roster; only for people to read
   added_at timestamptz: when it was put on the roster
   slot smallint: sixteenth of the roster, from a hash; the bucket on a day is slot modulo buckets
 roster_reject: Lines of the last imported roster file that could not be used.
@@ -31,7 +31,7 @@ collection: The ledger: one row per character-day, and where its raw answer is.
   bucket smallint: part of the day that it belongs to
   state text: planned, landed, loaded, verified, missing (no such character) or owed (to be tried again)
   reason text: owed and missing: why
-  attempts integer: how often a collector claimed it, whatever came of that
+  attempts integer: how often a collector claimed it since it was planned (or with `--again`), whatever came of that
   next_try_at timestamptz: owed: when it is tried again
   worker_id bigint: the collector that claims it
   raw_key text: object of the lake that holds its raw answer

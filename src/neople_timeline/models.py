@@ -31,6 +31,10 @@ SERVERS = {
 """Server ids and their Korean names, in the order in which the API lists them."""
 
 
+SERVER_ID, CHARACTER_ID = "[a-z]{1,30}", "[0-9a-f]{32}"
+"""What ids look like, as regular expressions."""
+
+
 def number_of(count: int, noun: str) -> str:
     """Write how many there are of something: `1 event`, `1,234 events`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 class Refined:
     """What refining a shard wrote."""
 
-    days: tuple[date, ...]
-    """Days whose objects changed."""
     events: int
     objects: int
 
@@ -61,7 +59,6 @@ class Refined:
 class Loaded:
     """What loading a shard put into PostgreSQL."""
 
-    days: tuple[date, ...]
     events: int
     characters: int
 
@@ -163,7 +160,6 @@ def refine_shard(settings: Settings, shard: Shard) -> Refined:
     with _open(settings) as (lake, connection):
         written = parts.refine_parts(settings.calendar, lake, connection, shard)
     return Refined(
-        days=tuple(sorted({part.day for part in written})),
         events=sum(part.events for part in written),
         objects=len(TABLES) * len(written),
     )
@@ -177,7 +173,6 @@ def load_shard(settings: Settings, shard: Shard) -> Loaded:
     with _open(settings) as (lake, connection):
         loaded = parts.load_parts(settings.calendar, lake, connection, shard)
     return Loaded(
-        days=tuple(sorted({part.day for part in loaded})),
         events=sum(part.events for part in loaded),
         characters=sum(part.characters for part in loaded),
     )

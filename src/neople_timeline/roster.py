@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import SERVERS, CharacterKey, Reject, number_of
+from neople_timeline.models import CHARACTER_ID, SERVER_ID, SERVERS, CharacterKey, Reject, number_of
 
 HEADER = ("serverId", "characterId")
 LONGEST_LINE = 10_000
-_CHARACTER_ID = re.compile(r"[0-9a-f]{32}")
-_SERVER_ID = re.compile(r"[a-z]{1,30}")
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,8 @@ def _find_columns(header: list[str]) -> tuple[int, int]:
 
 
 def _find_fault(key: CharacterKey) -> str:
-    if not _SERVER_ID.fullmatch(key.server_id):
+    if not re.fullmatch(SERVER_ID, key.server_id):
         return f"a server is written as its id ({', '.join(SERVERS)}) or its Korean name"
-    if not _CHARACTER_ID.fullmatch(key.character_id):
+    if not re.fullmatch(CHARACTER_ID, key.character_id):
         return "a character id has 32 digits 0-9 a-f"
     return ""

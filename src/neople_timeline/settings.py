@@ -41,7 +41,7 @@ class Settings:
     aws_secret_access_key: str = field(default="", repr=False)
     aws_session_token: str = field(default="", repr=False)
     aws_endpoint_url: str = ""
-    aws_region: str = "us-east-1"
+    aws_region: str = ""
     warehouse_url: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
     report_to: str = ""

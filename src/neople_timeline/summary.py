@@ -157,8 +157,8 @@ class Novelty:
 
 
 @dataclass(frozen=True)
-class Debt:
-    """A character-day that could not be collected, and why; `name` is the roster's or the last one seen, if any."""
+class LedgerLine:
+    """A character-day that was not collected, and why; `name` is the roster's or the last one seen, if any."""
 
     day: date
     server_id: str
@@ -184,10 +184,10 @@ class DataState:
     missing: int
     owed: int
     """Everything that is neither collected nor known to be missing."""
-    debts: tuple[Debt, ...]
+    debts: tuple[LedgerLine, ...]
     """The first of them."""
     reasons: tuple[tuple[str, int], ...]
-    missing_characters: tuple[Debt, ...]
+    missing_characters: tuple[LedgerLine, ...]
     rejects: tuple[Reject, ...]
     rejected: int
     spending: Spending | None

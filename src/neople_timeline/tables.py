@@ -106,7 +106,13 @@ EVENTS = Table(
         _count("code", "kind of event", "rows[].code"),
         _text("name", "the code's display text at the time; it changes over the years, use `code`", "rows[].name"),
         *PAYLOAD_COLUMNS,
-        Column("data", pa.string(), "jsonb", "the whole payload, in the lake byte for byte as sent", "rows[].data"),
+        Column(
+            "data",
+            pa.string(),
+            "jsonb",
+            "the whole payload, in the lake as sent (line breaks are blanks)",
+            "rows[].data",
+        ),
     ),
 )
 

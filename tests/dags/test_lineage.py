@@ -7,7 +7,7 @@ from airflow.sdk.lineage import HookLineageCollector
 import timeline_lineage
 from neople_timeline.catalogue import MARTS
 from neople_timeline.settings import Settings
-from timeline_lineage import list_mart_tables, tell_lineage
+from timeline_lineage import RAW, Folder, WarehouseTable, list_mart_tables, tell_lineage
 
 WAREHOUSE = "postgres://timeline:secret@db.example.org:5433/warehouse"
 
@@ -23,7 +23,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> HookLineageCollector:
 def test_a_task_names_what_it_reads_and_writes(collector: HookLineageCollector) -> None:
     settings = Settings(lake_url="s3://lake/timeline", warehouse_url=WAREHOUSE)
 
-    tell_lineage(settings, reads=["events"], writes=["event", "raw"])
+    tell_lineage(settings, reads=[Folder("events")], writes=[WarehouseTable("event"), RAW])
 
     told = collector.collected_assets
     sides = [[translate_airflow_asset(one.asset, None) for one in side] for side in (told.inputs, told.outputs)]
@@ -46,7 +46,7 @@ def test_a_task_names_what_it_reads_and_writes(collector: HookLineageCollector) 
 def test_the_warehouse_has_one_address_however_it_is_written(
     collector: HookLineageCollector, url: str, address: str
 ) -> None:
-    tell_lineage(Settings(warehouse_url=url), writes=["event"])
+    tell_lineage(Settings(warehouse_url=url), writes=[WarehouseTable("event")])
 
     (told,) = collector.collected_assets.outputs
     assert told.asset.uri == address
@@ -55,7 +55,7 @@ def test_the_warehouse_has_one_address_however_it_is_written(
 
 @pytest.mark.parametrize("lake", ["s3://lake", "s3://lake/", "file:///srv/lake"])
 def test_any_lake_is_named(collector: HookLineageCollector, lake: str) -> None:
-    tell_lineage(Settings(lake_url=lake), writes=["events"])
+    tell_lineage(Settings(lake_url=lake), writes=[Folder("events")])
 
     (told,) = collector.collected_assets.outputs
     assert told.asset.uri == f"{lake.rstrip('/')}/events"
@@ -63,4 +63,4 @@ def test_any_lake_is_named(collector: HookLineageCollector, lake: str) -> None:
 
 
 def test_every_mart_is_named() -> None:
-    assert sorted(list_mart_tables()) == sorted(mart.warehouse_name for mart in MARTS)
+    assert [table.name for table in list_mart_tables()] == [mart.warehouse_name for mart in MARTS]

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neople_timeline.warehouse import permits
+from neople_timeline.warehouse.permits import GIVE_BACK
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -45,11 +46,7 @@ class Process:
         self.cooling = 0
 
     def leave(self) -> None:
-        self.connection.execute(
-            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), lapsed_at = clock_timestamp()"
-            " WHERE key_hash = %s AND holder = %s",
-            (self.in_use, self.key, self.name),
-        )
+        self.connection.execute(GIVE_BACK, (self.in_use, 0, self.key, self.name))
         self.granted = 0
 
 

@@ -98,16 +98,16 @@ def prepare(airflow: Airflow) -> None:
     write_private(airflow.home / "passwords.json", json.dumps({USER: airflow.password}))
     stamp = airflow.home / f"migrated-to-{version('apache-airflow')}"
     if not stamp.exists():
-        _run(airflow, "db", "migrate")
+        run_command(airflow, "db", "migrate")
         stamp.touch()
 
 
-def import_connections(airflow: Airflow, settings: Settings) -> None:
+def import_connections(airflow: Airflow, settings: Settings, environment: Mapping[str, str] | None = None) -> None:
     """Put the settings into Airflow's Connections, encrypted there, through a file that only we can read."""
     path = airflow.home / "connections.json"
     write_private(path, json.dumps(describe_connections(settings)))
     try:
-        _run(airflow, "connections", "import", "--overwrite", str(path))
+        run_command(airflow, "connections", "import", "--overwrite", str(path), environment=environment)
     finally:
         path.unlink()
 
@@ -212,14 +212,19 @@ def write_private(path: Path, text: str) -> None:
     draft.rename(path)
 
 
-def _run(airflow: Airflow, *arguments: str) -> None:
+def run_command(
+    airflow: Airflow, *arguments: str, environment: Mapping[str, str] | None = None, typed: str = ""
+) -> None:
+    """Run a command of Airflow's, as if `typed` came from a terminal; one that fails is a LocalError."""
     done = subprocess.run(  # noqa: S603 - the command is ours
         [AIRFLOW, *arguments],
-        env={**os.environ, **airflow.environment},
+        env={**os.environ, **(environment or airflow.environment)},
         cwd=airflow.home,
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # without a terminal, a password is read from standard input
     )
     if done.returncode:
         raise LocalError(f"airflow {' '.join(arguments[:2])} failed:\n{(done.stderr or done.stdout)[-2000:]}")

@@ -10,17 +10,14 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import redis  # type: ignore[import-not-found,unused-ignore]  # the group `cluster` brings it
 
-from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError
 from neople_timeline.local import airflow, day_run, host, screen, services, stack
 from neople_timeline.local.home import MAIL_USER, Local, hide_settings_from_children, open_local
@@ -41,7 +38,6 @@ REDIS_PORT = 16379
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 HOSTS = IPv4Network("198.18.0.0/16")
 """Addresses of workers' hosts: for benchmarks in laboratories, and nobody's on the Internet."""
-COMPLETE, WRONG, FAILED = 0, 2, 3
 
 
 @dataclass(frozen=True)
@@ -204,17 +200,6 @@ def name_cable(cluster: Cluster, number: int) -> str:
     return f"nt-{cluster.redis_port}-{number}"
 
 
-def run_day(cluster: Cluster) -> str:
-    """Have the last complete day collected; return the run's end state."""
-    local = cluster.local
-    api = airflow.RestApi(local.airflow.port, local.airflow.password)
-    day = local.settings.calendar.last_over(datetime.now(UTC))
-    run_id = day_run.ensure_run(api, local.settings, day)
-    state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, lambda: True))
-    screen.show_summary(local, day, pipeline.measure_day(local.settings, day))
-    return state
-
-
 def let_hosts_in(pg_hba: Path) -> None:
     """Have PostgreSQL accept passwords from workers' hosts as well, once it reads this file."""
     line = f"host all all {HOSTS} scram-sha-256\n"
@@ -224,38 +209,18 @@ def let_hosts_in(pg_hba: Path) -> None:
 
 
 def _prepare_airflow(cluster: Cluster) -> None:
-    home = cluster.local.airflow.home
-    home.mkdir(exist_ok=True)
-    connections = home / "connections.json"
-    stamp = home / "prepared"
+    own, environment = cluster.local.airflow, cluster.environment
+    own.home.mkdir(exist_ok=True)
+    stamp = own.home / "prepared"
     if stamp.exists():
         return
-    _run(cluster, "db", "migrate")
-    airflow.write_private(connections, json.dumps(airflow.describe_connections(cluster.local.settings)))
-    try:
-        _run(cluster, "connections", "import", "--overwrite", str(connections))
-    finally:
-        connections.unlink()
-    password = cluster.local.airflow.password
+    airflow.run_command(own, "db", "migrate", environment=environment)
+    airflow.import_connections(own, cluster.local.settings, environment)
     name = ("--firstname", "neople", "--lastname", "timeline", "--email", "admin@example.org")
     # Typed twice on standard input, as a person would: no process list shows it.
-    _run(cluster, "users", "create", "--role", "Admin", "--username", airflow.USER, *name, typed=f"{password}\n" * 2)
+    create = ("users", "create", "--role", "Admin", "--username", airflow.USER, *name)
+    airflow.run_command(own, *create, environment=environment, typed=f"{own.password}\n" * 2)
     stamp.touch()
-
-
-def _run(cluster: Cluster, *arguments: str, typed: str = "") -> None:
-    done = subprocess.run(  # noqa: S603 - the command is ours
-        [airflow.AIRFLOW, *arguments],
-        env={**os.environ, **cluster.environment},
-        cwd=cluster.local.home,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,  # without a terminal, the password is read from standard input
-    )
-    if done.returncode:
-        raise LocalError(f"airflow {' '.join(arguments[:2])} failed:\n{(done.stderr or done.stdout)[-2000:]}")
 
 
 def main() -> None:
@@ -282,7 +247,8 @@ def _stay_up(given: argparse.Namespace) -> int:
     try:
         up(cluster, roster)
         keeper.start()
-        code = COMPLETE if run_day(cluster) == "success" else FAILED
+        api = airflow.RestApi(cluster.local.airflow.port, cluster.local.airflow.password)
+        code = stack.run_last_day(cluster.local, api, lambda: True)  # what ends is started again
         if not given.once:
             screen.say("\nEverything stays up until Ctrl-C.")
             keeper.join()

@@ -17,7 +17,7 @@ import psutil  # type: ignore[import-untyped]  # it comes without types
 from rich.markup import escape
 
 from neople_timeline import pipeline
-from neople_timeline.cli.screen import make_plain
+from neople_timeline.cli.screen import COMPLETE, FAILED, INDEBTED, WRONG, make_plain
 from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.local import airflow, day_run, screen, services
 from neople_timeline.local.home import MAIL_USER, PORTS, Local, hide_settings_from_children, open_local, read_record
@@ -35,7 +35,6 @@ from neople_timeline.local.processes import (
 
 SUPERVISOR = "supervisor"
 WORLD = ("--characters", "500", "--seed", "1", "--rate", "1000", "--latency", "30ms")
-COMPLETE, INDEBTED, WRONG, FAILED = 0, 1, 2, 3
 
 
 def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
@@ -56,7 +55,10 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
         with _lock(root):
             _start_parts(local, members)
         api = airflow.RestApi(local.airflow.port, local.airflow.password)
-        code = _run_last_day(local, api, began)
+        day_run.wait_for_dag(api)
+        day_run.ensure_pools(api)
+        screen.say(f"All parts are up after {time.monotonic() - began:.0f} s.")
+        code = run_last_day(local, api, _watch_airflow(local))
         if is_ours and not once:
             _stay(local)
     finally:
@@ -173,13 +175,11 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
         screen.say(f"  roster: {escape(make_plain(line))}")
 
 
-def _run_last_day(local: Local, api: airflow.RestApi, began: float) -> int:
+def run_last_day(local: Local, api: airflow.RestApi, is_up: Callable[[], bool]) -> int:
+    """Have the last complete day collected; return the exit code, or raise LocalError with what failed and why."""
     day = local.settings.calendar.last_over(datetime.now(UTC))
-    day_run.wait_for_dag(api)
-    day_run.ensure_pools(api)
     run_id = day_run.ensure_run(api, local.settings, day)
-    screen.say(f"All parts are up after {time.monotonic() - began:.0f} s. The run of {day}:")
-    is_up = _watch_airflow(local)
+    screen.say(f"The run of {day}:")
     state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, is_up))
     figures = pipeline.measure_day(local.settings, day)
     if state != "success":

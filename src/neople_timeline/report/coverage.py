@@ -64,7 +64,6 @@ def render_coverage(coverage: Coverage, language: Language, newest: date) -> byt
         months=list(list_months(coverage)),
         earlier=coverage.first - timedelta(days=1),
         later=min(newest, _end_of(_start_of(last, -MONTHS))) if last < newest else None,
-        link=lambda _: "",
         weekdays=(3, 4, 5, 6, 0, 1, 2),
     )
     return page.encode()

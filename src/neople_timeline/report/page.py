@@ -116,7 +116,6 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
         "server": lambda server_id: show_server(server_id, language),
         "weekday": lambda number: show_weekday(number, language),
         "show_day": lambda day: show_day(day, language),
-        "rarities": RARITIES,
         "day_key": day_key,
         "character_key": character_key,
         "adventure_key": adventure_key,

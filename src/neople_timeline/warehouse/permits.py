@@ -29,6 +29,12 @@ RENEW_SECONDS: Final = 0.1
 WEIGHTS: Final[dict[Kind, int]] = {"daily": 16, "retry": 4, "backfill": 1}
 """Shares of the rate where there is not enough for all."""
 
+GIVE_BACK: Final = (
+    "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp(),"
+    " lapsed_at = clock_timestamp() + %s * interval '1 second' WHERE key_hash = %s AND holder = %s"
+)
+"""Ends a lease of which some permits are still used, and counts these for so many seconds more than `KEPT_SECONDS`."""
+
 
 class PermitLease:
     """One process's lease: `renew` asks for permits and hands them to the pacer.
@@ -102,11 +108,7 @@ class PermitLease:
         now = self._clock()
         is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < KEPT_SECONDS
         in_use, rest = self._pacer.in_use(now), KEPT_SECONDS if is_uncertain else self._pacer.free_in(now)
-        self._connection.execute(
-            "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp(),"
-            " lapsed_at = clock_timestamp() + %s * interval '1 second' WHERE key_hash = %s AND holder = %s",
-            (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder),
-        )
+        self._connection.execute(GIVE_BACK, (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder))
         self._pacer.lend(0, 0.0)
 
     async def _query(self, statement: LiteralString, *values: object) -> tuple[Any, ...] | None:

@@ -7,6 +7,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.errors import ConfigError
+from neople_timeline.models import CHARACTER_ID, SERVER_ID
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import OF_A_BACKFILL
 
@@ -20,6 +21,9 @@ UNTRIED_AT_ONCE: Final = 7
 
 DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 """Says of a character-day `c` of the ledger that it may be asked for now."""
+
+WELL_FORMED: Final = f"(server_id ~ '^{SERVER_ID}$' AND character_id ~ '^{CHARACTER_ID}$')"
+"""Says of a character that the API can be asked for it: the roster may be filled by SQL, with anything."""
 
 
 def bind_lake(connection: psycopg.Connection, lake_id: str) -> bool:
@@ -91,11 +95,9 @@ def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again
         connection.execute(
             "INSERT INTO timeline.collection (day, server_id, character_id, bucket, state, reason)"
             " SELECT day, server_id, character_id, slot %% buckets,"
-            " CASE WHEN well_formed THEN 'planned' ELSE 'missing' END,"
-            " CASE WHEN NOT well_formed THEN 'malformed id: correct the roster' END"
-            " FROM timeline.day, timeline.roster, LATERAL (SELECT"
-            "  server_id ~ '^[a-z]+$' AND character_id ~ '^[0-9a-f]{32}$' AS well_formed) AS checked"
-            " WHERE day = ANY(%s) ON CONFLICT DO NOTHING",
+            f" CASE WHEN {WELL_FORMED} THEN 'planned' ELSE 'missing' END,"
+            f" CASE WHEN NOT {WELL_FORMED} THEN 'malformed id: correct the roster' END"
+            " FROM timeline.day, timeline.roster WHERE day = ANY(%s) ON CONFLICT DO NOTHING".encode(),
             (list(days),),
         )
         connection.execute(
@@ -106,8 +108,7 @@ def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again
         if again:
             connection.execute(
                 "UPDATE timeline.collection SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL"
-                " WHERE day = ANY(%s) AND state <> 'planned'"
-                " AND reason IS DISTINCT FROM 'malformed id: correct the roster'",
+                f" WHERE day = ANY(%s) AND state <> 'planned' AND {WELL_FORMED}",
                 (list(days),),
             )
 

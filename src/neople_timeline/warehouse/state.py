@@ -6,7 +6,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.models import Reject, Usage, days_between
-from neople_timeline.summary import DataState, Debt, Spending
+from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import OF_A_BACKFILL
 
@@ -98,8 +98,10 @@ def _count_states(connection: psycopg.Connection, first: date, last: date) -> di
     return dict(rows.fetchall())
 
 
-def _read_ledger(connection: psycopg.Connection, first: date, last: date, states: tuple[str, ...]) -> tuple[Debt, ...]:
-    return tuple(Debt(*row) for row in connection.execute(LEDGER, (first, last, list(states), SHOWN)))
+def _read_ledger(
+    connection: psycopg.Connection, first: date, last: date, states: tuple[str, ...]
+) -> tuple[LedgerLine, ...]:
+    return tuple(LedgerLine(*row) for row in connection.execute(LEDGER, (first, last, list(states), SHOWN)))
 
 
 def _read_spending(connection: psycopg.Connection, first: date, last: date) -> Spending | None:
