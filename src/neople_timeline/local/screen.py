@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from neople_timeline.lake import open_lake
+from neople_timeline import pipeline
 from neople_timeline.local.airflow import USER
 from neople_timeline.local.day_run import Progress
 from neople_timeline.local.home import Local
@@ -49,10 +49,9 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
     """Say what there is of a day and where."""
     settings = local.settings
     report = local.home / f"report-{day}.html"
-    lake = open_lake(settings)
-    key = f"reports/day={day}/index.html"
-    if found := lake.read(key):
-        report.write_bytes(found.data)
+    page = f"day={day}/index.html"
+    if found := pipeline.read_report(settings, page):
+        report.write_bytes(found)
     mail = _save_mail(local, day)
     lines = {
         "Day": f"{day}, from {settings.day_starts_at:%H:%M} in Korea",
@@ -62,7 +61,7 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
         "Debts": number_of(figures.owed, "character-day") if figures.owed else "none",
         "Rows": f"schema timeline of the database warehouse on 127.0.0.1:{local.ports['postgres']}",
         "Objects": f"{settings.lake_url} at {settings.aws_endpoint_url}",
-        "Report": f"{report if report.exists() else 'none'}, in the lake {lake.describe(key)}",
+        "Report": f"{report if report.exists() else 'none'}, in the lake {settings.lake_url}/reports/{page}",
         "Mail": str(mail or "none yet"),
         "Airflow": f"http://127.0.0.1:{local.airflow.port} with user {USER} and password {local.airflow.password}",
         "Settings": f'`. {local.home}/env` lets .venv/bin/neople-timeline and psql "$WAREHOUSE_URL" use this stack',

@@ -57,34 +57,34 @@ def publish_report(
     with hold_pages(connection):
         begin_page(connection, day)
         generation = take_generation(connection)
-        editions = read_editions(settings, connection, day, failure)
-        pages = draw_profiles(settings, connection, editions)
-        known = {*pages, *(page_key(edition) for edition in editions)}
+        summaries = read_summaries(settings, connection, day, failure)
+        pages = draw_profiles(settings, connection, summaries)
+        known = {*pages, *(page_key(summary) for summary in summaries)}
         etags = lake.etags(known)
         connection.execute("SELECT 1")  # fails if the lock is lost: others may have written since what was read here
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(lambda key: write_page(lake, key, pages[key](), etags), pages))
-        for edition in editions:  # one by one: what draws the charts is not made for threads
-            write_page(lake, page_key(edition), draw_report(settings, lake, edition, known), etags)
-        is_told = failure is not None or editions[0].is_settled
+        for summary in summaries:  # one by one: what draws the charts is not made for threads
+            write_page(lake, page_key(summary), draw_report(settings, lake, summary, known), etags)
+        is_told = failure is not None or summaries[0].is_settled
         wants_mail = bool(settings.smtp_url and settings.report_to) and is_told
-        mailed = [wants_mail and mail_report(settings, connection, edition) for edition in editions]
+        mailed = [wants_mail and mail_report(settings, connection, summary) for summary in summaries]
         record_page(connection, day, generation)
-    urls = [lake.describe(page_key(edition)) for edition in editions]
+    urls = [lake.describe(page_key(summary)) for summary in summaries]
     week_url = urls[1] if len(urls) > 1 else None
-    state = editions[0].state
+    state = summaries[0].state
     return Published(
         urls[0],
         any(mailed),
         state.owed,
         week_url,
-        is_provisional=editions[0].is_provisional,
+        is_provisional=summaries[0].is_provisional,
         is_proven=state.is_verified,
         waiting=len(state.waiting),
     )
 
 
-def read_editions(
+def read_summaries(
     settings: Settings, connection: psycopg.Connection, day: date, failure: str | None
 ) -> tuple[Summary, ...]:
     """Read a day and, if it is the last of its week and there to stay, the week."""
@@ -101,16 +101,16 @@ def draw_report(settings: Settings, lake: Lake, summary: Summary, known: Collect
     return render_page(summary, settings.report_language, {*known, *beside})
 
 
-def draw_profiles(settings: Settings, connection: psycopg.Connection, editions: Sequence[Summary]) -> Pages:
+def draw_profiles(settings: Settings, connection: psycopg.Connection, summaries: Sequence[Summary]) -> Pages:
     """Say how to draw the pages of characters and adventures as of the newest day."""
     newest = read_newest_day(connection)
     if newest is None:
         return {}
-    profiles = read_profiles(connection, newest, {key for edition in editions for key in edition.list_people()})
+    profiles = read_profiles(connection, newest, {key for summary in summaries for key in summary.list_people()})
     adventures = list_adventures(profiles)
     own = {character_key(profile.person): profile for profile in profiles}
     shared = {adventure_key(adventure.server_id, adventure.name): adventure for adventure in adventures}
-    known = {*own, *shared, *(page_key(edition) for edition in editions)}
+    known = {*own, *shared, *(page_key(summary) for summary in summaries)}
     language = settings.report_language
     return {
         **{key: partial(render_character, profile, language, known) for key, profile in own.items()},

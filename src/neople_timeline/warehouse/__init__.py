@@ -1,1 +1,1 @@
-"""The only door to PostgreSQL: the roster, the ledger, the data, the marts and the shared limiter."""
+"""PostgreSQL, by subject: roster, ledger, parts, marts, mail, the shared limiter. `export` and `local` query it too."""
