@@ -64,6 +64,10 @@ worker: Collectors and what they spent. The id is the fencing generation of thei
   repeated bigint: of these, sent again to fetch a chain of pages anew
   throttled bigint: of these, refused as too many
   unlanded bigint: of these, for pages that were not in the ledger when it last told; lost if it has ended since
+backfill: Backfills that were planned: for half a day from then on no daily run takes their days.
+  first_day date: first day that was planned
+  last_day date: last day that was planned
+  planned_at timestamptz: when
 dead_letter: Answers that could not be read, kept byte for byte in the lake.
   dead_letter_id bigint: number of the answer
   first_day date: first day that was asked for

@@ -120,7 +120,7 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
     plan.check_days(settings.calendar, first, last, unfinished=False)
     with _open(settings) as (lake, connection):
         days = list(days_between(first, last))
-        return plan.plan_backfill(settings.calendar, lake, connection, days, settings.neople_api_rate, again=again)
+        return plan.plan_backfill(settings.calendar, lake, connection, days, again=again)
 
 
 def plan_debts(settings: Settings) -> Plan:

@@ -68,7 +68,7 @@ def plan_day(
 
 
 def plan_backfill(
-    calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date], rate: int, *, again: bool
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date], *, again: bool
 ) -> Plan:
     """Plan a range of days; until it is done they are the backfill's, and no daily run takes them."""
     planning.require_roster(connection)
@@ -76,7 +76,7 @@ def plan_backfill(
     for day in days:
         planning.reopen_unfinished(connection, day, calendar.over_at(day))
     if planning.plan_days(connection, days, again=again):
-        planning.announce_backfill(connection, days, rate)
+        planning.record_backfill(connection, days)
     return _make_plan(connection, days, days)
 
 

@@ -158,10 +158,12 @@ def test_what_a_backfill_planned_is_no_debt_of_the_daily_run_for_half_a_day(conn
     first, last = DAY - timedelta(days=9), DAY - timedelta(days=1)
     days = [first + timedelta(days=offset) for offset in range(9)]
     planning.plan_days(connection, [first - timedelta(days=1), *days], again=False)
-    planning.announce_backfill(connection, days, 1000)  # its collectors are still in the queue
+    planning.record_backfill(connection, days)  # its collectors are still in the queue
     assert planning.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
     worker = ledger.start_worker(connection, Shard(tuple(days), 0, 2), "backfill", 1000)
     ledger.finish_worker(connection, worker, Usage())  # and the next one is
+    assert planning.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
+    connection.execute("UPDATE timeline.backfill SET planned_at = planned_at - interval '12 hours'")
     assert planning.list_indebted_days(connection, DAY) == [first - timedelta(days=1)]
     connection.execute("UPDATE timeline.worker SET expires_at = expires_at - interval '12 hours'")
     connection.execute("UPDATE timeline.collection SET attempts = 1")

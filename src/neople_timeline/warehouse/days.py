@@ -32,8 +32,10 @@ _WEEK_AT: Final = (
     " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
 )
 OF_A_BACKFILL: Final = (
-    "EXISTS (SELECT FROM timeline.worker w WHERE kind = 'backfill' AND d.day BETWEEN first_day AND last_day"
-    " AND expires_at > clock_timestamp() - interval '12 hours')"
+    "EXISTS (SELECT FROM (SELECT first_day, last_day, planned_at FROM timeline.backfill"
+    "  UNION ALL SELECT first_day, last_day, expires_at FROM timeline.worker WHERE kind = 'backfill')"
+    " AS b (first_day, last_day, seen_at)"
+    " WHERE d.day BETWEEN first_day AND last_day AND seen_at > clock_timestamp() - interval '12 hours')"
 )
 """Days `d` that a backfill planned or collected: its own, until it has left them behind for half a day."""
 

@@ -178,13 +178,9 @@ def list_indebted_days(connection: psycopg.Connection, before: date) -> list[dat
     return [row[0] for row in rows]
 
 
-def announce_backfill(connection: psycopg.Connection, days: Sequence[date], rate: int) -> None:
-    """Note that a backfill planned some days, as a collector that has ended: its real ones may wait for a free slot."""
-    connection.execute(
-        "INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, finished_at, allowed_rate)"
-        " VALUES ('backfill', %s, %s, clock_timestamp(), clock_timestamp(), %s)",
-        (min(days), max(days), rate),
-    )
+def record_backfill(connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Note that a backfill planned some days: its collectors may wait for a free slot."""
+    connection.execute("INSERT INTO timeline.backfill VALUES (%s, %s)", (min(days), max(days)))
 
 
 def read_least_buckets(connection: psycopg.Connection, days: Sequence[date]) -> int:
