@@ -10,6 +10,9 @@ from neople_timeline.models import Reject, Usage
 RARITIES: Final = ("태초", "신화", "에픽", "레전더리", "크로니클", "유니크", "레어", "언커먼", "커먼")
 """Rarities from the best to the most common, as the game ranks them."""
 
+BEST_RARITIES: Final = RARITIES[:3]
+"""Those of which a report names every drop, as far as it has room."""
+
 EQUIPMENT_ROUTES: Final = (505, 513, 504, 507, 521, 514, 520, 516)
 """Codes by which equipment comes to a character; 516 moves it through the account safe and is netted."""
 
@@ -248,6 +251,12 @@ class Summary:
         )  # fmt: skip
         persons = [one.person for named in lists for one in named]
         return {(person.server_id, person.character_id) for person in persons}
+
+    @property
+    def best_drop_count(self) -> int:
+        """Count the drops of which `best_drops` has the first."""
+        routes = set(EQUIPMENT_ROUTES) - set(SAFE_ROUTES)
+        return sum(drop.count for drop in self.drops if drop.rarity in BEST_RARITIES and drop.code in routes)
 
     @property
     def is_complete(self) -> bool:

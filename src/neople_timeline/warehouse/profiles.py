@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 
 from neople_timeline.models import week_of
-from neople_timeline.summary import EQUIPMENT_ROUTES, RARITIES, SAFE_ROUTES, DayFigures, Drop, Goal, Person, Profile
+from neople_timeline.summary import BEST_RARITIES, EQUIPMENT_ROUTES, SAFE_ROUTES, DayFigures, Drop, Goal, Person, Profile
 
 DAYS: Final = 14
 BEST_DROPS: Final = 10
@@ -76,7 +76,7 @@ def read_profiles(
         return ()
     values = {**span, **_columns(chosen)}
     codes = [code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES]
-    best = {"codes": codes, "best": list(RARITIES[:3]), "limit": BEST_DROPS}
+    best = {"codes": codes, "best": list(BEST_RARITIES), "limit": BEST_DROPS}
     days = _group(connection, CHARACTER_DAYS, values)
     drops = _group(connection, DROPS, {**values, **best})
     clears = _group(connection, CLEARS, {**values, "week": week_of(last)})

@@ -8,8 +8,8 @@ import psycopg
 
 from neople_timeline.models import Calendar, days_between, week_of
 from neople_timeline.summary import (
+    BEST_RARITIES,
     EQUIPMENT_ROUTES,
-    RARITIES,
     SAFE_ROUTES,
     Attempts,
     Board,
@@ -249,7 +249,7 @@ class Reader:
     def read_best_drops(self, first: date, last: date, limit: int) -> tuple[Drop, ...]:
         """List the best equipment that dropped, the rarest first."""
         codes = [code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES]
-        values = {"first": first, "last": last, "codes": codes, "best": list(RARITIES[:3]), "limit": limit}
+        values = {"first": first, "last": last, "codes": codes, "best": list(BEST_RARITIES), "limit": limit}
         rows = self._ask(BEST_DROP_ROWS, **values)
         return tuple(Drop(row[5], _person(row[:5]), *row[6:]) for row in rows)
 

@@ -144,6 +144,14 @@ def test_what_is_owed_is_named_with_its_reason() -> None:
     assert "아직 검증되지 않았습니다" in page.text
 
 
+def test_a_list_of_the_best_drops_says_how_many_there_were() -> None:
+    summary = make_summary()
+    assert summary.best_drop_count == 2 + 90 + 1 + 32  # neither common ones, nor the account safe, nor oaths
+    note = f"처음 {len(summary.best_drops)}건 / 전체 125건"
+    assert note in Reader(render_page(summary, "ko")).text
+    assert note not in Reader(render_page(replace(summary, drops=summary.drops[:1]), "ko")).text
+
+
 def test_a_complete_day_says_so_and_names_missing_characters_and_rejected_lines(summary: Summary) -> None:
     page = Reader(render_page(summary, "ko"))
     assert "검증 통과" in page.text
