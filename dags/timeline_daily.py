@@ -82,10 +82,10 @@ def report() -> dict[str, Any]:
         send_measures(day)
         done = publish_report(settings, day, explain_failure(context))
         for other, again in republish_reports(settings).items():
-            log.info("%s is newer than its report, which is written anew: %s", other, again.url)
+            log.info("The report of %s was out of date, and is written anew: %s", other, again.url)
     tell_lineage(settings, reads=[*ROWS, *list_mart_tables()], writes=[REPORTS])
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)
-    return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed, "debts": done.debts}
+    return {"url": done.url, "week_url": done.week_url, "mailed": done.mailed or done.week_mailed, "debts": done.debts}
 
 
 @dag(

@@ -365,7 +365,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Published:
-    """Where the page is, whether a mail left now, how many character-days are owed, and the weekly, if it was due.
+    """Where the page is, whether its mail left now, how many character-days are owed, and the weekly, if it was due.
 
     `waiting` counts earlier days that were planned and of which nothing is there yet.
     """
@@ -374,6 +374,7 @@ class Published:
     mailed: bool
     debts: int
     week_url: str | None = None
+    week_mailed: bool = False
     is_provisional: bool = False
     """Such a day has a page and no mail yet."""
     is_proven: bool = True

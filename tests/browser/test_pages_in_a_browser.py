@@ -164,7 +164,7 @@ def test_a_page_fits_can_be_read_and_asks_for_nothing(
 def test_a_hostile_name_runs_nothing_and_adds_nothing(browser: Browser, complaints: list[str], number: int) -> None:
     page = open_page(browser, f"hostile-{number}", complaints)
     assert page.evaluate("document.querySelectorAll('script, img, [onerror], [onmouseover]').length") == 0
-    assert "오늘의 득템" in page.inner_text("main")
+    assert "이날의 득템" in page.inner_text("main")
     page.close()
     assert complaints == []
 
@@ -174,7 +174,7 @@ def test_faint_text_would_be_found(browser: Browser, complaints: list[str]) -> N
     page.add_style_tag(content="h2 { color: #b8b8b8 !important }")
     found = page.evaluate(FAINT_TEXT)
     page.close()
-    assert any(text.startswith("오늘의 득템") for text in found)
+    assert any(text.startswith("이날의 득템") for text in found)
 
 
 def test_what_is_folded_opens_by_keyboard(browser: Browser, complaints: list[str]) -> None:

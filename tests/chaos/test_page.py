@@ -97,5 +97,5 @@ def walk_through(page: Page, running: Cluster) -> None:
     inside.locator("#day .ok").wait_for()
     page.screenshot(path=SCREENSHOTS / "airflow-timeline-day.png")
     inside.locator("a.beside").first.click()
-    inside.get_by_text("오늘의 득템").first.wait_for()
+    inside.get_by_text("이날의 득템").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "airflow-timeline-report.png")

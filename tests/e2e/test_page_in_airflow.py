@@ -87,7 +87,7 @@ def test_the_calendar_shows_the_day_and_a_click_what_is_owed_of_it(server: Serve
     )
     status, calendar = server.read(f"/timeline/?until={DAY}")
     assert status == 200
-    assert f'aria-label="{DAY}: 미수집 있음 (2)"' in calendar
+    assert f'aria-label="{DAY}: 일부 수집 대기 (2)"' in calendar
     latest = re.search(r'href="(reports/day=[\d-]+/index\.html)"', calendar)
     assert latest is not None
     assert server.read(f"/timeline/{latest[1]}")[0] == 200

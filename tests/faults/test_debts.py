@@ -59,7 +59,7 @@ def test_the_next_run_pays_debts_first_and_publishes_only_what_they_touched(whol
     place.world.forget_stats()
     said = run(place, "day", str(DAY))
     assert "debts of 1 earlier day)" in said
-    assert f"{SECOND} is newer than its report, which is written anew" in said
+    assert f"The report of {SECOND} was out of date, and is written anew" in said
     assert place.world.stats()["by_character"].keys() >= {one.character_id for one in debtors}
     place.assert_complete(FIRST, SECOND, DAY)
 
@@ -183,7 +183,7 @@ def test_a_character_added_late_gets_its_history_by_a_backfill(whole_place: Plac
 
     place.world.forget_stats()
     said = run(place, "backfill", str(FIRST), str(DAY))
-    assert f"{SECOND} is newer than its report, which is written anew" in said
+    assert f"The report of {SECOND} was out of date, and is written anew" in said
     place.assert_complete(FIRST, SECOND, DAY)
     assert place.world.stats()["by_character"].keys() == {one.character_id for one in place.world.characters()}
     said = run(place, "backfill", str(FIRST), str(DAY), "--dry-run")

@@ -147,7 +147,7 @@ def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again
     assert [pipeline.publish_report(collected, DAY).mailed for _ in range(2)] == [True, False]
     subjects = sorted(mail["Subject"] for mail in read_mails(smtp))
     assert len(subjects) == 2
-    assert subjects[0].startswith(f"[미수집 {owed}건]")
+    assert subjects[0].startswith(f"[수집 대기 {owed}건]")
     assert subjects[1].startswith("[수집 완료]")
 
 
@@ -180,7 +180,7 @@ def test_the_last_day_of_a_week_brings_the_week_and_its_mail_once(
     assert (summary.figures.events, summary.figures.active, sum(summary.hours)) == (events, active, events)
     assert (summary.state.planned, summary.last_week) == (280, None)
     page = open_lake(settings).get(week).decode()
-    assert "던파 타임라인 주보" in page
+    assert "던파 타임라인 주간 리포트" in page
     assert 'href="../day=2026-10-20/index.html"' in page
     assert "day=2026-10-19" not in page
 

@@ -20,6 +20,7 @@ from neople_timeline.cli.screen import (
     read_day,
     read_days,
     say_forecast,
+    say_pages,
     say_plan,
     say_report,
     say_usage,
@@ -183,7 +184,8 @@ def _publish(step: Callable[[], T]) -> T:
 def _say_republished(settings: Settings) -> None:
     """Write anew the pages of other days that the run changed, and name them."""
     for changed, published in _publish(partial(pipeline.republish_reports, settings)).items():
-        out.print(f"{changed} is newer than its report, which is written anew: {published.url}", markup=False)
+        out.print(f"The report of {changed} was out of date, and is written anew.")
+        say_pages(settings, published)
 
 
 def _collect(settings: Settings, plan: Plan, kind: Kind) -> Usage:

@@ -64,12 +64,17 @@ def read_days(first: str, last: str | None) -> tuple[date, date]:
     return days
 
 
-def say_report(settings: Settings, published: Published) -> None:
-    """Say where the pages are and whether a mail left."""
-    mailed = f", mailed to {settings.report_to}" if published.mailed else ""
-    out.print(f"Report: {published.url}{mailed}", markup=False)
+def say_pages(settings: Settings, published: Published) -> None:
+    """Say where the pages are and which of them were mailed."""
+    mailed = f", mailed to {settings.report_to}"
+    out.print(f"Report: {published.url}{mailed if published.mailed else ''}", markup=False)
     if published.week_url:
-        out.print(f"Weekly: {published.week_url}", markup=False)
+        out.print(f"Weekly: {published.week_url}{mailed if published.week_mailed else ''}", markup=False)
+
+
+def say_report(settings: Settings, published: Published) -> None:
+    """Say where the pages are, and what keeps a mail back or a day from being complete."""
+    say_pages(settings, published)
     if published.waiting:
         out.print(
             f"Still to be collected: {number_of(published.waiting, 'earlier day')}. Each daily run takes some;"

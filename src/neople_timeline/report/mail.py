@@ -100,6 +100,7 @@ def write_subject(summary: Summary, edition: str, language: Language) -> str:
     say = make_speaker(language, is_week=summary.is_week)
     values = {
         "day": summary.first,
+        "last": f"{summary.day:%m-%d}",
         "owed": f"{summary.state.owed:,}",
         "primeval": f"{summary.figures.primeval:,}" if summary.figures else "?",
         "epic": f"{summary.figures.epic:,}" if summary.figures else "?",

@@ -50,9 +50,10 @@ def publish_report(
 ) -> Published:
     """Write the pages of a day, of its characters and, on a week's last day, of the week; mail each edition once.
 
-    A day that still runs or is not proven brings no week and no mail, so that its one mail is left for the whole day;
-    `failure` says what keeps it from that. A mail that fails raises after the pages are in the lake, and the page
-    counts as outdated until it is out.
+    A week of which a day was never planned has a page and no mail: its figures would pass for the week's. A day that
+    still runs or is not proven brings no week and no mail, so that its one mail is left for the whole day; `failure`
+    says what keeps it from that. A mail that fails raises after the pages are in the lake, and the page counts as
+    outdated until it is out.
     """
     with hold_pages(connection):
         begin_page(connection, day)
@@ -68,16 +69,20 @@ def publish_report(
             write_page(lake, page_key(summary), draw_report(settings, lake, summary, known), etags)
         is_told = failure is not None or summaries[0].is_settled
         wants_mail = bool(settings.smtp_url and settings.report_to) and is_told
-        mailed = [wants_mail and mail_report(settings, connection, summary) for summary in summaries]
+        mailed = [
+            wants_mail and not (summary.is_week and summary.state.absent) and mail_report(settings, connection, summary)
+            for summary in summaries
+        ]
         record_page(connection, day, generation)
     urls = [lake.describe(page_key(summary)) for summary in summaries]
     week_url = urls[1] if len(urls) > 1 else None
     state = summaries[0].state
     return Published(
         urls[0],
-        any(mailed),
+        mailed[0],
         state.owed,
         week_url,
+        week_mailed=any(mailed[1:]),
         is_provisional=summaries[0].is_provisional,
         is_proven=state.is_verified,
         waiting=len(state.waiting),

@@ -8,7 +8,16 @@ from typing import Any, Final
 import psycopg
 
 from neople_timeline.models import week_of
-from neople_timeline.summary import BEST_RARITIES, EQUIPMENT_ROUTES, SAFE_ROUTES, DayFigures, Drop, Goal, Person, Profile
+from neople_timeline.summary import (
+    BEST_RARITIES,
+    EQUIPMENT_ROUTES,
+    SAFE_ROUTES,
+    DayFigures,
+    Drop,
+    Goal,
+    Person,
+    Profile,
+)
 
 DAYS: Final = 14
 BEST_DROPS: Final = 10

@@ -67,7 +67,7 @@ def test_the_mail_holds_plain_text_html_and_its_charts(summary: Summary) -> None
 def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
     text = read_text(send(summary), "plain")
     for expected in (
-        "2026-11-15 (일)", "태초: 3 (어제 ▲ 1, 지난주 ▲ 1)", "이벤트: 11,204 (어제 ▲ 873",
+        "2026-11-15 (일)", "태초: 3 (전날 ▲ 1, 지난주 같은 요일 ▲ 1)", "이벤트: 11,204 (전날 ▲ 873",
         "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
         "바하이트 4", "기계 혁명 바칼 레이드 (하드): 캐릭터 30", "수집 496/500", "검증 통과", LOCATION,
     ):  # fmt: skip
@@ -88,7 +88,7 @@ def test_one_of_something_is_written_in_the_singular() -> None:
 
 def test_the_subject_says_the_day_and_what_is_wrong() -> None:
     assert write_subject(make_summary(), "daily", "ko") == "2026-11-15 던파 타임라인: 태초 3개, 에픽 122개"
-    assert write_subject(make_summary(owed=7), "daily-incomplete", "ko") == "[미수집 7건] 2026-11-15 던파 타임라인"
+    assert write_subject(make_summary(owed=7), "daily-incomplete", "ko") == "[수집 대기 7건] 2026-11-15 던파 타임라인"
     assert write_subject(make_summary(failure="x"), "daily-incomplete", "ko") == "[실패] 2026-11-15 던파 타임라인"
     assert write_subject(make_summary(), "daily-complete", "ko").startswith("[수집 완료] 2026-11-15")
     assert write_subject(make_summary(owed=7), "daily-incomplete", "en") == "[7 owed] 2026-11-15 DNF timeline"
@@ -105,8 +105,8 @@ def test_a_subject_of_any_length_arrives_with_all_its_spaces(primevals: int, epi
 
 def test_a_week_s_mail_is_named_by_its_thursday_and_says_so() -> None:
     week = make_summary(is_week=True)
-    assert write_subject(week, "weekly", "ko") == "2026-11-09 주간 던파 타임라인: 태초 3개, 에픽 122개"
-    assert write_subject(week, "weekly-complete", "en").startswith("[now complete] Week of 2026-11-09")
+    assert write_subject(week, "weekly", "ko") == "2026-11-09 ~ 11-15 주간 던파 타임라인: 태초 3개, 에픽 122개"
+    assert write_subject(week, "weekly-complete", "en").startswith("[now complete] Week 2026-11-09")
     assert "2026-11-09 (월) – 2026-11-15 (일)" in read_text(send(week, "weekly"), "plain")
 
 
@@ -128,7 +128,7 @@ def test_a_failed_or_indebted_day_says_why_in_both_parts() -> None:
     for kind in ("plain", "html"):
         text = read_text(mail, kind)
         assert "PostgreSQL went away" in text
-        assert "아직 받지 못한 캐릭터가 3건" in text
+        assert "캐릭터 3개의 기록을 아직 받지 못했습니다" in text
         assert "연결이 끊겼습니다" in text
         assert "빚쟁이2" in text
 

@@ -137,9 +137,9 @@ def test_days_left_out_and_days_still_waiting_are_named_on_the_page() -> None:
 
 def test_what_is_owed_is_named_with_its_reason() -> None:
     page = Reader(render_page(make_summary(owed=70), "ko"))
-    assert "아직 받지 못한 캐릭터가 70건 있습니다" in page.text
+    assert "캐릭터 70개의 기록을 아직 받지 못했습니다" in page.text
     assert "빚쟁이49" in page.text
-    assert "처음 50건 / 전체 70건" in page.text
+    assert "전체 70건 중 50건 표시" in page.text
     assert "연결이 끊겼습니다" in page.text
     assert "아직 검증되지 않았습니다" in page.text
 
@@ -147,7 +147,7 @@ def test_what_is_owed_is_named_with_its_reason() -> None:
 def test_a_list_of_the_best_drops_says_how_many_there_were() -> None:
     summary = make_summary()
     assert summary.best_drop_count == 2 + 90 + 1 + 32  # neither common ones, nor the account safe, nor oaths
-    note = f"처음 {len(summary.best_drops)}건 / 전체 125건"
+    note = f"전체 125건 중 {len(summary.best_drops)}건 표시"
     assert note in Reader(render_page(summary, "ko")).text
     assert note not in Reader(render_page(replace(summary, drops=summary.drops[:1]), "ko")).text
 
@@ -157,7 +157,7 @@ def test_a_complete_day_says_so_and_names_missing_characters_and_rejected_lines(
     assert "검증 통과" in page.text
     assert "DNF001 NOT_FOUND_CHARACTER" in page.text
     assert "=cmd|' /C calc'!A0,xyz" in page.text
-    assert "매일 수집: API 요청 1,240건(허용 3,900건), 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
+    assert "일일 수집: API 요청 1,240건(허용 3,900건), 낭비 14건, 3.9초 (이론상 최소 1.2초)" in page.text
     assert "아직 받지 못한" not in page.text
 
 
@@ -166,7 +166,7 @@ def test_a_day_whose_figures_are_not_computed_shows_its_state_only() -> None:
     assert "수치는 아직 계산되지 않았습니다." in page.text
     assert "DuckDB stopped" in page.text
     assert "496 / 500" in page.text
-    assert "오늘의 득템" not in page.text
+    assert "이날의 득템" not in page.text
     assert "레이드 클리어" not in page.text
 
 
@@ -185,8 +185,8 @@ def test_the_first_day_has_nothing_to_compare_with() -> None:
 def test_what_went_through_the_safe_is_a_line_of_its_own_and_in_no_sum(summary: Summary) -> None:
     rows = re.findall(r"<tr[^>]*><th scope=\"row\">(?:합계|초월의 돌).*?</tr>", render_page(summary, "ko").decode())
     total, moved, _ = (re.sub(r"<[^>]+>", " ", row).split() for row in rows)
-    assert total == ["합계", "3", "122", "210", "12", "347"]
-    assert moved == ["초월의", "돌", "(합계에", "없음)", "·", "-3", "·", "·", "-3"]
+    assert total == ["합계", "347", "3", "122", "210", "12"]
+    assert moved == ["초월의", "돌", "(합계", "제외)", "-3", "·", "-3", "·", "·"]
 
 
 def test_the_day_is_named_by_its_own_date(summary: Summary) -> None:
@@ -214,11 +214,11 @@ def test_a_week_tells_itself_as_a_week_in_both_languages() -> None:
     week = make_summary(is_week=True)
     korean, english = (Reader(render_page(week, language)) for language in LANGUAGES)
     for text in (
-        "던파 타임라인 주보",
+        "던파 타임라인 주간 리포트",
         "2026-11-09 (월) – 2026-11-15 (일)",
         "한 주입니다",
-        "지난주 ▲ 1",
-        "이번 주의 득템",
+        "전주 ▲ 1",
+        "이 주의 득템",
     ):
         assert text in korean.text
     for text in (
@@ -228,7 +228,7 @@ def test_a_week_tells_itself_as_a_week_in_both_languages() -> None:
         "Star of the week",
     ):
         assert text in english.text
-    assert "어제" not in korean.text
+    assert "전날" not in korean.text
     assert "오늘" not in korean.text
     assert "yesterday" not in english.text
     assert render_page(week, "ko") == render_page(make_summary(is_week=True), "ko")
