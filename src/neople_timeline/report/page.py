@@ -20,6 +20,7 @@ from neople_timeline.report.words import (
     show_change,
     show_day,
     show_rarity,
+    show_reason,
     show_server,
     show_text,
     show_weekday,
@@ -102,6 +103,7 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
     )
     environment.filters |= {
         "text": show_text,
+        "reason": lambda reason: show_text(show_reason(reason, language)),
         "number": lambda value: f"{value:,}",
         "rarity": lambda rarity: show_rarity(rarity, language),
     }

@@ -19,8 +19,8 @@ LEDGER: Final = """
 SELECT c.day, c.server_id, c.character_id,
   coalesce(r.name, (
     SELECT k.character_name FROM timeline.character k
-    WHERE k.day BETWEEN c.day - 14 AND c.day AND k.server_id = c.server_id AND k.character_id = c.character_id
-    ORDER BY k.day DESC LIMIT 1), ''),
+    WHERE k.day BETWEEN c.day - 14 AND c.day + 14 AND k.server_id = c.server_id AND k.character_id = c.character_id
+    ORDER BY k.day <= c.day DESC, abs(k.day - c.day) LIMIT 1), ''),
   coalesce(c.reason, 'not collected yet')
 FROM timeline.collection c LEFT JOIN timeline.roster r USING (server_id, character_id)
 WHERE c.day BETWEEN %s AND %s AND c.state = ANY(%s) ORDER BY 1, 2, 3 LIMIT %s

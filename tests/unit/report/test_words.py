@@ -1,0 +1,40 @@
+import pytest
+
+from neople_timeline.neople.protocol import MISSING
+from neople_timeline.report.words import KOREAN_REASONS, WEEKLY_WORDS, WORDS, show_reason
+
+SEEN_BEFORE = "the API knew it the last time, and is asked again: "
+
+
+@pytest.mark.parametrize(
+    ("reason", "korean"),
+    [
+        ("the API answers HTTP 500 DNF999", "API 오류(HTTP 500 DNF999)"),
+        ("the API answers HTTP 502", "API 오류(HTTP 502)"),
+        ("the connection to the API failed (ConnectError): check the network", "API에 연결하지 못함(ConnectError)"),
+        ("the answer is not the JSON of a timeline: truncated", "API 응답을 읽을 수 없음: truncated"),
+        ("not collected yet", "아직 수집하지 않음"),
+        (
+            f"{SEEN_BEFORE}DNF001: the API knows no such character",
+            "지난번에는 있던 캐릭터라 다시 확인함: API에 없는 캐릭터(DNF001)",
+        ),
+        ("something nobody has translated", "something nobody has translated"),
+    ],
+)
+def test_reasons_are_told_in_korean_where_they_are_known(reason: str, korean: str) -> None:
+    assert show_reason(reason, "ko") == korean
+    assert show_reason(reason, "en") == reason
+
+
+@pytest.mark.parametrize("code", MISSING)
+def test_why_a_character_is_missing_is_always_known_in_korean(code: str) -> None:
+    assert show_reason(f"{code}: {MISSING[code]}", "ko").startswith("API에 없는 ")
+
+
+def test_no_reason_hides_another() -> None:
+    assert len({korean for _, korean in KOREAN_REASONS}) == len(KOREAN_REASONS)
+
+
+def test_both_languages_have_the_same_words() -> None:
+    assert WORDS["ko"].keys() == WORDS["en"].keys()
+    assert all(words.keys() <= WORDS["ko"].keys() for words in WEEKLY_WORDS.values())
