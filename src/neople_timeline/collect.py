@@ -47,7 +47,8 @@ BATCH_SECONDS: Final = 15.0
 OUTAGE_FAILURES: Final = 40
 """Chains failing, or known characters vanishing, one after the other from which on it is not they, but the API."""
 DOUBTED: Final = 3
-"""Known characters that vanish last, nobody having answered after them, from which on it may be the API as well."""
+DOUBTED_SHARE: Final = 0.01
+"""Known characters that vanish in a run, and their share of those that land, above which it may be the API as well."""
 
 Progress = Callable[[Collected], None]
 
@@ -61,8 +62,6 @@ class Batch:
     landed: list[Landed] = field(default_factory=list)
     chains: int = 0
     pages: int = 0
-    asked_at: float = field(default_factory=time.monotonic)
-    """A moment before the API was asked for the first chain, on this process's clock of seconds."""
 
     def add(self, chain: Chain, landed: list[Landed], fetched_at: datetime) -> None:
         """Append a chain, and what it says of each day."""
@@ -206,7 +205,8 @@ class _Collector:
         self._started = time.monotonic()
         self._failures = 0
         self._vanished: set[CharacterKey] = set()
-        self._gone: list[tuple[Claim, str, float]] = []
+        self._lost: set[CharacterKey] = set()
+        self._gone: list[tuple[Claim, str]] = []
         self._stop: TimelineError | None = None
 
     @property
@@ -278,13 +278,12 @@ class _Collector:
                 self._busy -= 1
 
     async def _collect(self, claim: Claim) -> None:
-        asked_at = time.monotonic()
         try:
             chain = await self._client.fetch_chain(claim.character, self._window(claim))
         except (Maintenance, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
-            await self._miss(claim, str(error), asked_at)
+            await self._miss(claim, str(error))
         except Unreadable as error:
             await self._owe(claim, error)
         else:
@@ -294,7 +293,6 @@ class _Collector:
             # A batch per bucket, so that refining a bucket reads little else.
             if (batch := self._batches.get(claim.bucket)) is None:
                 batch = self._batches[claim.bucket] = Batch()
-            batch.asked_at = min(batch.asked_at, asked_at)
             batch.add(chain, landed, datetime.now(UTC))
             self._unlanded += len(chain.bodies)
             if batch.is_full:
@@ -303,13 +301,15 @@ class _Collector:
     def _window(self, claim: Claim) -> Window:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
-    async def _miss(self, claim: Claim, reason: str, asked_at: float) -> None:
+    async def _miss(self, claim: Claim, reason: str) -> None:
         """Call a character missing: now if it never was there, else at the end, unless the API loses them in a row."""
-        if not await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
-            await self._record_missing(claim, reason, asked_at)
+        if await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
+            self._lost.add(claim.character)
+            self._vanished.add(claim.character)
+        elif self.collected.landed or await asyncio.to_thread(ledger.knows_anybody, self._doors.ledger):
+            await self._record_missing(claim, reason)
             return
-        self._gone.append((claim, reason, asked_at))
-        self._vanished.add(claim.character)
+        self._gone.append((claim, reason))
         if len(self._vanished) >= OUTAGE_FAILURES:
             lost = f"{len(self._vanished)} characters in a row that it knew the last time"
             self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
@@ -317,21 +317,23 @@ class _Collector:
     async def _settle_gone(self) -> None:
         """Say of those who vanished that they are missing, or owed: of a small roster, an outage may lose everybody.
 
-        Others wait for what this collector holds, so nothing is left open.
+        So it may from the first day on, when nobody was ever found. Others wait for what this collector holds, so
+        nothing is left open.
         """
         if self._stop:
             return
-        is_outage = not self.collected.landed or len(self._vanished) >= DOUBTED
-        for claim, reason, asked_at in self._gone:
-            is_doubtful = is_outage and claim.character in self._vanished
+        has_lost_many = len(self._lost) >= DOUBTED and len(self._lost) > DOUBTED_SHARE * self.collected.landed
+        for claim, reason in self._gone:
+            is_doubtful = has_lost_many or not self.collected.landed
             if is_doubtful and await asyncio.to_thread(ledger.is_fresh, self._doors.ledger, claim.days):
-                await self._record_owed(claim, f"the API knew it the last time, and is asked again: {reason}")
+                why = "knew it the last time" if claim.character in self._lost else "has found nobody"
+                await self._record_owed(claim, f"the API {why}, and is asked again: {reason}")
             else:
-                await self._record_missing(claim, reason, asked_at)
+                await self._record_missing(claim, reason)
         self._gone.clear()
 
-    async def _record_missing(self, claim: Claim, reason: str, asked_at: float) -> None:
-        await self._record_failure(claim, "missing", reason, time.monotonic() - asked_at)
+    async def _record_missing(self, claim: Claim, reason: str) -> None:
+        await self._record_failure(claim, "missing", reason)
         self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
 
     async def _owe(self, claim: Claim, error: Unreadable) -> None:
@@ -352,11 +354,9 @@ class _Collector:
         self._doors.lake.put_new(key, error.body)
         ledger.record_dead_letter(self._doors.ledger, claim, key, str(error))
 
-    async def _record_failure(self, claim: Claim, state: str, reason: str, seconds: float | None = None) -> None:
+    async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
-        await asyncio.to_thread(
-            ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason, seconds
-        )
+        await asyncio.to_thread(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
 
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)
@@ -379,6 +379,4 @@ class _Collector:
     def _land(self, key: str, batch: Batch) -> tuple[int, int]:
         """Commit: first the object, then the ledger that points to it."""
         self._doors.lake.put_new(key, batch.writer.seal())
-        seconds = time.monotonic() - batch.asked_at
-        committed, events = ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed, seconds)
-        return committed, events
+        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed)

@@ -222,10 +222,19 @@ def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
 
 
 def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
-    """Verify the days of a run, once what others left half done is refined and loaded; RetryLater while they change."""
+    """Verify the days of a run, once what others left half done is refined and loaded; RetryLater while they change.
+
+    What that has changed is in the marts before it is reported; those of Spark wait, and the mail with them, for the
+    next run.
+    """
     with _open(settings) as (lake, connection):
         plan.check_bond(settings.calendar, lake, connection)
-        return verify.prove_days(settings.calendar, lake, connection, days)
+        computed = set(days) - set(calendar_days.list_changed_days(connection, days))
+        found = verify.prove_days(settings.calendar, lake, connection, days)
+        overtaken = sorted(computed & set(calendar_days.list_changed_days(connection, days)))
+    if overtaken and settings.marts_engine == "duckdb":
+        build_marts(settings, overtaken)
+    return found
 
 
 def check_bond(settings: Settings) -> None:

@@ -57,7 +57,6 @@ def plan_day(
     debts = {
         *planning.list_indebted_days(connection, day),
         *calendar_days.list_unpublished_days(connection, day),
-        *calendar_days.list_unfinished_days(connection, day, calendar),
     }
     for one in (*debts, day):
         planning.reopen_unfinished(connection, one, calendar.over_at(one))

@@ -260,8 +260,8 @@ class Summary:
 
     @property
     def is_complete(self) -> bool:
-        """Say whether nothing failed, nothing is owed and no day was left out."""
-        return self.failure is None and self.state.owed == 0 and not self.state.absent
+        """Say whether nothing failed, nothing is owed, all is proven and no day was left out."""
+        return self.failure is None and self.state.owed == 0 and self.state.is_verified and not self.state.absent
 
     @property
     def is_settled(self) -> bool:

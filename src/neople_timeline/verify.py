@@ -98,7 +98,7 @@ def _compare(
         if findings[day]:
             audit.forget_proof(connection, day)
         else:
-            audit.mark_day_verified(connection, day)
+            audit.mark_day_verified(connection, day, calendar.over_at(day))
     return [finding for day in days for finding in findings[day]]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WEDNESDAY, THURSDAY = date(2026, 10, 21), date(2026, 10, 15)
 CHARACTERS = 6
-MARK = "잠정:"
+MARK = "잠정 집계:"
 
 
 @pytest.fixture

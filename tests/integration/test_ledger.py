@@ -55,9 +55,9 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
         "UPDATE timeline.collection SET worker_id = %s WHERE character_id <> %s", (quick, CHARACTERS[0].character_id)
     )
     landed = [Landed(DAY, character, 10 + number, 7) for number, character in enumerate(CHARACTERS)]
-    assert ledger.commit_landed(connection, slow, "raw/slow", landed, 1.5) == (1, 10)
-    assert ledger.commit_landed(connection, quick, "raw/quick", landed, 1.5) == (2, 11 + 12)
-    assert ledger.commit_landed(connection, slow, "raw/late", landed, 1.5) == (0, 0)
+    assert ledger.commit_landed(connection, slow, "raw/slow", landed) == (1, 10)
+    assert ledger.commit_landed(connection, quick, "raw/quick", landed) == (2, 11 + 12)
+    assert ledger.commit_landed(connection, slow, "raw/late", landed) == (0, 0)
 
 
 class Explainer:
@@ -65,6 +65,7 @@ class Explainer:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
+        self.transaction = connection.transaction
         self.wasted = 0
 
     def execute(self, statement: str, values: Sequence[object]) -> psycopg.Cursor:
@@ -88,9 +89,9 @@ def test_a_commit_stays_fast_although_the_statistics_are_of_the_day_before(conne
     claims = ledger.claim_characters(connection, worker, SHARD, 2000)
     landed = [Landed(DAY, claim.character, 20, 7) for claim in claims]
     explainer = Explainer(connection)
-    ledger.commit_landed(explainer, worker, "raw/new", landed[:1000], 1.5)  # type: ignore[arg-type]
+    ledger.commit_landed(explainer, worker, "raw/new", landed[:1000])  # type: ignore[arg-type]
     assert explainer.wasted < 1000
-    assert ledger.commit_landed(connection, worker, "raw/new", landed[1000:], 1.5) == (1000, 20_000)
+    assert ledger.commit_landed(connection, worker, "raw/new", landed[1000:]) == (1000, 20_000)
 
 
 @pytest.mark.parametrize("table", ["event", "character"])
@@ -144,8 +145,9 @@ def test_who_was_missing_before_the_day_was_over_is_asked_for_again_once_it_is(c
     planning.plan_days(connection, [DAY], again=False)
     worker = ledger.start_worker(connection, SHARD, "daily", 1000)
     before, after, owed = ledger.claim_characters(connection, worker, SHARD, 10)
-    ledger.record_failure(connection, worker, before, "missing", "DNF001", 3600)
-    ledger.record_failure(connection, worker, after, "missing", "DNF001", 0)
+    ledger.record_failure(connection, worker, before, "missing", "DNF001")
+    connection.execute("UPDATE timeline.collection SET asked_at = asked_at - interval '1 hour' WHERE state = 'missing'")
+    ledger.record_failure(connection, worker, after, "missing", "DNF001")
     ledger.record_failure(connection, worker, owed, "owed", "timed out")
     assert is_provisional(connection, DAY, over_at)
     planning.reopen_unfinished(connection, DAY, over_at)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -35,7 +36,7 @@ def proven_day(settings: Settings) -> None:
         add_members(connection, [Member(CharacterKey("cain", "a" * 32), None)])
         planning.plan_days(connection, [DAY], again=False)
         connection.execute("UPDATE timeline.collection SET state = 'missing'")
-        mark_day_verified(connection, DAY)
+        mark_day_verified(connection, DAY, datetime.now(UTC))
 
 
 def test_a_day_that_is_not_proven_is_not_mailed(settings: Settings, smtp: "Smtp") -> None:

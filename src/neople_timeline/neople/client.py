@@ -12,7 +12,7 @@ from pyreqwest.client import Client as HttpClient
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from neople_timeline.errors import ConfigError, RetryLater
+from neople_timeline.errors import ConfigError, RetryLater, SkipCharacter
 from neople_timeline.models import CharacterKey, Window
 from neople_timeline.neople.limiter import Pace
 from neople_timeline.neople.protocol import (
@@ -112,6 +112,9 @@ class Client:
                 if Counter(chain.hashes) != Counter(other.hashes):
                     reason = "the API's pages overlap: the same rows come twice or not at all"
                     raise Unreadable(reason, body=chain.bodies[-1])
+            except SkipCharacter as error:
+                self.spent.repeated += len(chain.bodies)
+                raise Unreadable(f"the API loses the character between two looks: {error}") from None
             except RetryLater:
                 self.spent.repeated += len(chain.bodies)
                 raise
@@ -124,6 +127,11 @@ class Client:
         try:
             while chain.next_request:
                 chain.accept(await self._ask(chain.next_request))
+        except SkipCharacter as error:
+            if not chain.bodies:
+                raise
+            self.spent.repeated += len(chain.bodies)
+            raise Unreadable(f"the API loses the character in the middle of its pages: {error}") from None
         except RetryLater:
             self.spent.repeated += len(chain.bodies)
             raise

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from neople_timeline.checks import DERIVED_SQL, EventText
-from neople_timeline.models import LONGEST_WINDOW_DAYS, CharacterKey, last_day_of, week_of
+from neople_timeline.models import CharacterKey, last_day_of, week_of
 from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
+from neople_timeline.warehouse.days import lock_days
 from neople_timeline.warehouse.parts import Part
 
 
@@ -107,9 +108,10 @@ def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[C
         )
 
 
-def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
-    """Note when a whole day was proven; not if more has landed meanwhile, or nobody has asked for anything of it yet.
+def mark_day_verified(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
+    """Note when a whole day was proven.
 
+    Not if more has landed meanwhile, nobody has asked for anything of it yet, or an answer is from before it was over.
     What was reported of a day before its proof is outdated: its page, and its week's, which the week's last day brings.
     """
     connection.execute(
@@ -117,12 +119,15 @@ def mark_day_verified(connection: psycopg.Connection, day: date) -> None:
         " AND EXISTS (SELECT FROM timeline.day WHERE day = %s AND verified_at IS NULL)",
         ([day, last_day_of(week_of(day))], day),
     )
-    connection.execute(
-        "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
-        "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state IN ('landed', 'loaded'))"
-        " AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state <> 'planned')",
-        (day,),
-    )
+    with connection.transaction():
+        lock_days(connection, [day])
+        connection.execute(
+            "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
+            "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"
+            "   OR (c.asked_at < %s AND c.state NOT IN ('planned', 'owed'))))"
+            " AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state <> 'planned')",
+            (day, over_at),
+        )
 
 
 def forget_proof(connection: psycopg.Connection, day: date) -> None:
@@ -165,12 +170,12 @@ def list_orphans(connection: psycopg.Connection, day: date, keys: Sequence[str])
     """Pick from the answers whose first day this is those that no character-day and no dead letter points to."""
     letters = connection.execute("SELECT object_key FROM timeline.dead_letter WHERE first_day = %s", (day,))
     known: set[str] = {row[0] for row in letters}
-    # The day itself knows nearly all. What it does not is looked for on all days that one chain may cover.
-    for days in (1, LONGEST_WINDOW_DAYS):
+    # The day itself knows nearly all. An object is named after its first day: what that does not know, a later one may.
+    for last in (day, date.max):
         if left := [key for key in keys if key not in known]:
             rows = connection.execute(
-                "SELECT DISTINCT raw_key FROM timeline.collection WHERE day >= %s AND day < %s AND raw_key = ANY(%s)",
-                (day, day + timedelta(days=days), left),
+                "SELECT DISTINCT raw_key FROM timeline.collection WHERE day BETWEEN %s AND %s AND raw_key = ANY(%s)",
+                (day, last, left),
             )
             known |= {row[0] for row in rows}
     return [key for key in keys if key not in known]

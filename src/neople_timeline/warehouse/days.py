@@ -12,7 +12,6 @@ from typing import Final
 import psycopg
 
 from neople_timeline.catalogue import MARTS, period_of
-from neople_timeline.models import Calendar
 from neople_timeline.warehouse.connection import hold_locks
 
 PAGES_LOCK: Final = 710_521
@@ -21,9 +20,9 @@ PAGES_LOCK: Final = 710_521
 TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
 """Says of the days in its WHERE that they changed."""
 
-_DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
+DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
 _WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
-_MARTS_AT: Final = (
+MARTS_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"
 )
 # The last day of a week is reported together with the week, which has the name of its first day.
@@ -40,31 +39,33 @@ OF_A_BACKFILL: Final = (
 """Days `d` that a backfill planned or collected: its own, until it has left them behind for half a day."""
 
 
+def lock_days(connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Let nobody else say of some days that they are proven, or that something landed, until the transaction ends.
+
+    A statement after it sees what others had said by then.
+    """
+    connection.execute(
+        "SELECT FROM timeline.day WHERE day = ANY(%s) ORDER BY day FOR NO KEY UPDATE", (sorted(set(days)),)
+    )
+
+
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
     """List the days before one that were not taken to the end: loaded, computed and proven."""
     rows = connection.execute(
         f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {OF_A_BACKFILL}"
-        f" AND (changed_in > {_MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL"
+        f" AND (changed_in > {MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL"
         "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')))) ORDER BY day",
-        {"before": before, "marts": _DAILY_MARTS},
+        {"before": before, "marts": DAILY_MARTS},
     )
     return [row[0] for row in rows]
-
-
-def list_unfinished_days(connection: psycopg.Connection, before: date, calendar: Calendar) -> list[date]:
-    """List the days before one that were proven while they still ran."""
-    rows = connection.execute(
-        "SELECT day, verified_at FROM timeline.day WHERE day < %s AND verified_at < day + 3 ORDER BY day", (before,)
-    )
-    return [day for day, verified_at in rows if verified_at < calendar.over_at(day)]
 
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
     """Pick from some days those that changed since their marts were computed, or lack a mart that is new."""
     rows = connection.execute(
-        f"SELECT day, changed_in > {_MARTS_AT} FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL"
+        f"SELECT day, changed_in > {MARTS_AT} FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL"
         " ORDER BY day",
-        {"days": list(days), "marts": _DAILY_MARTS},
+        {"days": list(days), "marts": DAILY_MARTS},
     ).fetchall()
     marts = {day: {(mart.name, period_of(day, mart.period)) for mart in MARTS} for day, _ in rows}
     periods = {period for of_day in marts.values() for _, period in of_day}
@@ -82,9 +83,9 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     """List the days which, or whose week, changed, were computed and proven since their page was written."""
     rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND changed_in <= {_MARTS_AT}"
-        f" AND reported_in < greatest({_MARTS_AT}, {_WEEK_AT}) ORDER BY day",
-        {"marts": _DAILY_MARTS, "weekly": _WEEKLY_MARTS},
+        f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND changed_in <= {MARTS_AT}"
+        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}) ORDER BY day",
+        {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS},
     )
     return [row[0] for row in rows]
 

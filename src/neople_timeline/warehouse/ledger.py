@@ -14,7 +14,7 @@ import psycopg
 
 from neople_timeline.models import CharacterKey, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import TOUCH
+from neople_timeline.warehouse.days import TOUCH, lock_days
 from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS
 
 LEASE_SECONDS: Final = 30
@@ -23,8 +23,9 @@ CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
 _OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
-_LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
-_FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {_LIVE}))"
+LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
+"""The workers whose claims hold."""
+_FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
         "  SELECT server_id, character_id FROM timeline.collection c"
         f"  WHERE {_OPEN} AND {DUE} AND {_FREE}"
         "  ORDER BY day, bucket, server_id, character_id LIMIT %(limit)s) AS next)"
-        " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1 FROM chosen"
+        " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1,"
+        "   asked_at = clock_timestamp() FROM chosen"
         "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
         f"  AND {_OPEN} AND {DUE} AND {_FREE}"
         " RETURNING c.server_id, c.character_id, c.day, c.bucket"
@@ -131,17 +133,20 @@ def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
 
 
 def commit_landed(
-    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed], seconds: float
+    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed]
 ) -> tuple[int, int]:
-    """Point the ledger to a raw object; count the character-days that were still this worker's, and their events.
+    """Point the ledger to a raw object; count the character-days that were still this worker's, and their events."""
+    with connection.transaction():
+        lock_days(connection, [one.day for one in landed])  # a proof under way has not seen these
+        return _commit_landed(connection, worker_id, raw_key, landed)
 
-    The API was asked for the first of them `seconds` ago: what happened later need not be in the answers. All instants
-    of the ledger are on PostgreSQL's clock.
-    """
+
+def _commit_landed(
+    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed]
+) -> tuple[int, int]:
     cursor = connection.execute(
         "WITH landed AS ("
         "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
-        "   asked_at = clock_timestamp() - %s * interval '1 second',"
         "   worker_id = NULL, reason = NULL, next_try_at = NULL"
         "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
         "   AS n(day, server_id, character_id, events, digest)"
@@ -155,7 +160,6 @@ def commit_landed(
         " SELECT count(*), coalesce(sum(events), 0) FROM landed",
         (
             raw_key,
-            seconds,
             [one.day for one in landed],
             [one.character.server_id for one in landed],
             [one.character.character_id for one in landed],
@@ -166,6 +170,12 @@ def commit_landed(
     )
     count, events = cursor.fetchone() or (0, 0)
     return int(count), int(events)
+
+
+def knows_anybody(connection: psycopg.Connection) -> bool:
+    """Say whether the API has ever answered for any character."""
+    row = connection.execute("SELECT FROM timeline.collection WHERE raw_key IS NOT NULL LIMIT 1").fetchone()
+    return row is not None
 
 
 def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool:
@@ -193,24 +203,27 @@ def record_failure(
     claim: Claim,
     state: str,
     reason: str,
-    seconds: float | None = None,
 ) -> None:
-    """Record that a character is missing, asked for `seconds` ago, or owed with a next try that is later each time.
+    """Record that a character is missing, or owed with a next try that is later each time.
 
     A day that was proven has changed with it: its page lists the character.
     """
+    with connection.transaction():
+        lock_days(connection, claim.days)
+        _record_failure(connection, worker_id, claim, state, reason)
+
+
+def _record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim, state: str, reason: str) -> None:
     connection.execute(
         "WITH changed AS (SELECT day FROM timeline.collection WHERE day = ANY(%(days)s) AND server_id = %(server)s"
         "  AND character_id = %(character)s AND worker_id = %(me)s AND state <> %(state)s),"
         f" touched AS ({TOUCH} WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL)"
-        " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL,"
-        " asked_at = coalesce(clock_timestamp() - %(seconds)s::float * interval '1 second', asked_at), next_try_at ="
+        " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL, next_try_at ="
         " CASE WHEN %(state)s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END"
         " WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s",
         {
             "state": state,
             "reason": reason[:500],
-            "seconds": seconds,
             "days": list(claim.days),
             "server": claim.character.server_id,
             "character": claim.character.character_id,

@@ -160,6 +160,8 @@ def _make_encoders(table: Table) -> dict[str, Any]:
 
 
 def _mark_loaded(connection: psycopg.Connection, part: Part) -> None:
+    # The day before its character-days, as everybody locks them.
+    connection.execute(f"{TOUCH} WHERE day = %s", (part.day,))
     connection.execute(
         "UPDATE timeline.part SET loaded_version = version WHERE day = %s AND bucket = %s", (part.day, part.bucket)
     )
@@ -170,4 +172,3 @@ def _mark_loaded(connection: psycopg.Connection, part: Part) -> None:
         " AND k.character_id = c.character_id AND k.digest = c.digest AND k.events = c.events",
         (part.day, part.bucket),
     )
-    connection.execute(f"{TOUCH} WHERE day = %s", (part.day,))

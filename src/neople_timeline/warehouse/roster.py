@@ -7,6 +7,7 @@ import psycopg
 
 from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.warehouse.connection import ask_number
+from neople_timeline.warehouse.ledger import LIVE
 
 _ALONE = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
 """Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
@@ -57,13 +58,17 @@ def list_members(connection: psycopg.Connection) -> list[Member]:
 
 
 def remove_members(connection: psycopg.Connection, characters: Sequence[CharacterKey]) -> int:
-    """Take characters off the roster and drop what is still owed of them; what was collected stays."""
+    """Take characters off the roster and drop what is still owed of them; what was collected stays.
+
+    So does what a collector is at: a character that is put back meanwhile would be in no plan.
+    """
     keys = ([key.server_id for key in characters], [key.character_id for key in characters])
     matching = "(server_id, character_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
     with connection.transaction():
         connection.execute(_ALONE)
         connection.execute(
-            "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL AND " + matching,
+            "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL"
+            f" AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}".encode(),
             keys,
         )
         return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}", keys).rowcount

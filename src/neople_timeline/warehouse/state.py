@@ -8,7 +8,7 @@ import psycopg
 from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import OF_A_BACKFILL
+from neople_timeline.warehouse.days import DAILY_MARTS, MARTS_AT, OF_A_BACKFILL
 
 SHOWN: Final = 50
 REASONS: Final = 20
@@ -60,7 +60,9 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
     ).fetchall()
     known: dict[date, bool] = dict(
         connection.execute(
-            "SELECT day, verified_at IS NOT NULL FROM timeline.day WHERE day BETWEEN %s AND %s", (first, last)
+            "SELECT day, verified_at IS NOT NULL AND coalesce(changed_in, 0) <="
+            f" {MARTS_AT} FROM timeline.day d WHERE day BETWEEN %(first)s AND %(last)s",
+            {"first": first, "last": last, "marts": DAILY_MARTS},
         ).fetchall()
     )
     absent = tuple(day for day in days_between(first, last) if day not in known)
