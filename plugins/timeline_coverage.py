@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from fastapi.responses import HTMLResponse
+    from fastapi import FastAPI, Request
+    from fastapi.responses import HTMLResponse, Response
 
     from neople_timeline.settings import Settings
 
@@ -40,20 +40,35 @@ async def serve(
 def make_app() -> "FastAPI":
     """Make the application: every route asks for the login, and there are no pages about the routes."""
     from airflow.api_fastapi.core_api.security import requires_access_dag  # noqa: PLC0415
-    from fastapi import Depends, FastAPI  # noqa: PLC0415
-    from fastapi.responses import PlainTextResponse  # noqa: PLC0415
+    from fastapi import Depends, FastAPI, HTTPException  # noqa: PLC0415
+    from fastapi.exception_handlers import http_exception_handler  # noqa: PLC0415
+    from fastapi.responses import PlainTextResponse, RedirectResponse  # noqa: PLC0415
 
     from neople_timeline.errors import TimelineError  # noqa: PLC0415
 
     def explain(_request: object, error: Exception) -> PlainTextResponse:
         return PlainTextResponse(str(error), status_code=503, headers=HEADERS)  # these errors show no secrets
 
+    async def send_to_login(request: "Request", error: Exception) -> "Response":
+        # Who follows the link in a mail is a person with a browser, and comes back to where the link led.
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+        if "text/html" not in request.headers.get("accept", ""):
+            return await http_exception_handler(request, error)
+        here = f"{request.url.path}?{request.url.query}".rstrip("?")
+        return RedirectResponse(f"{find_root()}/api/v2/auth/login?{urlencode({'next': here})}", 303, HEADERS)
+
     login = Depends(requires_access_dag("GET", param_dag_id="timeline_daily"))
     app = FastAPI(dependencies=[login], docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(TimelineError, explain)
+    app.add_exception_handler(401, send_to_login)
     app.get("/", response_model=None)(show_calendar)
     app.get("/reports/{path:path}", response_model=None)(show_report)
     return app
+
+
+def find_root() -> str:
+    """Give the path under which Airflow is served, empty where it is the host's root."""
+    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 
 def show_calendar(until: date | None = None, day: date | None = None) -> "HTMLResponse":
@@ -96,7 +111,7 @@ class TimelineCoverage(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {
             "name": "Timeline",
-            "href": f"{urlsplit(conf.get('api', 'base_url', fallback='')).path.rstrip('/')}{PREFIX}/",
+            "href": f"{find_root()}{PREFIX}/",
             "destination": "nav",
             "category": "browse",
             "url_route": "timeline-coverage",

@@ -113,10 +113,21 @@ def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, draf
     wanted = group_by_object(entry for draft in drafts for entry in draft.entries)
     writers = {(draft.part.day, draft.part.bucket): PartWriter() for draft in drafts}
     for raw_key in sorted(wanted):
-        cut = cut_days(lake.get(raw_key), wanted[raw_key], calendar)
+        cut = cut_days(_read_raw(lake, connection, raw_key), wanted[raw_key], calendar)
         for place, days in group_by_part(cut).items():
             writers[place].add(days)
     return [_write(lake, connection, draft, writers[draft.part.day, draft.part.bucket]) for draft in drafts]
+
+
+def _read_raw(lake: Lake, connection: psycopg.Connection, raw_key: str) -> bytes:
+    """Read a raw object; one that is gone is forgotten where it held but earlier answers, of who is missing by now."""
+    try:
+        return lake.get(raw_key)
+    except DataError:
+        if forgotten := warehouse.forget_earlier_answers(connection, raw_key):
+            gone = number_of(forgotten, "earlier answer")
+            raise RetryLater(f"{raw_key} is gone, and with it {gone}: refine the others again", seconds=1) from None
+        raise
 
 
 def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: PartWriter) -> Part:

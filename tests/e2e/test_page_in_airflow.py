@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from http.client import HTTPConnection
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from through_airflow import World
@@ -68,6 +69,21 @@ def test_nobody_gets_in_without_a_login(server: Server, path: str) -> None:
         status, content = server.ask(path, **headers)
         assert status in {401, 403, 404}
         assert "<html" not in content
+
+
+def test_a_browser_that_is_not_logged_in_is_sent_to_the_login_and_back(server: Server) -> None:
+    path = f"/timeline/reports/day={DAY}/index.html"
+    target = path
+    for leads_to in ("/api/v2/auth/login", "/auth/login"):
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("GET", target, headers={"Accept": "text/html"})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        assert answer.status in {303, 307}
+        target = answer.headers["Location"]
+        assert urlsplit(target).path.startswith(leads_to)
+        assert parse_qs(urlsplit(target).query)["next"] == [path]
 
 
 def test_the_navigation_has_the_page(server: Server) -> None:

@@ -12,6 +12,8 @@ import psycopg
 import pytest
 
 from neople_timeline import pipeline
+from neople_timeline.errors import RetryLater
+from neople_timeline.lake import open_lake
 from neople_timeline.models import CharacterKey, Kind, Plan, Shard, Usage
 from neople_timeline.settings import Settings
 from neople_timeline.verify import Verification
@@ -185,3 +187,20 @@ def test_an_api_that_loses_many_who_were_there_is_not_believed(guild: Settings, 
     api.put("faults", [])
     collect(guild, pipeline.plan_debts(guild), "retry")
     assert pipeline.list_owed(guild) == []
+
+
+def test_a_lost_answer_of_a_character_that_is_missing_by_now_holds_nobody_else_up(
+    guild: Settings, api: "SandboxApi"
+) -> None:
+    work_off(guild, pipeline.plan_day(guild, DAY))
+    busiest, lost, events = find_busiest(api, DAY)
+    lake = open_lake(guild)
+    lake.delete(lake.list_keys(f"raw/day={DAY}"))
+    api.put("faults", [{"fault": "missing_character", "character": busiest.character_id}])
+    plan = pipeline.plan_day(guild, DAY, again=True)
+    collect(guild, plan)
+    with pytest.raises(RetryLater, match="is gone, and with it 1 earlier answer"):
+        publish(guild, plan)
+    publish(guild, plan)
+    found = pipeline.prove_days(guild, [DAY])
+    assert (found.ok, found.missing, found.events) == (True, 1, events - lost)

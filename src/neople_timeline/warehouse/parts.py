@@ -84,6 +84,15 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry
     ]
 
 
+def forget_earlier_answers(connection: psycopg.Connection, raw_key: str) -> int:
+    """Forget a lost object's answers of character-days that are missing or asked for anew; return how many."""
+    return connection.execute(
+        "UPDATE timeline.collection SET raw_key = NULL, events = NULL, digest = NULL"
+        " WHERE raw_key = %s AND state IN ('missing', 'planned', 'owed')",
+        (raw_key,),
+    ).rowcount
+
+
 def record_part(connection: psycopg.Connection, part: Part) -> None:
     """Record what a part's objects were made from."""
     connection.execute(

@@ -24,6 +24,8 @@ MARGIN_SECONDS: Final = 4.5
 together, as long as a request can be on its way through a broken network (`CONNECT_` and `UNACKNOWLEDGED_SECONDS`)."""
 KEPT_SECONDS: Final = 2.0
 """How long `lend_permits` counts a lease after it was first seen to have ended."""
+UNCERTAIN_SECONDS: Final = MARGIN_SECONDS + KEPT_SECONDS
+"""How long the permits of requests are kept whose end was not waited for: they may be on their way as long."""
 RENEW_SECONDS: Final = 0.1
 """How long what one lets go of may lie idle before another hears of it."""
 WEIGHTS: Final[dict[Kind, int]] = {"daily": 16, "retry": 4, "backfill": 1}
@@ -106,8 +108,8 @@ class PermitLease:
         if self._connection.broken:  # the permits simply run out
             return
         now = self._clock()
-        is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < KEPT_SECONDS
-        in_use, rest = self._pacer.in_use(now), KEPT_SECONDS if is_uncertain else self._pacer.free_in(now)
+        is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < UNCERTAIN_SECONDS
+        in_use, rest = self._pacer.in_use(now), UNCERTAIN_SECONDS if is_uncertain else self._pacer.free_in(now)
         self._connection.execute(GIVE_BACK, (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder))
         self._pacer.lend(0, 0.0)
 
