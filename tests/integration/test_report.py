@@ -165,7 +165,7 @@ def test_the_last_day_of_a_week_brings_the_week_and_its_mail_once(
         (False, f"{settings.lake_url}/{week}"),
     ]
     assert sorted(mail["Subject"][:12].strip() for mail in read_mails(smtp)) == [
-        f"{thursday} 주",
+        f"{thursday} ~",
         "2026-10-20 던",
         "2026-10-21 던",
     ]

@@ -12,7 +12,7 @@ from neople_timeline.checks import DERIVED_SQL, EventText
 from neople_timeline.models import CharacterKey, last_day_of, week_of
 from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import lock_days
+from neople_timeline.warehouse.days import LOCK_DAYS
 from neople_timeline.warehouse.parts import Part
 
 
@@ -120,7 +120,7 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
         ([day, last_day_of(week_of(day))], day),
     )
     with connection.transaction():
-        lock_days(connection, [day])
+        connection.execute(LOCK_DAYS, {"days": [day]})
         connection.execute(
             "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
             "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"

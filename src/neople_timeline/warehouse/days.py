@@ -17,6 +17,11 @@ from neople_timeline.warehouse.connection import hold_locks
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
+LOCK_DAYS: Final = "SELECT FROM timeline.day WHERE day = ANY(%(days)s) ORDER BY day FOR NO KEY UPDATE"
+"""Lets nobody else say of some days that they are proven, or that something landed, until the transaction ends.
+
+A statement after it sees what others had said by then."""
+
 TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
 """Says of the days in its WHERE that they changed."""
 
@@ -37,16 +42,6 @@ OF_A_BACKFILL: Final = (
     " WHERE d.day BETWEEN first_day AND last_day AND seen_at > clock_timestamp() - interval '12 hours')"
 )
 """Days `d` that a backfill planned or collected: its own, until it has left them behind for half a day."""
-
-
-def lock_days(connection: psycopg.Connection, days: Sequence[date]) -> None:
-    """Let nobody else say of some days that they are proven, or that something landed, until the transaction ends.
-
-    A statement after it sees what others had said by then.
-    """
-    connection.execute(
-        "SELECT FROM timeline.day WHERE day = ANY(%s) ORDER BY day FOR NO KEY UPDATE", (sorted(set(days)),)
-    )
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:

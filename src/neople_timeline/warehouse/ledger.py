@@ -5,16 +5,16 @@ their answers in the lake, and only then commits them here, in one statement tha
 meanwhile. Objects that no row points to are orphans and never read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
 from neople_timeline.models import CharacterKey, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import TOUCH, lock_days
+from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
 from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS
 
 LEASE_SECONDS: Final = 30
@@ -132,44 +132,57 @@ def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
     return {"days": list(shard.days), "buckets": list(range(shard.index, MOST_BUCKETS, shard.of))}
 
 
+COMMIT: Final = (
+    "WITH landed AS ("
+    "  UPDATE timeline.collection c SET state = 'landed', raw_key = %(raw_key)s, events = n.events, digest = n.digest,"
+    "   worker_id = NULL, reason = NULL, next_try_at = NULL"
+    "  FROM unnest(%(days)s::date[], %(servers)s::text[], %(characters)s::text[], %(events)s::integer[],"
+    "   %(digests)s::bigint[]) AS n(day, server_id, character_id, events, digest)"
+    "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %(me)s"
+    "  RETURNING c.day, c.server_id, c.character_id, c.events),"
+    " touched AS (UPDATE timeline.day SET verified_at = NULL"
+    "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL),"
+    " replayed AS (UPDATE timeline.dead_letter AS d SET replayed_at = clock_timestamp() FROM landed AS n"
+    "  WHERE d.replayed_at IS NULL AND n.day BETWEEN d.first_day AND d.last_day"
+    "  AND d.server_id = n.server_id AND d.character_id = n.character_id)"
+    " SELECT count(*), coalesce(sum(events), 0) FROM landed"
+)
+"""Points the ledger to a raw object, with the values of `tabulate`."""
+
+
+def tabulate(worker_id: int, raw_key: str, landed: Sequence[Landed]) -> dict[str, object]:
+    """Give the values of `COMMIT`."""
+    return {
+        "me": worker_id,
+        "raw_key": raw_key,
+        "days": [one.day for one in landed],
+        "servers": [one.character.server_id for one in landed],
+        "characters": [one.character.character_id for one in landed],
+        "events": [one.events for one in landed],
+        "digests": [one.digest for one in landed],
+    }
+
+
 def commit_landed(
     connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed]
 ) -> tuple[int, int]:
     """Point the ledger to a raw object; count the character-days that were still this worker's, and their events."""
-    with connection.transaction():
-        lock_days(connection, [one.day for one in landed])  # a proof under way has not seen these
-        return _commit_landed(connection, worker_id, raw_key, landed)
-
-
-def _commit_landed(
-    connection: psycopg.Connection, worker_id: int, raw_key: str, landed: Sequence[Landed]
-) -> tuple[int, int]:
-    cursor = connection.execute(
-        "WITH landed AS ("
-        "  UPDATE timeline.collection c SET state = 'landed', raw_key = %s, events = n.events, digest = n.digest,"
-        "   worker_id = NULL, reason = NULL, next_try_at = NULL"
-        "  FROM unnest(%s::date[], %s::text[], %s::text[], %s::integer[], %s::bigint[])"
-        "   AS n(day, server_id, character_id, events, digest)"
-        "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %s"
-        "  RETURNING c.day, c.server_id, c.character_id, c.events),"
-        " touched AS (UPDATE timeline.day SET verified_at = NULL"
-        "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL),"
-        " replayed AS (UPDATE timeline.dead_letter AS d SET replayed_at = clock_timestamp() FROM landed AS n"
-        "  WHERE d.replayed_at IS NULL AND n.day BETWEEN d.first_day AND d.last_day"
-        "  AND d.server_id = n.server_id AND d.character_id = n.character_id)"
-        " SELECT count(*), coalesce(sum(events), 0) FROM landed",
-        (
-            raw_key,
-            [one.day for one in landed],
-            [one.character.server_id for one in landed],
-            [one.character.character_id for one in landed],
-            [one.events for one in landed],
-            [one.digest for one in landed],
-            worker_id,
-        ),
-    )
+    cursor = _execute_on_days(connection, COMMIT, tabulate(worker_id, raw_key, landed))
     count, events = cursor.fetchone() or (0, 0)
     return int(count), int(events)
+
+
+def _execute_on_days(
+    connection: psycopg.Connection, statement: str, values: Mapping[str, object]
+) -> "psycopg.ClientCursor[tuple[Any, ...]]":
+    """Run a statement about `days`, whose rows are locked before it begins: no proof under way overlooks it.
+
+    One text is one transaction of PostgreSQL's own, whatever other threads do on the connection.
+    """
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(f"{LOCK_DAYS}; {statement}".encode(), values)
+    cursor.nextset()
+    return cursor
 
 
 def knows_anybody(connection: psycopg.Connection) -> bool:
@@ -208,13 +221,8 @@ def record_failure(
 
     A day that was proven has changed with it: its page lists the character.
     """
-    with connection.transaction():
-        lock_days(connection, claim.days)
-        _record_failure(connection, worker_id, claim, state, reason)
-
-
-def _record_failure(connection: psycopg.Connection, worker_id: int, claim: Claim, state: str, reason: str) -> None:
-    connection.execute(
+    _execute_on_days(
+        connection,
         "WITH changed AS (SELECT day FROM timeline.collection WHERE day = ANY(%(days)s) AND server_id = %(server)s"
         "  AND character_id = %(character)s AND worker_id = %(me)s AND state <> %(state)s),"
         f" touched AS ({TOUCH} WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL)"
