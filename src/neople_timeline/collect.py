@@ -205,6 +205,7 @@ class _Collector:
         self._started = time.monotonic()
         self._failures = 0
         self._vanished: set[CharacterKey] = set()
+        self._has_found_anybody = False
         self._lost: set[CharacterKey] = set()
         self._gone: list[tuple[Claim, str]] = []
         self._stop: TimelineError | None = None
@@ -223,6 +224,7 @@ class _Collector:
 
     async def run(self) -> None:
         """Claim, fetch and land until nothing is left that is open, due and not somebody else's."""
+        self._has_found_anybody = await asyncio.to_thread(ledger.knows_anybody, self._doors.ledger)
         while not self._stop:
             await _run_together(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
             for bucket in list(self._batches):
@@ -306,7 +308,7 @@ class _Collector:
         if await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
             self._lost.add(claim.character)
             self._vanished.add(claim.character)
-        elif self.collected.landed or await asyncio.to_thread(ledger.knows_anybody, self._doors.ledger):
+        elif self._has_found_anybody or self.collected.landed:
             await self._record_missing(claim, reason)
             return
         self._gone.append((claim, reason))
