@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from unicodedata import normalize
 
 import typer
 
@@ -44,7 +45,9 @@ def add_characters(
     settings.require("neople_api_key", "warehouse_url")
     if not all(name.isprintable() for name in names):  # or bytes that Python could not decode
         raise ConfigError("a name has letters that cannot be read here: set PYTHONUTF8=1 in the environment")
-    if not all(name.strip() for name in names):
+    # As macOS spells Korean, and as a spreadsheet pads it, the API would find nobody.
+    names = [normalize("NFC", name.strip()) for name in names]
+    if not all(names):
         raise ConfigError("a name is empty: write the character's name as the game shows it")
     server_id = "all" if server == "all" else find_server(server)
     if server_id is None:

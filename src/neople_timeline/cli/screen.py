@@ -108,7 +108,8 @@ def patiently(step: Callable[[], T], say: Callable[[str], None] = say_plainly, p
             if waited >= PATIENCE_SECONDS:
                 raise
             seconds = min(pause, max(error.seconds, 1.0))
-            say(f"{error}; trying again in {seconds:.0f} s")
+            until = "" if waited else f", for {PATIENCE_SECONDS // 3600} hours at most; Ctrl-C loses nothing"
+            say(f"{error}; trying again in {seconds:.0f} s{until}")
             time.sleep(seconds)
             waited, pause = waited + seconds, min(pause * 2, 600.0)
 

@@ -1,6 +1,7 @@
 """Commands that say whose timelines are collected."""
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from stand_ins import CAIN, COMPLETE, INDEBTED, run, stand_in
@@ -48,6 +49,13 @@ def test_the_one_character_of_a_name_is_added(monkeypatch: pytest.MonkeyPatch) -
     )
     assert run("roster", "add", "카인", "빛").exit_code == COMPLETE
     assert steps.calls == [("search_characters", ("cain", "빛"), {}), ("add_members", ([Member(CAIN, "빛")],), {})]
+
+
+@pytest.mark.parametrize("spelling", [" 빛 ", normalize("NFD", "빛")])
+def test_a_name_is_looked_for_as_the_game_spells_it(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = stand_in(monkeypatch, search_characters=[hit("빛")], add_members=1)
+    assert run("roster", "add", "카인", spelling).exit_code == COMPLETE
+    assert steps.calls[0] == ("search_characters", ("cain", "빛"), {})
 
 
 @pytest.mark.parametrize(
