@@ -52,7 +52,8 @@ def read_day(text: str) -> date:
     if day < calendar.first_day:
         raise ConfigError(f"{day} is before {calendar.first_day}, the first day of which the API has data")
     if day > calendar.day_at(now):
-        raise ConfigError(f"{day} has not begun in Korea: the newest day that is over is {newest}")
+        begins = f"it begins at {calendar.starts_at:%H:%M} in Korea"
+        raise ConfigError(f"the day {day} has not begun ({begins}): the newest day that is over is {newest}")
     return day
 
 
