@@ -35,13 +35,15 @@ def test_an_unknown_failure_shows_the_end_of_the_output() -> None:
 
 
 def test_the_job_is_given_what_it_needs_and_no_more() -> None:
-    settings = Settings(neople_api_key="key", lake_url="s3://lake", smtp_url="smtp://u:p@h")
+    settings = Settings(
+        neople_api_key="key", lake_url="s3://lake", aws_region="ap-northeast-2", smtp_url="smtp://u:p@h"
+    )
     given = make_environment(settings, {"PATH": "/mine"})
     assert given == {
         "PATH": f"/mine:{Path(sys.executable).parent}",
         "PYSPARK_PYTHON": sys.executable,
         "LAKE_URL": "s3://lake",
-        "AWS_REGION": "us-east-1",
+        "AWS_REGION": "ap-northeast-2",
     }
     assert make_environment(settings, {"PYSPARK_PYTHON": "/their/python"})["PYSPARK_PYTHON"] == "/their/python"
 
