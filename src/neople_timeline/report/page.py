@@ -13,6 +13,7 @@ from neople_timeline.models import last_day_of, week_of
 from neople_timeline.report import charts
 from neople_timeline.report.charts import Bar
 from neople_timeline.report.places import adventure_key, character_key, day_key, make_linker, week_key
+from neople_timeline.report.reasons import show_reason
 from neople_timeline.report.words import (
     ROUTES,
     WEEKLY_WORDS,
@@ -20,7 +21,6 @@ from neople_timeline.report.words import (
     show_change,
     show_day,
     show_rarity,
-    show_reason,
     show_server,
     show_text,
     show_weekday,

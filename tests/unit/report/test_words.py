@@ -1,7 +1,8 @@
 import pytest
 
 from neople_timeline.neople.protocol import MISSING
-from neople_timeline.report.words import KOREAN_REASONS, WEEKLY_WORDS, WORDS, show_reason
+from neople_timeline.report.reasons import KOREAN_REASONS, show_reason
+from neople_timeline.report.words import WEEKLY_WORDS, WORDS
 
 SEEN_BEFORE = "the API knew it the last time, and is asked again: "
 
@@ -18,6 +19,7 @@ SEEN_BEFORE = "the API knew it the last time, and is asked again: "
             f"{SEEN_BEFORE}DNF001: the API knows no such character",
             "지난번에는 있던 캐릭터라 다시 확인함: API에 없는 캐릭터(DNF001)",
         ),
+        ("the API has found nobody, and is asked again: not JSON", "API가 아무도 찾지 못해 다시 확인함: not JSON"),
         ("something nobody has translated", "something nobody has translated"),
     ],
 )
