@@ -107,14 +107,11 @@ class Client:
         chain = await self._walk(Chain(character, window, PAGE_LIMIT))
         if chain.doubtful:
             try:
-                other = await self._walk(Chain(character, window, OTHER_LIMIT))
+                other = await self._walk(Chain(character, window, OTHER_LIMIT), is_known=True)
                 self.spent.repeated += len(other.bodies)
                 if Counter(chain.hashes) != Counter(other.hashes):
                     reason = "the API's pages overlap: the same rows come twice or not at all"
                     raise Unreadable(reason, body=chain.bodies[-1])
-            except SkipCharacter as error:
-                self.spent.repeated += len(chain.bodies)
-                raise Unreadable(f"the API loses the character between two looks: {error}") from None
             except RetryLater:
                 self.spent.repeated += len(chain.bodies)
                 raise
@@ -123,12 +120,13 @@ class Client:
     async def _search(self, server_id: str, name: str, word_type: WordType) -> list[FoundCharacter]:
         return read_found(await self._ask(search_path(server_id, name, word_type)))
 
-    async def _walk(self, chain: Chain) -> Chain:
+    async def _walk(self, chain: Chain, *, is_known: bool = False) -> Chain:
+        """Follow a chain to its end; a character of which the API has told a page is not one that it does not know."""
         try:
             while chain.next_request:
                 chain.accept(await self._ask(chain.next_request))
         except SkipCharacter as error:
-            if not chain.bodies:
+            if not (is_known or chain.bodies):
                 raise
             self.spent.repeated += len(chain.bodies)
             raise Unreadable(f"the API loses the character in the middle of its pages: {error}") from None
