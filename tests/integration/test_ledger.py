@@ -1,29 +1,29 @@
 """The ledger in a real PostgreSQL: who may commit what, and whose debts are whose."""
 
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.abc import Params
 from psycopg.conninfo import make_conninfo
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings, make_settings
-from neople_timeline.warehouse import ledger, planning
+from neople_timeline.warehouse import audit, ledger, planning
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.ledger import Landed
-from neople_timeline.warehouse.roster import Member, add_members
+from neople_timeline.warehouse.roster import Member, add_members, remove_members
 from neople_timeline.warehouse.state import is_provisional, read_state
 
 DAY = date(2026, 11, 15)
 SHARD = Shard((DAY,), 0, 1)
+OVER_AT = datetime(2026, 11, 16, tzinfo=UTC)
 CHARACTERS = [CharacterKey("cain", letter * 32) for letter in "abc"]
 
 
@@ -59,67 +59,6 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
     assert ledger.commit_landed(connection, slow, "raw/slow", landed) == (1, 10)
     assert ledger.commit_landed(connection, quick, "raw/quick", landed) == (2, 11 + 12)
     assert ledger.commit_landed(connection, slow, "raw/late", landed) == (0, 0)
-
-
-class Explainer:
-    """Runs a statement as PostgreSQL explains it; `wasted` are the pairs of rows that it compared in vain."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
-        self.wasted = 0
-
-    def execute(self, statement: str, values: Params) -> psycopg.Cursor:
-        plan = self._connection.execute(f"EXPLAIN (ANALYZE) {statement}".encode(), values)
-        self.wasted = sum(
-            int(pairs) for (line,) in plan for pairs in re.findall(r"Removed by Join Filter: (\d+)", line)
-        )
-        return self._connection.execute("SELECT 0, 0")
-
-
-def test_a_commit_stays_fast_although_the_statistics_are_of_the_day_before(connection: psycopg.Connection) -> None:
-    planning.plan_days(connection, [DAY - timedelta(days=1), DAY], again=False)
-    connection.execute(
-        "INSERT INTO timeline.collection (day, server_id, character_id, bucket, state)"
-        " SELECT %s::date - old, 'cain', md5(n::text), 0, CASE old WHEN 1 THEN 'verified' ELSE 'planned' END"
-        " FROM generate_series(1, 20000) n, generate_series(0, 1) old",
-        [DAY],
-    )
-    connection.execute("ANALYZE timeline.collection")
-    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
-    claims = ledger.claim_characters(connection, worker, SHARD, 2000)
-    landed = [Landed(DAY, claim.character, 20, 7) for claim in claims]
-    explainer = Explainer(connection)
-    explainer.execute(ledger.COMMIT, ledger.tabulate(worker, "raw/new", landed[:1000]))
-    assert explainer.wasted < 1000
-    assert ledger.commit_landed(connection, worker, "raw/new", landed[1000:]) == (1000, 20_000)
-
-
-@pytest.mark.parametrize("table", ["event", "character"])
-def test_a_new_day_is_not_planned_for_as_if_it_had_no_rows(connection: psycopg.Connection, table: str) -> None:
-    def fill(day: date) -> None:
-        planning.plan_days(connection, [day], again=False)
-        who = "'cain', md5(n::text)"
-        crowd = "FROM generate_series(1, 3000) n"
-        for columns, values in (
-            ("collection (day, server_id, character_id, bucket)", f"{who}, 0 {crowd}"),
-            ("character (day, server_id, character_id)", f"{who} {crowd}"),
-            (
-                "event (day, server_id, character_id, occurred_at, occurred_minute, ordinal, code, name)",
-                f"{who}, now(), '', k, 505, '' {crowd}, generate_series(1, 9) k",
-            ),
-        ):
-            connection.execute(f"INSERT INTO timeline.{columns} SELECT %s, {values}".encode(), [day])
-
-    fill(DAY - timedelta(days=1))
-    connection.execute("ANALYZE")
-    fill(DAY)
-    explainer = Explainer(connection)
-    explainer.execute(
-        f"SELECT FROM timeline.{table} t JOIN timeline.collection c USING (server_id, character_id)"
-        " WHERE t.day = %s AND c.day = %s AND c.bucket = 0",
-        [DAY, DAY],
-    )
-    assert explainer.wasted < 1000
 
 
 def test_what_a_dead_collector_had_fetched_and_not_landed_is_wasted(connection: psycopg.Connection) -> None:
@@ -335,3 +274,67 @@ def test_a_run_takes_all_debts_along_but_of_the_days_nobody_has_begun_only_the_n
         )
     assert planning.list_indebted_days(connection, after) == [DAY, *missed]
     assert planning.make_debts_due(connection)[: len(missed) + 1] == [DAY, *missed], "`retry` takes all"
+
+
+def read_verified_at(connection: psycopg.Connection) -> datetime | None:
+    row = connection.execute("SELECT verified_at FROM timeline.day WHERE day = %s", (DAY,)).fetchone()
+    assert row
+    return row[0]  # type: ignore[no-any-return]
+
+
+def claim_all(connection: psycopg.Connection) -> int:
+    planning.plan_days(connection, [DAY], again=False)
+    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
+    assert len(ledger.claim_characters(connection, worker, SHARD, 10)) == 3
+    return worker
+
+
+def test_an_answer_from_before_the_day_was_over_proves_no_day(connection: psycopg.Connection) -> None:
+    ledger.commit_landed(connection, claim_all(connection), "raw/x", [Landed(DAY, key, 1, 1) for key in CHARACTERS])
+    connection.execute("UPDATE timeline.collection SET state = 'verified'")
+    audit.mark_day_verified(connection, DAY, datetime.now(UTC) + timedelta(minutes=1))
+    assert read_verified_at(connection) is None
+    audit.mark_day_verified(connection, DAY, OVER_AT)
+    assert read_verified_at(connection) is not None
+
+
+def test_what_lands_while_the_day_is_proven_is_waited_for(connection: psycopg.Connection, postgres_url: str) -> None:
+    worker, last = claim_all(connection), CHARACTERS[-1]
+    ledger.commit_landed(connection, worker, "raw/x", [Landed(DAY, key, 1, 1) for key in CHARACTERS[:2]])
+    connection.execute("UPDATE timeline.collection SET state = 'verified' WHERE state = 'landed'")
+    begun, ended = Event(), Event()
+
+    def prove() -> None:
+        with connect(Settings(warehouse_url=postgres_url)) as other:
+            begun.set()
+            audit.mark_day_verified(other, DAY, OVER_AT)
+            ended.set()
+
+    prover = Thread(target=prove)
+    with connection.transaction():
+        ledger.commit_landed(connection, worker, "raw/y", [Landed(DAY, last, 1, 1)])
+        prover.start()
+        assert begun.wait(30)
+        assert not ended.wait(0.5), "nobody waited for what is being committed"
+    prover.join(30)
+    assert read_verified_at(connection) is None
+
+
+def test_an_object_that_a_far_later_day_points_to_is_no_orphan(connection: psycopg.Connection) -> None:
+    far = DAY + timedelta(days=95)
+    planning.plan_days(connection, [DAY, far], again=False)
+    used, left = f"raw/day={DAY}/used", f"raw/day={DAY}/left"
+    connection.execute("UPDATE timeline.collection SET raw_key = %s WHERE day = %s", (used, far))
+    assert audit.list_orphans(connection, DAY, [used, left]) == [left]
+
+
+def test_a_character_that_a_collector_is_at_stays_in_the_plan_when_it_is_removed(
+    connection: psycopg.Connection,
+) -> None:
+    worker = claim_all(connection)
+    remove_members(connection, CHARACTERS[:1])
+    assert planning.count_open(connection, [DAY]) == 3
+    ledger.finish_worker(connection, worker, Usage())
+    add_members(connection, [Member(CHARACTERS[0], None)])
+    remove_members(connection, CHARACTERS[:1])
+    assert planning.count_open(connection, [DAY]) == 2
