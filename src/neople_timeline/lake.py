@@ -12,7 +12,7 @@ import contextlib
 import json
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -157,7 +157,7 @@ class Lake:
         """Read an object whole; one that is not there is a DataError."""
         found = self.read(key)
         if found is None:
-            raise DataError(f"{self.describe(key)} is gone: the ledger says it was written. Was it deleted by hand?")
+            raise self._miss(key)
         return found.data
 
     def read(self, key: str) -> StoredObject | None:
@@ -202,12 +202,8 @@ class Lake:
             except BaseError as error:
                 raise self._explain(error, key) from None
 
-    def fetch(self, table: str, days: Sequence[date], folder: Path) -> list[Path]:
-        """Bring the Parquet objects of some days into a folder; those of a local lake stay where they are."""
-        keys = [key for day in days for key in self.list_keys(f"{table}/day={day}") if key.endswith(".parquet")]
-        parts = urlsplit(self._settings.lake_url)
-        if parts.scheme == "file":
-            return [Path(parts.path, key) for key in keys]
+    def fetch(self, keys: Iterable[str], folder: Path) -> list[Path]:
+        """Bring objects into a folder; those of a local lake stay where they are. One that is gone is a DataError."""
         with ThreadPoolExecutor(FETCHERS) as pool:
             return list(pool.map(lambda key: self._fetch(key, folder), keys))
 
@@ -216,10 +212,18 @@ class Lake:
         return f"{self._settings.lake_url}/{key}"
 
     def _fetch(self, key: str, folder: Path) -> Path:
+        parts = urlsplit(self._settings.lake_url)
+        if parts.scheme == "file":
+            if self.etag(key) is None:
+                raise self._miss(key)
+            return Path(parts.path, key)
         path = folder / key.replace("/", "_")
         if not path.exists():
             path.write_bytes(self.get(key))
         return path
+
+    def _miss(self, key: str) -> DataError:
+        return DataError(f"{self.describe(key)} is gone: the ledger says it was written. Was it deleted by hand?")
 
     def _put(self, key: str, data: bytes, *, mode: "PutMode", content_type: str = "application/octet-stream") -> str:
         attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}

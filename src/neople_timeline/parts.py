@@ -74,6 +74,12 @@ def list_strays(lake: Lake, days: Sequence[date], parts: Sequence[Part]) -> list
     return [key for key in keys if key not in known]
 
 
+def list_objects(connection: psycopg.Connection, table: Table, days: Sequence[date]) -> list[str]:
+    """List the objects of a table that hold the parts of some days; what else lies beside them is nobody's data."""
+    parts = warehouse.list_parts(connection, Shard.whole(*days))
+    return [object_key(part, table) for part in parts if part.version]
+
+
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
     waiting = [part for part in warehouse.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]

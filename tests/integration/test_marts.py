@@ -12,11 +12,11 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from plausible_month import make_characters, make_events
 from psycopg.errors import UniqueViolation
+from stored_days import store_days
 
 from neople_timeline.catalogue import MARTS, Mart
-from neople_timeline.errors import RetryLater
+from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts import build, publish, spark_run
 from neople_timeline.marts.build import build_marts
@@ -25,6 +25,7 @@ from neople_timeline.marts.periods import periods_of
 from neople_timeline.marts.publish import MartBuilt, publish_results
 from neople_timeline.marts.results import MartResult, encode_parquet
 from neople_timeline.models import days_between
+from neople_timeline.parts import list_objects
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.marts import replace_periods, take_generation
@@ -40,16 +41,14 @@ def settings(postgres_url: str, s3: dict[str, str]) -> Settings:
 @pytest.fixture
 def lake(settings: Settings) -> Lake:
     lake = open_lake(settings)
-    for day in days_between(date(2026, 11, 12), FRIDAY):
-        write_day(lake, day)
+    with connect(settings) as connection:
+        store_days(lake, connection, days_between(date(2026, 11, 12), FRIDAY))
     return lake
 
 
-def write_day(lake: Lake, day: date, events: int = 400, seed: int = 1) -> None:
-    for name, table in (("events", make_events(day, events, seed)), ("characters", make_characters(day, seed))):
-        buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer)
-        lake.put(f"{name}/day={day}/bucket-00-of-01.parquet", buffer.getvalue().to_pybytes())
+def compute(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[MartResult]:
+    """Compute the marts of some days, published by nobody."""
+    return list(run_marts(lambda table, some, folder: lake.fetch(list_objects(connection, table, some), folder), days))
 
 
 def digest_lake(lake: Lake) -> dict[str, str]:
@@ -88,7 +87,7 @@ def test_only_the_periods_that_the_days_touch_are_replaced(settings: Settings, l
     with connect(settings) as connection:
         build_marts(settings, lake, connection, [WEDNESDAY, THURSDAY])
         before = digest_lake(lake)
-        write_day(lake, THURSDAY, events=300, seed=2)
+        store_days(lake, connection, [THURSDAY], events=300, seed=2)
         build_marts(settings, lake, connection, [THURSDAY])
         changed = {key for key, digest in digest_lake(lake).items() if before.get(key) != digest}
         periods = {key.split("/")[2] for key in changed}
@@ -100,11 +99,29 @@ def test_only_the_periods_that_the_days_touch_are_replaced(settings: Settings, l
         assert total == [(WEDNESDAY, 400), (THURSDAY, 300)]
 
 
+def test_what_else_lies_in_the_lake_is_counted_nowhere(settings: Settings, lake: Lake) -> None:
+    with connect(settings) as connection:
+        build_marts(settings, lake, connection, [THURSDAY])
+        before = digest_lake(lake)
+        for beside in ("bucket-01-of-02.parquet", "copy.parquet"):
+            lake.put(f"events/day={FRIDAY}/{beside}", lake.get(f"events/day={THURSDAY}/bucket-00-of-01.parquet"))
+        build_marts(settings, lake, connection, [THURSDAY])
+        assert digest_lake(lake) == before
+
+
+def test_an_object_that_is_gone_leaves_no_week_without_its_events(settings: Settings, lake: Lake) -> None:
+    with connect(settings) as connection:
+        lake.delete([f"events/day={FRIDAY}/bucket-00-of-01.parquet"])
+        with pytest.raises(DataError, match=rf"events/day={FRIDAY}.* is gone.*`neople-timeline day` of its day"):
+            build_marts(settings, lake, connection, [THURSDAY])
+        assert connection.execute("SELECT * FROM timeline.published_mart").fetchall() == []
+
+
 def test_an_older_computation_never_replaces_a_newer_one(settings: Settings, lake: Lake) -> None:
     with connect(settings) as connection:
         generation = take_generation(connection)
-        paused = list(run_marts(lake.fetch, [WEDNESDAY, THURSDAY]))
-        write_day(lake, THURSDAY, events=300, seed=2)
+        paused = compute(lake, connection, [WEDNESDAY, THURSDAY])
+        store_days(lake, connection, [THURSDAY], events=300, seed=2)
         build_marts(settings, lake, connection, [THURSDAY])
         before = digest_lake(lake)
         publish_results(lake, connection, [WEDNESDAY, THURSDAY], paused, generation)
@@ -169,10 +186,11 @@ def watch_publishing(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Pub
     return publisher
 
 
-def leave_run(lake: Lake, generation: int, days: Sequence[date]) -> dict[str, int]:
+def leave_run(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> dict[str, int]:
     """Leave behind what a Spark job does, and give the rows by mart."""
+    generation = take_generation(connection)
     objects, rows = {}, {}
-    for result in run_marts(lake.fetch, days):
+    for result in compute(lake, connection, days):
         key = f"{spark_run.run_prefix('run')}/attempt/{result.mart.name}/part-0.parquet"
         lake.put(key, encode_parquet(result.table))
         objects[result.mart.name], rows[result.mart.name] = (key,), result.table.num_rows
@@ -184,10 +202,9 @@ def leave_run(lake: Lake, generation: int, days: Sequence[date]) -> dict[str, in
 def test_many_days_are_published_a_week_at_a_time_and_every_week_and_month_once(
     settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for day in LONG:
-        write_day(lake, day, events=100)
     with connect(settings) as connection:
-        rows = leave_run(lake, take_generation(connection), LONG)
+        store_days(lake, connection, LONG, events=100)
+        rows = leave_run(lake, connection, LONG)
         expected = {(mart.name, period) for mart in MARTS for period in periods_of(LONG, mart.period)}
 
         publisher = watch_publishing(monkeypatch, spark_run)
@@ -206,8 +223,6 @@ def test_many_days_are_published_a_week_at_a_time_and_every_week_and_month_once(
 def test_what_was_published_before_a_crash_is_not_computed_again_and_no_day_is_there_before_its_week_and_month(
     settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for day in LONG:
-        write_day(lake, day, events=100)
     publish, calls = publish_results, 0
 
     def crash_later(*given: object) -> tuple[MartBuilt, ...]:
@@ -219,6 +234,7 @@ def test_what_was_published_before_a_crash_is_not_computed_again_and_no_day_is_t
 
     monkeypatch.setattr(build, "publish_results", crash_later)
     with connect(settings) as connection:
+        store_days(lake, connection, LONG, events=100)
         with pytest.raises(KeyboardInterrupt):
             build_marts(settings, lake, connection, LONG)
         there = set(connection.execute("SELECT mart, period FROM timeline.published_mart").fetchall())
@@ -243,8 +259,8 @@ def test_a_publisher_that_was_paused_and_lost_its_lock_overwrites_no_newer_mart(
 
     with connect(settings) as paused:
         generation = take_generation(paused)
-        results = list(run_marts(lake.fetch, [WEDNESDAY]))
-        write_day(lake, WEDNESDAY, events=300, seed=2)
+        results = compute(lake, paused, [WEDNESDAY])
+        store_days(lake, paused, [WEDNESDAY], events=300, seed=2)
         monkeypatch.setattr(publish, "encode_parquet", wake_up)
         with pytest.raises(RetryLater, match="rewritten by another run"):
             publish_results(lake, paused, [WEDNESDAY], results, generation)

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import duckdb
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from plausible_month import make_characters, make_events
+from stored_days import store_days
 
 from neople_timeline.lake import open_lake
 from neople_timeline.marts.build import build_marts
@@ -28,13 +26,9 @@ def test_every_query_gives_the_result_that_the_page_shows(
     settings = make_settings({"warehouse_url": postgres_url, "lake_url": f"file://{tmp_path}/lake"})
     monkeypatch.chdir(tmp_path)
     lake = open_lake(settings)
-    for day in DAYS:
-        for name, table in (("events", make_events(day, 2000)), ("characters", make_characters(day))):
-            buffer = pa.BufferOutputStream()
-            pq.write_table(table, buffer)
-            lake.put(f"{name}/day={day}/bucket-00-of-01.parquet", buffer.getvalue().to_pybytes())
     text = PAGE.read_text("utf-8")
     with connect(settings) as connection:
+        store_days(lake, connection, DAYS, events=2000)
         build_marts(settings, lake, connection, DAYS)
         answered = QUERY.sub(lambda found: found[1] + ask(connection, found["engine"], found["sql"]), text)
     assert len(QUERY.findall(text)) == 10

@@ -9,11 +9,9 @@ from datetime import date
 from pathlib import Path
 
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from plausible_month import make_characters, make_events
 from standalone import kill, wait_until
+from stored_days import store_days
 
 from neople_timeline.catalogue import MARTS
 from neople_timeline.doctor import examine
@@ -40,11 +38,8 @@ def settings(postgres_url: str, s3: dict[str, str]) -> Settings:
 @pytest.fixture
 def lake(settings: Settings) -> Lake:
     lake = open_lake(settings)
-    for day in MONTH:
-        for name, table in (("events", make_events(day, EVENTS_A_DAY)), ("characters", make_characters(day))):
-            buffer = pa.BufferOutputStream()
-            pq.write_table(table, buffer)
-            lake.put(f"{name}/day={day}/bucket-00-of-01.parquet", buffer.getvalue().to_pybytes())
+    with connect(settings) as connection:
+        store_days(lake, connection, MONTH, events=EVENTS_A_DAY)
     return lake
 
 
@@ -113,6 +108,15 @@ def test_the_doctor_runs_a_job_that_reads_the_lake(settings: Settings, configure
     assert found.ok, found.message
     assert "read an object of the lake" in found.message
     assert open_lake(settings).list_keys("marts") == []
+
+
+def test_an_object_that_is_gone_is_told_with_what_to_do(
+    settings: Settings, lake: Lake, configure_spark: Callable[..., None]
+) -> None:
+    configure_spark(master="local[2]")
+    lake.delete([f"events/day={MONTH[9]}/bucket-00-of-01.parquet"])
+    with pytest.raises(DataError, match="an object of the ledger is gone from the lake: `neople-timeline verify`"):
+        spark_run.submit_run(settings, "run", MONTH[:3])
 
 
 def test_a_dead_cluster_is_named_by_its_address(settings: Settings, configure_spark: Callable[..., None]) -> None:

@@ -111,10 +111,9 @@ def test_the_parquet_of_a_local_lake_is_read_where_it_is(lake: Lake, folder: Pat
     keys = [part_key("events", DAY, 0, 2), part_key("events", DAY, 1, 2), part_key("events", NEXT_DAY, 0, 2)]
     for key in keys:
         lake.put(key, b"parquet")
-    lake.put(f"events/day={DAY}/notes.txt", b"not ours")
-    assert lake.fetch("events", [DAY], folder) == [folder / key for key in keys[:2]]
-    assert lake.fetch("events", [DAY, NEXT_DAY], folder) == [folder / key for key in keys]
-    assert lake.fetch("characters", [DAY], folder) == []
+    assert lake.fetch(keys, folder) == [folder / key for key in keys]
+    with pytest.raises(DataError, match="bucket-02-of-04"):
+        lake.fetch([*keys, part_key("events", DAY, 2, 4)], folder)
 
 
 def test_keys_are_named_for_people_and_for_sorting(lake: Lake, folder: Path) -> None:

@@ -4,15 +4,19 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 import psycopg
 
+from neople_timeline.errors import DataError
 from neople_timeline.lake import Lake
 from neople_timeline.marts.duckdb_engine import run_marts
 from neople_timeline.marts.periods import cut_pieces
 from neople_timeline.marts.publish import MartBuilt, publish_results
 from neople_timeline.marts.spark_run import publish_run, submit_run
+from neople_timeline.parts import list_objects
 from neople_timeline.settings import Settings
+from neople_timeline.tables import Table
 from neople_timeline.warehouse.marts import take_generation
 
 
@@ -27,9 +31,16 @@ def build_marts(
         run = f"local-{uuid.uuid4().hex}"
         submit_run(settings, run, days)
         return publish_run(lake, connection, run)
+
+    def fetch(table: Table, wanted: Sequence[date], folder: Path) -> list[Path]:
+        try:
+            return lake.fetch(list_objects(connection, table, wanted), folder)
+        except DataError as error:
+            raise DataError(f"{error} `neople-timeline day` of its day writes it anew") from None
+
     generation = take_generation(connection)
     rows: Counter[str] = Counter()
     for piece, marts in cut_pieces(days):
-        built = publish_results(lake, connection, piece, run_marts(lake.fetch, piece, marts), generation)
+        built = publish_results(lake, connection, piece, run_marts(fetch, piece, marts), generation)
         rows.update({mart.name: mart.rows for mart in built})
     return tuple(MartBuilt(name, count) for name, count in rows.items())

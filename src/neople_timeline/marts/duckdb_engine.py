@@ -18,8 +18,8 @@ from neople_timeline.marts.results import MartResult, shape_result
 from neople_timeline.models import KOREA
 from neople_timeline.tables import TABLES, Table
 
-Source = Callable[[str, Sequence[date], Path], Sequence[Path]]
-"""Gives the Parquet files of `events` or `characters` of some days, brought into a folder, as `Lake.fetch` does."""
+Source = Callable[[Table, Sequence[date], Path], Sequence[Path]]
+"""Gives the Parquet files of `events` or `characters` of some days; it may bring them into the folder."""
 
 MEMORY_LIMIT: Final = "500MB"
 """What DuckDB may hold before it spills to disk; the finished marts need some memory beside it."""
@@ -98,7 +98,7 @@ def _keep_days(
 
 def _show_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:
     for table in TABLES:
-        files = [_write_empty(table, folder), *source(table.name, days, Path(folder))]
+        files = [_write_empty(table, folder), *source(table, days, Path(folder))]
         # Letters that DuckDB takes for patterns would find the files of other lakes.
         paths = [re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in files]
         relation = connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)

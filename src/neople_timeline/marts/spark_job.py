@@ -22,6 +22,7 @@ from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts.periods import days_covered, with_days_before
 from neople_timeline.marts.spark_run import FAILED, Manifest, check_masters, run_prefix
 from neople_timeline.models import KOREA
+from neople_timeline.parts import list_objects
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse.connection import connect
@@ -76,7 +77,7 @@ def compute_run(settings: Settings, lake: Lake, run: str, days: Sequence[date]) 
         objects[mart.name] = list_parquet(lake, f"{attempt}/{mart.name}")
         return read_objects(session, settings, mart, objects[mart.name])
 
-    run_marts(session, open_source(session, lake, settings), days, store)
+    run_marts(session, open_source(session, settings), days, store)
     session.stop()
     manifest = Manifest(tuple(days), generation, objects)
     lake.put(f"{run_prefix(run)}/manifest.json", msgspec.json.encode(manifest))
@@ -178,11 +179,12 @@ def configure(settings: Settings) -> dict[str, str]:
     return chosen | {f"spark.executorEnv.{name}": value for name, value in secrets.items() if value}
 
 
-def open_source(session: SparkSession, lake: Lake, settings: Settings) -> Source:
-    """Open the lake's tables object by object, so that nothing but committed objects is read."""
+def open_source(session: SparkSession, settings: Settings) -> Source:
+    """Open the lake's tables object by object, so that nothing but the ledger's parts is read."""
 
     def open_table(table: Table, days: Sequence[date]) -> DataFrame:
-        keys = [key for day in days for key in list_parquet(lake, f"{table.name}/day={day}")]
+        with connect(settings) as connection:
+            keys = list_objects(connection, table, days)
         return read_objects(session, settings, table, keys)
 
     return open_table

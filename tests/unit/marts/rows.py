@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from neople_timeline.catalogue import MARTS, Period
 from neople_timeline.marts.duckdb_engine import run_marts
 from neople_timeline.models import Calendar, to_instant
-from neople_timeline.tables import CHARACTERS, EVENTS
+from neople_timeline.tables import CHARACTERS, EVENTS, Table
 
 Row = dict[str, Any]
 THURSDAY, FRIDAY = date(2026, 11, 12), date(2026, 11, 13)
@@ -60,9 +60,9 @@ def run_all(
         "characters": pa.Table.from_pylist(list(characters), CHARACTERS.schema),
     }
 
-    def write_files(table: str, covered: Sequence[date], folder: Path) -> list[Path]:
-        path = folder / f"of-{table}-{covered[0]}.parquet"
-        pq.write_table(tables[table].filter(ds.field("day").isin(list(covered))), path)
+    def write_files(table: Table, covered: Sequence[date], folder: Path) -> list[Path]:
+        path = folder / f"of-{table.name}-{covered[0]}.parquet"
+        pq.write_table(tables[table.name].filter(ds.field("day").isin(list(covered))), path)
         return [path]
 
     chosen = [mart for mart in MARTS if mart.period == period]

@@ -13,7 +13,7 @@ from rows import THURSDAY, character, event, run_all
 
 from neople_timeline.catalogue import MARTS
 from neople_timeline.marts.duckdb_engine import ask, run_marts
-from neople_timeline.tables import EVENTS
+from neople_timeline.tables import EVENTS, Table
 
 DAYS = [THURSDAY + timedelta(days=number) for number in range(9)]
 
@@ -32,8 +32,8 @@ def test_a_file_from_before_a_column_was_added_has_nulls_there(tmp_path: Path) -
     older = pa.Table.from_pylist([event(505, item_rarity="태초")], EVENTS.schema).drop_columns(["is_mist_gear"])
     pq.write_table(older, tmp_path / "older.parquet")
 
-    def give(table: str, _days: Sequence[date], _folder: Path) -> list[Path]:
-        return [tmp_path / "older.parquet"] if table == "events" else []
+    def give(table: Table, _days: Sequence[date], _folder: Path) -> list[Path]:
+        return [tmp_path / "older.parquet"] if table is EVENTS else []
 
     results = {result.mart.name: result.table for result in run_marts(give, [THURSDAY])}
     assert results["drops_by_day"].select(["drops", "mist_gear_drops"]).to_pylist() == [
@@ -48,8 +48,8 @@ def test_letters_that_are_a_pattern_find_no_other_lake(tmp_path: Path, name: str
         path.mkdir()
         pq.write_table(pa.Table.from_pylist([event(505)] * events, EVENTS.schema), path / "part.parquet")
 
-    def give(table: str, _days: Sequence[date], _folder: Path) -> list[Path]:
-        return [tmp_path / name / "part.parquet"] if table == "events" else []
+    def give(table: Table, _days: Sequence[date], _folder: Path) -> list[Path]:
+        return [tmp_path / name / "part.parquet"] if table is EVENTS else []
 
     results = {result.mart.name: result.table for result in run_marts(give, [THURSDAY])}
     assert results["drops_by_day"].column("drops").to_pylist() == [1]
