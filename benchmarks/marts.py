@@ -107,7 +107,7 @@ def read_resident(pid: int) -> float:
 
 def find_files(folder: str, table: Table, days: Sequence[date]) -> list[Path]:
     """List the files of a table and some days."""
-    return [path for day in days for path in Path(folder, table.name, f"day={day}").iterdir()]
+    return [path for day in days for path in Path(folder, table.name).glob(f"day={day}/*")]
 
 
 def compute(engine: str, folder: str) -> None:
