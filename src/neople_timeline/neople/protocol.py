@@ -321,10 +321,12 @@ def _check_escapes(body: bytes) -> None:
 def _check_keys(body: bytes) -> None:
     """Refuse an object that has a key twice: PostgreSQL would keep one of the values, readers may believe the other.
 
-    Reading and writing the answer loses the quotes of what came twice; only escaped quotes would hide that. Reading
+    Reading and writing the answer makes nothing longer and loses what came twice: so what keeps its length has lost
+    nothing, and what was but spaced or spelled otherwise keeps its quotes, which only escaped ones would hide. Reading
     also refuses text that is not UTF-8, and floats that no column holds.
     """
-    if body.count(b'"') == _encode(_read_anything(body)).count(b'"') and rb"\u0022" not in body:
+    rewritten = _encode(_read_anything(body))
+    if len(rewritten) == len(body) or (body.count(b'"') == rewritten.count(b'"') and rb"\u0022" not in body):
         return
 
     def refuse(pairs: list[tuple[str, object]]) -> None:

@@ -24,7 +24,13 @@ def make_row(date: str = "2026-11-15 07:00", **fields: Any) -> dict[str, Any]:
 
 def make_page(rows: list[dict[str, Any]], cursor: str | None = None, **envelope: Any) -> bytes:
     answer = {"characterId": CHARACTER.character_id, "characterName": "모험가", **envelope}
-    return json.dumps(answer | {"timeline": {"date": {}, "next": cursor, "rows": rows}}, ensure_ascii=False).encode()
+    answer["timeline"] = {"date": {}, "next": cursor, "rows": rows}
+    return spell(answer)
+
+
+def spell(value: object) -> bytes:
+    """Write JSON as the API does: text as it is, and no blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def spell_data(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import CHARACTER, CURSOR, ROWS, WINDOW, make_page, make_row
+from pages import CHARACTER, CURSOR, ROWS, WINDOW, make_page, make_row, spell
 
 from neople_timeline.digest import hash_event
 from neople_timeline.neople.protocol import (
@@ -35,10 +35,7 @@ def cut_pages(rows: list[dict[str, Any]], cuts: list[int]) -> list[bytes]:
 
 
 def hash_rows(rows: list[dict[str, Any]]) -> Counter[int]:
-    return Counter(
-        hash_event(row["code"], row["name"], row["date"], json.dumps(row["data"], ensure_ascii=False).encode())
-        for row in rows
-    )
+    return Counter(hash_event(row["code"], row["name"], row["date"], spell(row["data"])) for row in rows)
 
 
 @given(st.lists(ROWS, max_size=12), st.lists(st.integers(0, 12), max_size=4))

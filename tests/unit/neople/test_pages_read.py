@@ -11,6 +11,16 @@ from neople_timeline.neople.protocol import (
     read_answer,
 )
 
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=5,
+)
+
 # What an answer says ------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +200,27 @@ def test_a_key_that_comes_twice_in_one_object_is_refused(data: str) -> None:
         read_answer(CHARACTER, WINDOW, spell_data(data.encode()))
 
 
+SPELLINGS = st.fixed_dictionaries(
+    {"ensure_ascii": st.booleans(), "separators": st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :")])}
+)
+
+
+@given(st.text(), JSON_VALUES, JSON_VALUES, SPELLINGS)
+@example("a", "\x7f" * 9, 0.5, {"ensure_ascii": False, "separators": (",", ":")})
+def test_a_key_that_comes_twice_is_refused_however_it_is_spelled(
+    key: str, first: object, second: object, spelling: dict[str, Any]
+) -> None:
+    def spell(value: object) -> str:
+        return json.dumps(value, **spelling)
+
+    once, twice = spell({key: first}), f"{{{spell(key)}:{spell(first)},{spell(key)}:{spell(second)}}}"
+    if r"\u0000" in twice:
+        return
+    assert bytes(read_answer(CHARACTER, WINDOW, spell_data(once.encode())).timeline.rows[0].data).decode() == once
+    with pytest.raises(Unreadable, match="twice in one object"):
+        read_answer(CHARACTER, WINDOW, spell_data(twice.encode()))
+
+
 @pytest.mark.parametrize("broken", [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe2\x82"])
 @pytest.mark.parametrize(
     "data", [b'{"itemId":"HERE"}', b'{"HERE":1}', b'{"a":["HERE"]}', b'{"a":{"b":"\\u0041HERE"}}', b'"HERE"']
@@ -204,7 +235,7 @@ def test_bytes_that_are_not_utf_8_are_refused_wherever_they_are(data: bytes, bro
 
 
 def test_a_key_that_comes_twice_is_refused_in_the_envelope_too() -> None:
-    body = make_page([make_row()]).replace(b'"code": 505', b'"code": 504, "code": 505')
+    body = make_page([make_row()]).replace(b'"code":505', b'"code":504,"code":505')
     with pytest.raises(Unreadable, match="'code' twice"):
         read_answer(CHARACTER, WINDOW, body)
 
