@@ -33,6 +33,7 @@ from neople_timeline.warehouse import parts as warehouse
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.parts import Part
 from neople_timeline.warehouse.planning import MOST_BUCKETS
+from neople_timeline.warehouse.state import is_provisional
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Verification:
     missing: int
     uncollected: tuple[date, ...]
     """Days of which the ledger knows nothing."""
+    provisional: tuple[date, ...]
+    """Days of which something was asked for before they were over, so that it has to be asked for again."""
     orphans: tuple[str, ...]
     """Objects with answers that were never committed; they are listed and never read."""
 
@@ -76,6 +79,7 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
         owed=tuple(owed for day in known for owed in audit.list_owed(connection, day, day)),
         missing=missing,
         uncollected=tuple(day for day in days if day not in known),
+        provisional=tuple(day for day in known if is_provisional(connection, day, calendar.over_at(day))),
         orphans=tuple(key for day in known for key in _list_orphans(lake, connection, day)),
     )
 

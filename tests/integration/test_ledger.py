@@ -320,6 +320,19 @@ def test_what_lands_while_the_day_is_proven_is_waited_for(connection: psycopg.Co
     assert read_verified_at(connection) is None
 
 
+def test_a_dead_letter_counts_as_replayed_once_all_of_its_days_have_landed(connection: psycopg.Connection) -> None:
+    days, who = (DAY, DAY + timedelta(days=1)), CHARACTERS[0]
+    planning.plan_days(connection, days, again=False)
+    worker = ledger.start_worker(connection, Shard(days, 0, 1), "backfill", 1000)
+    claim, *_ = ledger.claim_characters(connection, worker, Shard(days, 0, 1), 10)
+    assert (claim.character, claim.days) == (who, days)
+    ledger.record_dead_letter(connection, claim, "dead/x", "not JSON")
+    for day, left in zip(days, (1, 0), strict=True):
+        assert ledger.commit_landed(connection, worker, f"raw/{day}", [Landed(day, who, 1, 1)]) == (1, 1)
+        unread = connection.execute("SELECT count(*) FROM timeline.dead_letter WHERE replayed_at IS NULL").fetchone()
+        assert unread == (left,)
+
+
 def test_an_object_that_a_far_later_day_points_to_is_no_orphan(connection: psycopg.Connection) -> None:
     far = DAY + timedelta(days=95)
     planning.plan_days(connection, [DAY, far], again=False)

@@ -148,9 +148,12 @@ def say_verification(result: Verification) -> int:
     )
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
+    if result.provisional:
+        days = ", ".join(map(str, result.provisional[:LISTED]))
+        out.print(f"Asked for before its end, and not proven until `neople-timeline day` has asked again: {days}")
     if not result.ok:
         return FAILED
-    return INDEBTED if result.owed or result.uncollected else COMPLETE
+    return INDEBTED if result.owed or result.uncollected or result.provisional else COMPLETE
 
 
 def say_forecast(settings: Settings, forecast: Forecast) -> None:

@@ -69,9 +69,9 @@ def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch
 
 
 def test_one_of_something_is_written_in_the_singular(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Verification(
-        (DAY,), 1, 1, (Disagreement(DAY, None, "bucket 0", "is gone"),), (DEBT,), 1, ("raw/1",) * 21, ()
-    )
+    finding = Disagreement(DAY, None, "bucket 0", "is gone")
+    orphans = ("raw/1",) * 21
+    found = replace(PROVEN, checked=1, events=1, disagreements=(finding,), owed=(DEBT,), orphans=orphans)
     plan = replace(PLAN, days=(date(2026, 11, 14), DAY), characters=1, pending=1)
     used = Collected(1, 1, 1, 0, Usage(1, 1, 1, 1, 1, 1.0))
     published = Published("s3://lake/reports/x", mailed=True, debts=1, waiting=1)
@@ -88,6 +88,13 @@ def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch:
     assert result.exit_code == FAILED
     assert str(finding) in result.output
     assert "publish_report" in steps.names()
+
+
+def test_a_day_that_was_asked_for_before_its_end_is_not_called_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, verify_days=replace(PROVEN, provisional=(DAY,)))
+    result = run("verify", "2026-11-15")
+    assert result.exit_code == INDEBTED
+    assert "not proven until `neople-timeline day` has asked again: 2026-11-15" in result.output
 
 
 @pytest.mark.parametrize("command", [("day", "2026-11-15", "--unfinished"), ("report", "2026-11-15")])
