@@ -46,6 +46,8 @@ BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
 OUTAGE_FAILURES: Final = 40
 """Chains failing, or known characters vanishing, one after the other from which on it is not they, but the API."""
+SECOND_LOOK_SECONDS: Final = 5.0
+"""How long after the others who is not known is asked for once more."""
 DOUBTED: Final = 3
 DOUBTED_SHARE: Final = 0.01
 """Known characters that vanish in a run, and their share of those that land, above which it may be the API as well."""
@@ -208,6 +210,7 @@ class _Collector:
         self._has_found_anybody = False
         self._lost: set[CharacterKey] = set()
         self._gone: list[tuple[Claim, str]] = []
+        self._looks_again = False
         self._stop: TimelineError | None = None
 
     @property
@@ -226,7 +229,8 @@ class _Collector:
         """Claim, fetch and land until nothing is left that is open, due and not somebody else's."""
         self._has_found_anybody = await asyncio.to_thread(ledger.knows_anybody, self._doors.ledger)
         while not self._stop:
-            await _run_together(self._claim(), *(self._fetch() for _ in range(FETCHERS)))
+            await self._fetch_all(self._claim())
+            await self._look_again()
             for bucket in list(self._batches):
                 await self._land_batch(bucket)
             await self._settle_gone()
@@ -266,8 +270,34 @@ class _Collector:
             for claim in claims:
                 await self._claims.put(claim)
             self._more = bool(claims)
-        for _ in range(FETCHERS):
-            await self._claims.put(None)
+
+    async def _look_again(self) -> None:
+        """Ask once more for those of whom the API says for the first time that they are not there.
+
+        By one wrong answer they would be missing for good.
+        """
+        if self._stop or not self._gone:
+            return
+        gone, self._gone = self._gone, []
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        self._client.spent.retried += len(gone)
+        self._looks_again = True
+        await self._fetch_all(self._give_again([claim for claim, _ in gone]))
+        self._looks_again = False
+
+    async def _give_again(self, claims: list[Claim]) -> None:
+        for claim in claims:
+            await self._claims.put(claim)
+
+    async def _fetch_all(self, giving: Coroutine[Any, Any, None]) -> None:
+        """Fetch all that is given; who gives is one, and who fetches are many."""
+
+        async def give() -> None:
+            await giving
+            for _ in range(FETCHERS):
+                await self._claims.put(None)
+
+        await _run_together(give(), *(self._fetch() for _ in range(FETCHERS)))
 
     async def _fetch(self) -> None:
         while claim := await self._claims.get():
@@ -291,6 +321,7 @@ class _Collector:
         else:
             self._failures = 0
             self._vanished.clear()
+            self._lost.discard(claim.character)
             landed = digest_days(chain, claim.days, self._calendar)
             # A batch per bucket, so that refining a bucket reads little else.
             if (batch := self._batches.get(claim.bucket)) is None:
@@ -304,31 +335,36 @@ class _Collector:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
     async def _miss(self, claim: Claim, reason: str) -> None:
-        """Call a character missing: now if it never was there, else at the end, unless the API loses them in a row."""
-        if await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character):
-            self._lost.add(claim.character)
-            self._vanished.add(claim.character)
-        elif self._has_found_anybody or self.collected.landed:
-            await self._record_missing(claim, reason)
-            return
+        """Call a character missing: now if it was so already, else at the end, unless the API loses them in a row."""
+        if not self._looks_again:
+            was_there = await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character)
+            if was_there is False and (self._has_found_anybody or self.collected.landed):
+                await self._record_missing(claim, reason)
+                return
+            if was_there:
+                self._lost.add(claim.character)
+                self._vanished.add(claim.character)
         self._gone.append((claim, reason))
         if len(self._vanished) >= OUTAGE_FAILURES:
             lost = f"{len(self._vanished)} characters in a row that it knew the last time"
             self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
 
     async def _settle_gone(self) -> None:
-        """Say of those who vanished that they are missing, or owed: of a small roster, an outage may lose everybody.
+        """Say of those who are gone that they are missing, or owed: of a small roster, an outage may lose everybody.
 
         So it may from the first day on, when nobody was ever found. Others wait for what this collector holds, so
         nothing is left open.
         """
         if self._stop:
             return
-        has_lost_many = len(self._lost) >= DOUBTED and len(self._lost) > DOUBTED_SHARE * self.collected.landed
+        landed = self.collected.landed
+        has_lost_many = len(self._lost) >= DOUBTED and len(self._lost) > DOUBTED_SHARE * landed
         for claim, reason in self._gone:
-            is_doubtful = has_lost_many or not self.collected.landed
+            if claim.character in self._lost:
+                why, is_doubtful = "knew it the last time", has_lost_many or not landed
+            else:
+                why, is_doubtful = "has found nobody", not (landed or self._has_found_anybody)
             if is_doubtful and await asyncio.to_thread(ledger.is_fresh, self._doors.ledger, claim.days):
-                why = "knew it the last time" if claim.character in self._lost else "has found nobody"
                 await self._record_owed(claim, f"the API {why}, and is asked again: {reason}")
             else:
                 await self._record_missing(claim, reason)

@@ -84,6 +84,17 @@ def test_a_character_that_is_lost_in_the_middle_of_its_pages_is_asked_for_again(
     assert found.events == find_busiest(sandbox_api, day)[2]
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_one_wrong_answer_makes_nobody_missing(guild: Settings, sandbox_api: "SandboxApi", *, is_new: bool) -> None:
+    if not is_new:
+        work_off(guild, pipeline.plan_day(guild, DAY - timedelta(days=1)))
+    character = find_busiest(sandbox_api, DAY)[0]
+    sandbox_api.put("faults", [{"fault": "missing_character", "character": character.character_id, "times": 1}])
+    found = work_off(guild, pipeline.plan_day(guild, DAY))
+    assert (found.ok, found.owed, found.missing) == (True, (), 0)
+    assert sandbox_api.stats()["by_fault"] == {"missing_character": 1}
+
+
 def test_an_api_that_finds_nobody_from_the_first_day_on_is_not_believed(
     guild: Settings, sandbox_api: "SandboxApi"
 ) -> None:

@@ -195,14 +195,14 @@ def knows_anybody(connection: psycopg.Connection) -> bool:
     return row is not None
 
 
-def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool:
-    """Say whether the API knew a character on the newest day of which it said anything."""
+def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool | None:
+    """Say whether the API knew a character on the newest day of which it said anything, None if it never did."""
     row = connection.execute(
         "SELECT state <> 'missing' FROM timeline.collection WHERE server_id = %s AND character_id = %s"
         " AND (raw_key IS NOT NULL OR state = 'missing') ORDER BY day DESC LIMIT 1",
         character,
     ).fetchone()
-    return bool(row and row[0])
+    return row[0] if row else None
 
 
 def is_fresh(connection: psycopg.Connection, days: Sequence[date]) -> bool:
