@@ -62,7 +62,7 @@ def test_every_timeline_is_read_as_it_was_sent(name: str) -> None:
     assert [json.loads(bytes(row.data)) for row in answer.timeline.rows] == [
         row["data"] for row in body["timeline"]["rows"]
     ]
-    chain = Chain(character, ANYTIME)
+    chain = Chain(character, Window(**body["timeline"]["date"]))
     chain.accept((FOLDER / f"{name}.json").read_bytes())
     assert (chain.next_request is None) == (body["timeline"]["next"] is None)
     assert str(body["timeline"]["next"] or "") in (chain.next_request or "")

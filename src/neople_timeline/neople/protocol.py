@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from neople_timeline.digest import hash_event
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
-from neople_timeline.models import CharacterKey, Window, parse_minute
+from neople_timeline.models import KOREA, MINUTE_FORMAT, CharacterKey, Window, parse_minute
 
 PAGE_LIMIT: Final = 100
 OTHER_LIMIT: Final = 77
@@ -87,6 +87,8 @@ class Page(msgspec.Struct, frozen=True):
 
     rows: list[Row]
     next: str | None = None
+    date: Any = None
+    """First and last minute that the answer is about, `{"start": …, "end": …}`."""
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
@@ -233,6 +235,15 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     return answer
 
 
+def _covers(dates: object, window: Window) -> bool:
+    """Say whether an answer is about all of a window, as far as it tells; of one that is not over, up to now is all."""
+    try:
+        start, end = (parse_minute(dates[name]).strftime(MINUTE_FORMAT) for name in ("start", "end"))  # type: ignore[index]
+    except (TypeError, KeyError, ValueError):
+        return True
+    return start <= window.start and (end >= window.end or window.end >= datetime.now(KOREA).strftime(MINUTE_FORMAT))
+
+
 class Chain:
     """The pages of one character and window, from the first to the one that says there are no more.
 
@@ -257,6 +268,8 @@ class Chain:
             # In JSON a line break can only be white space: as a blank, the answer fits on one line and means the same.
             body = body.replace(b"\r", b" ").replace(b"\n", b" ")
             answer = read_answer(self.character, self.window, body)
+        if not self.bodies and not _covers(answer.timeline.date, self.window):
+            raise Unreadable(f"the answer covers {str(answer.timeline.date)[:80]}, less than was asked for", body=body)
         rows = answer.timeline.rows
         hashes = [hash_event(row.code, row.name, row.date, row.data) for row in rows]
         if self.hashes and not self.doubtful:

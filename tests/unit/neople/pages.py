@@ -22,9 +22,9 @@ def make_row(date: str = "2026-11-15 07:00", **fields: Any) -> dict[str, Any]:
     return {"code": 505, "name": "획득", "date": date, "data": {"itemId": "a"}, **fields}
 
 
-def make_page(rows: list[dict[str, Any]], cursor: str | None = None, **envelope: Any) -> bytes:
+def make_page(rows: list[dict[str, Any]], cursor: str | None = None, *, dates: object = None, **envelope: Any) -> bytes:
     answer = {"characterId": CHARACTER.character_id, "characterName": "모험가", **envelope}
-    answer["timeline"] = {"date": {}, "next": cursor, "rows": rows}
+    answer["timeline"] = {"date": dates, "next": cursor, "rows": rows}
     return spell(answer)
 
 

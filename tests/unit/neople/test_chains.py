@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pages import CHARACTER, CURSOR, ROWS, WINDOW, make_page, make_row, spell
 
 from neople_timeline.digest import hash_event
+from neople_timeline.models import Window
 from neople_timeline.neople.protocol import (
     LONGEST_CHAIN,
     OTHER_LIMIT,
@@ -99,3 +100,38 @@ def test_the_second_look_at_a_chain_is_cut_elsewhere() -> None:
     request = Chain(CHARACTER, WINDOW, OTHER_LIMIT).next_request
     assert request
     assert parse_qs(urlsplit(request).query)["limit"] == [str(OTHER_LIMIT)]
+
+
+PAST, FUTURE = Window("2020-11-15 06:00", "2020-11-16 05:59"), Window("2020-11-15 06:00", "2999-11-16 05:59")
+WHOLE = {"start": "2020-11-15 06:00", "end": "2020-11-16 05:59"}
+
+
+@pytest.mark.parametrize(
+    "dates", [{"start": "2020-11-15 06:01"}, {"end": "2020-11-16 05:58"}, {"end": "2020-11-15 12:00"}]
+)
+def test_an_answer_about_less_than_was_asked_for_is_refused(dates: dict[str, str]) -> None:
+    with pytest.raises(Unreadable, match="less than was asked for"):
+        Chain(CHARACTER, PAST).accept(make_page([], dates=WHOLE | dates))
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {},
+        {"start": "2020-11-01 00:00", "end": "2020-12-01 00:00"},
+        {"end": "today"},
+        {"start": None},
+        {"start": 20201115},
+    ],
+)
+def test_an_answer_about_more_or_that_does_not_tell_is_read(dates: dict[str, object]) -> None:
+    Chain(CHARACTER, PAST).accept(make_page([], dates=WHOLE | dates))
+
+
+@pytest.mark.parametrize("dates", [None, [], "2020", {}, {"start": "2020-11-15 06:00"}])
+def test_an_answer_whose_dates_are_of_another_kind_is_read(dates: object) -> None:
+    Chain(CHARACTER, PAST).accept(make_page([], dates=dates))
+
+
+def test_of_a_day_that_runs_an_answer_may_end_now() -> None:
+    Chain(CHARACTER, FUTURE).accept(make_page([], dates=WHOLE))
