@@ -53,6 +53,7 @@ LASTING = {
     "cursors without end": Wrong({"fault": "cursor_endless"}, "empty page that is not the last"),
     "pages that overlap": Wrong({"fault": "rows_overlap"}, "pages overlap", long=True),
     "rows outside the window": Wrong({"fault": "rows_outside_window"}, "outside the window"),
+    "window cut short": Wrong({"fault": "window_cut"}, "less than was asked for"),
     "rows null": Wrong({"fault": "rows_null"}, NO_JSON),
     "timeline null": Wrong({"fault": "timeline_null"}, NO_JSON),
     "NaN": Wrong({"fault": "nan"}, NO_JSON),

@@ -33,7 +33,7 @@ WRONG_ANSWERS = (
         "reset_before", "reset_in_body", "reset_after", "status_500", "html_200", "error_200", "empty_200", "cut_json",
         "cursor_repeats", "cursor_cycles", "cursor_endless", "rows_overlap", "rows_outside_window", "rows_unsorted",
         "rows_null", "timeline_null", "nan", "duplicate_keys", "lone_surrogate", "deep_nesting", "too_many",
-        "maintenance", "missing_character",
+        "maintenance", "missing_character", "window_cut",
     )),
     {"fault": "too_many", "retry_after": "1"},
     {"fault": "timeout", "times": 1},

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -117,6 +118,13 @@ def _rows_outside_window(_rule: Rule, _world: World, answer: Answer) -> None:
     answer.rows = [late, *(answer.rows or []), early]
 
 
+def _window_cut(_rule: Rule, _world: World, answer: Answer) -> None:
+    answer.query = replace(answer.query, start=(answer.query.start + answer.query.end) // 2)
+    earliest = minute_text(answer.query.start)
+    answer.rows = [row for row in answer.rows or [] if row.partition('"date":"')[2] >= earliest]
+    answer.cursor = None
+
+
 def _rows_unsorted(_rule: Rule, _world: World, answer: Answer) -> None:
     rows = answer.rows or []
     answer.rows = [rows[place] for place in sorted(range(len(rows)), key=lambda place: roll("unsorted", place))]
@@ -208,6 +216,7 @@ PAGES: dict[str, Callable[[Rule, World, Answer], None]] = {
     "rows_overlap": _rows_overlap,
     "rows_outside_window": _rows_outside_window,
     "rows_unsorted": _rows_unsorted,
+    "window_cut": _window_cut,
     "rows_null": _rows_null,
     "timeline_null": _timeline_null,
     "nan": _nan,

@@ -19,7 +19,7 @@ from neople_timeline.sandbox.timeline import (
     read_minute,
     read_page,
 )
-from neople_timeline.sandbox.world import DAY_MINUTES, World
+from neople_timeline.sandbox.world import DAY_MINUTES, World, minute_text
 
 SEED = 1
 START = read_minute("20261115T0600")
@@ -224,6 +224,15 @@ def test_unsorted_rows_are_the_same_rows(world: World) -> None:
     assert rows is not None
     assert rows != truth
     assert Counter(rows) == Counter(truth)
+
+
+def test_a_cut_window_says_so_and_has_the_rows_of_its_second_half(world: World) -> None:
+    index = busy_index(world, 12)
+    timeline = body_of(spoiled(world, Rule("window_cut"), Query(index, START, END, 5)))["timeline"]
+    middle = (START + END) // 2
+    assert timeline["date"] == {"start": minute_text(middle), "end": minute_text(END)}
+    newest = [json.loads(event.row) for event in world.events(index, middle, END)][:5]
+    assert (timeline["rows"], timeline["next"]) == (newest, None)
 
 
 def test_rows_or_the_timeline_can_be_null(world: World) -> None:
