@@ -10,7 +10,7 @@ Every step can be repeated at any time: it looks at what is there and does what 
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -212,13 +212,17 @@ def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
 
 
 def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
-    """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day.
+    """Compare the ledger, the raw answers, Parquet and PostgreSQL, character-day by character-day, and the marts.
 
-    What is proven, and what has to be loaded again, is noted in the ledger.
+    What is proven, and what has to be loaded or computed again, is noted in the ledger.
     """
+    from neople_timeline.marts.check import check_marts  # noqa: PLC0415 - as said above
+
     with _open(settings) as (lake, connection):
         plan.check_bond(settings.calendar, lake, connection)
-        return verify.verify_days(settings.calendar, lake, connection, days)
+        found = verify.verify_days(settings.calendar, lake, connection, days)
+        marts = check_marts(lake, connection, [day for day in days if day not in found.uncollected])
+        return replace(found, disagreements=(*found.disagreements, *marts))
 
 
 def prove_days(settings: Settings, days: Sequence[date]) -> Verification:

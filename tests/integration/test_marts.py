@@ -20,6 +20,7 @@ from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts import build, publish, spark_run
 from neople_timeline.marts.build import build_marts
+from neople_timeline.marts.check import check_marts
 from neople_timeline.marts.duckdb_engine import run_marts
 from neople_timeline.marts.periods import periods_of
 from neople_timeline.marts.publish import MartBuilt, publish_results
@@ -28,6 +29,7 @@ from neople_timeline.models import days_between
 from neople_timeline.parts import list_objects
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.days import list_changed_days
 from neople_timeline.warehouse.marts import replace_periods, take_generation
 
 WEDNESDAY, THURSDAY, FRIDAY = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
@@ -115,6 +117,35 @@ def test_an_object_that_is_gone_leaves_no_week_without_its_events(settings: Sett
         with pytest.raises(DataError, match=rf"events/day={FRIDAY}.* is gone.*`neople-timeline day` of its day"):
             build_marts(settings, lake, connection, [THURSDAY])
         assert connection.execute("SELECT * FROM timeline.published_mart").fetchall() == []
+
+
+def test_marts_that_differ_between_lake_and_warehouse_are_found_and_computed_anew(
+    settings: Settings, lake: Lake
+) -> None:
+    spoilt = [
+        "drops_by_day of 2026-11-18", "drops_by_item of 2026-11-18", "luck_by_week of 2026-11-12",
+        "luck_by_month of 2026-11-01",
+    ]  # fmt: skip
+    with connect(settings) as connection:
+        connection.execute("UPDATE timeline.day SET changed_in = nextval('timeline.mart_generation')")  # loaded
+        build_marts(settings, lake, connection, [WEDNESDAY])
+        assert list_changed_days(connection, [WEDNESDAY]) == []
+        assert check_marts(lake, connection, [WEDNESDAY, FRIDAY]) == []
+        before = digest_lake(lake), [sorted(read_rows(connection, mart), key=repr) for mart in MARTS]
+
+        connection.execute("UPDATE timeline.mart_drops_by_day SET drops = drops + 1 WHERE route_code = 505")
+        connection.execute("DELETE FROM timeline.mart_luck_by_month WHERE luck_rank = 1")
+        lake.delete([f"marts/drops_by_item/day={WEDNESDAY}/part.parquet"])
+        lake.put("marts/luck_by_week/week=2026-11-12/part.parquet", b"not Parquet")
+        found = check_marts(lake, connection, [WEDNESDAY])
+        assert {str(finding).partition(" differs")[0] for finding in found} == {
+            f"{WEDNESDAY} all characters: the mart {name}" for name in spoilt
+        }
+
+        assert list_changed_days(connection, [WEDNESDAY]) == [WEDNESDAY]
+        build_marts(settings, lake, connection, [WEDNESDAY])
+        assert check_marts(lake, connection, [WEDNESDAY]) == []
+        assert (digest_lake(lake), [sorted(read_rows(connection, mart), key=repr) for mart in MARTS]) == before
 
 
 def test_an_older_computation_never_replaces_a_newer_one(settings: Settings, lake: Lake) -> None:

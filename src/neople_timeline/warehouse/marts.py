@@ -1,8 +1,8 @@
 """Marts in PostgreSQL: whole periods are replaced, never single rows, and never newer ones by older ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import pgpq
 import psycopg
@@ -33,6 +33,31 @@ def list_newer(connection: psycopg.Connection, mart: Mart, periods: Sequence[dat
         (mart.name, list(periods), generation),
     )
     return {row[0] for row in rows}
+
+
+def list_published(connection: psycopg.Connection, mart: Mart, periods: Sequence[date]) -> list[date]:
+    """List those of the periods for which a mart was published."""
+    rows = connection.execute(
+        "SELECT period FROM timeline.published_mart WHERE mart = %s AND period = ANY(%s) ORDER BY period",
+        (mart.name, list(periods)),
+    )
+    return [row[0] for row in rows]
+
+
+def stream_rows(connection: psycopg.Connection, mart: Mart, period: date) -> Iterator[tuple[Any, ...]]:
+    """Read a period's rows, some thousand at a time, within the caller's transaction."""
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in mart.columns)
+    query = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
+        columns, sql.Identifier("timeline", mart.warehouse_name), sql.Identifier(mart.period)
+    )
+    with connection.cursor("mart") as cursor:
+        cursor.itersize = 20_000
+        yield from cursor.execute(query, (period,))
+
+
+def forget_mart(connection: psycopg.Connection, mart: Mart, period: date) -> None:
+    """Forget that a mart was published for a period, so that the next run of one of its days computes it."""
+    connection.execute("DELETE FROM timeline.published_mart WHERE mart = %s AND period = %s", (mart.name, period))
 
 
 def replace_periods(connection: psycopg.Connection, mart: Mart, periods: dict[date, pa.Table], generation: int) -> None:
