@@ -61,7 +61,7 @@ def make_pages() -> dict[str, bytes]:
         "week": render_page(make_summary(is_week=True), "ko"),
         "character": render_character(make_profile(UNBROKEN), "ko", ()),
         "adventure": render_adventure(make_adventure(LONG, UNBROKEN), "ko", ()),
-        "coverage": render_coverage(make_coverage(), "ko", DAY),
+        "coverage": render_coverage(make_coverage(), "ko", DAY, has_report=True),
         "mail": show_mail(build_mail(summary, "daily", "ko", SITE)),
         "mail-owed": show_mail(
             build_mail(make_summary(name=UNBROKEN, owed=7, failure=UNBROKEN), "daily", "ko", "s3://x")

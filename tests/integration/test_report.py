@@ -237,6 +237,15 @@ def test_the_calendar_leads_back_and_forth(settings: Settings) -> None:
     assert follow(pipeline.show_coverage(settings, earlier), "다음 달") == newest
 
 
+def test_a_day_of_the_calendar_leads_to_its_report_if_there_is_one(settings: Settings) -> None:
+    connect(settings).close()
+    link = f'href="reports/day={DAY}/index.html">이날의 일일 리포트<'
+    assert link not in pipeline.show_coverage(settings, day=DAY).decode()
+    open_lake(settings).put(PAGE, b"<html>")
+    assert link in pipeline.show_coverage(settings, day=DAY).decode()
+    assert "이날의 일일 리포트" not in pipeline.show_coverage(settings).decode()
+
+
 def test_an_export_has_every_row_once_and_no_formula(collected: Settings) -> None:
     query(collected, f"UPDATE timeline.character SET character_name = E'=1+1\\r\\nx' WHERE day = '{DAY}' RETURNING 1")
     rows = list(

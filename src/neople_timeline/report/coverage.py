@@ -46,7 +46,9 @@ def show_coverage(
     """Render the page for the months up to `last`, with what is owed of a chosen day; `newest` is the last one over."""
     first = _start_of(last, MONTHS)
     reports = (day for day in list_newest_days(connection, REPORTS_LOOKED_FOR) if lake.etag(day_key(day)) is not None)
-    return render_coverage(read_coverage(connection, first, last, chosen, next(reports, None)), language, newest)
+    coverage = read_coverage(connection, first, last, chosen, next(reports, None))
+    has_report = chosen is not None and lake.etag(day_key(chosen)) is not None
+    return render_coverage(coverage, language, newest, has_report=has_report)
 
 
 def read_report(lake: Lake, path: str) -> bytes | None:
@@ -55,12 +57,13 @@ def read_report(lake: Lake, path: str) -> bytes | None:
     return found.data if found else None
 
 
-def render_coverage(coverage: Coverage, language: Language, newest: date) -> bytes:
-    """Render the page; the same value gives the same bytes."""
+def render_coverage(coverage: Coverage, language: Language, newest: date, *, has_report: bool) -> bytes:
+    """Render the page, with a link to the chosen day's report if it has one; the same values give the same bytes."""
     template = make_environment(language, is_week=False).get_template("coverage.html.j2")
     last = coverage.last
     page = template.render(
         coverage=coverage,
+        has_report=has_report,
         months=list(list_months(coverage)),
         earlier=coverage.first - timedelta(days=1),
         later=min(newest, _end_of(_start_of(last, -MONTHS))) if last < newest else None,
