@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Final
 
@@ -15,9 +15,13 @@ from neople_timeline.errors import ConfigError
 from neople_timeline.report.words import show_text
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 
+CHARACTER_KEYS: Final = ("day", "server_id", "character_id")
+NAMES: Final = ("character_name", "adventure_name")
+"""What is told of a character beside its events."""
+
 EXPORTABLE: Final = {
-    EVENTS.warehouse_name: (EVENTS, ("day", "server_id", "character_id", "occurred_at", "ordinal")),
-    CHARACTERS.warehouse_name: (CHARACTERS, ("day", "server_id", "character_id")),
+    EVENTS.warehouse_name: (EVENTS, (*CHARACTER_KEYS, "occurred_at", "ordinal")),
+    CHARACTERS.warehouse_name: (CHARACTERS, CHARACTER_KEYS),
     **{mart.name: (mart, mart.keys) for mart in MARTS},
 }
 """Each table by the name it is asked for, with its keys, of which the first is the day, week or month."""
@@ -30,7 +34,7 @@ _FORMULA: Final = re.compile("[=+\\-@＝＋－＠]")
 
 
 def export_rows(connection: psycopg.Connection, name: str, first: date, last: date) -> Iterator[str]:
-    """Yield a table's header and its rows of some days as CSV, in the order of its keys.
+    """Yield a table's header and its rows of some days as CSV, in the order of its keys; of events, with who it was.
 
     A week or month belongs to the days if one of its own does. An unknown table is a ConfigError that names the others.
     """
@@ -39,20 +43,30 @@ def export_rows(connection: psycopg.Connection, name: str, first: date, last: da
         raise ConfigError(f"there is no table {name!r}: choose one of {', '.join(EXPORTABLE)}")
     table, keys = EXPORTABLE[name]
     columns = [column.name for column in table.columns]
+    source: sql.Composable = sql.Identifier("timeline", table.warehouse_name)
+    if table is EVENTS:
+        columns += NAMES
+        source = sql.SQL("{} LEFT JOIN (SELECT {} FROM {}) AS named USING ({})").format(
+            source, _list([*CHARACTER_KEYS, *NAMES]), sql.Identifier("timeline", "character"), _list(CHARACTER_KEYS)
+        )
     statement = sql.SQL("SELECT {} FROM {} WHERE {} BETWEEN %s AND %s ORDER BY {}").format(
         sql.SQL(", ").join(
             sql.SQL("{}::text").format(sql.Identifier(column)) if column == "data" else sql.Identifier(column)
             for column in columns
         ),
-        sql.Identifier("timeline", table.warehouse_name),
+        source,
         sql.Identifier(keys[0]),
-        sql.SQL(", ").join(sql.Identifier(key) for key in keys),
+        _list(keys),
     )
     yield write_line(list(columns))
     with connection.transaction(), connection.cursor("export") as cursor:
         cursor.execute(statement, (_first_period(table, first), last))
         for row in cursor:
             yield write_line(list(row))
+
+
+def _list(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _first_period(table: Table, first: date) -> date:
