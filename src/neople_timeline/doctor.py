@@ -1,19 +1,23 @@
 """Is everything there that a run needs? Each part is tried for real, and what is wrong comes with how to mend it."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from typing import Final
 
 from neople_timeline import pipeline
-from neople_timeline.errors import ConfigError, DataError, TimelineError
-from neople_timeline.lake import LAKE_FILE, open_lake
+from neople_timeline.errors import ConfigError, DataError, RetryLater, TimelineError
+from neople_timeline.lake import LAKE_FILE, Lake, open_lake
 from neople_timeline.marts import spark_run
 from neople_timeline.models import number_of
 from neople_timeline.report.mail import address_mail, read_server, try_server
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import open_warehouse
+
+NO_ETAG: Final = '"00000000000000000000000000000000"'
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,25 @@ def _try_lake(settings: Settings) -> str:
     key = f"doctor/{uuid.uuid4()}"
     lake.put_new(key, b"first")
     try:
-        lake.put_new(key, b"second")
-    except DataError:
-        return f"{settings.lake_url} can be written, read and deleted from, and overwrites nothing unasked"
+        ignored = list(_find_ignored_conditions(settings, lake, key))
     finally:
         lake.delete([key])
-    raise ConfigError(
-        f"the store of {settings.lake_url} overwrites objects although told not to (If-None-Match): choose another"
-    )
+    if ignored:
+        raise ConfigError(
+            f"the store of {settings.lake_url} overwrites objects although told not to ({' and '.join(ignored)}):"
+            " choose another"
+        )
+    return f"{settings.lake_url} can be written, read and deleted from, and overwrites nothing unasked"
+
+
+def _find_ignored_conditions(settings: Settings, lake: Lake, key: str) -> Iterator[str]:
+    with suppress(DataError):
+        lake.put_new(key, b"second")
+        yield "If-None-Match"
+    if settings.lake_url.startswith("s3:"):  # a folder has no such condition
+        with suppress(RetryLater):
+            lake.replace(key, b"third", etag=NO_ETAG)
+            yield "If-Match"
 
 
 def _try_bond(settings: Settings) -> str:

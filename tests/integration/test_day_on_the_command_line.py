@@ -332,7 +332,7 @@ def test_a_warehouse_that_does_not_answer_is_waited_for_until_somebody_interrupt
 
 def test_no_secret_is_printed_and_none_is_left_behind(terminal: Terminal) -> None:
     assert terminal.run("day", f"{DAY}")[0] == COMPLETE
-    terminal.run("doctor")
+    assert "overwrites nothing unasked" in terminal.run("doctor")[1]
     terminal.run("day", "2026-11-14", NEOPLE_API_KEY=f"{terminal.settings['NEOPLE_API_KEY']}0")
     secrets = [
         terminal.settings["NEOPLE_API_KEY"],

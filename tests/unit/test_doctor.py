@@ -139,6 +139,17 @@ def test_a_store_that_overwrites_unasked_is_found(settings: Settings, monkeypatc
     assert "overwrites" in found.message
 
 
+@pytest.mark.usefixtures("parts")
+def test_a_store_that_replaces_what_it_did_not_see_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = open_lake(settings)  # has no such condition, and replaces everything
+    monkeypatch.setattr(doctor, "open_lake", lambda _: folder)
+    found = find(examine(lambda: replace(settings, lake_url="s3://bucket")), "lake")
+    assert not found.ok
+    assert "although told not to (If-Match): choose another" in found.message
+
+
 def test_an_empty_roster_is_no_fault_but_said(settings: Settings, parts: dict[str, Any]) -> None:
     parts["list_members"] = []
     found = find(examine(lambda: settings), "warehouse")
