@@ -87,7 +87,7 @@ def test_a_debt_paid_in_the_next_week_changes_the_week_that_was_reported(whole_p
     before = read_lake(place)[week]
     make_due(place)
     said = run(place, "day", str(thursday))
-    assert [f"{day} has changed" in said for day in (tuesday, wednesday)] == [True, True]
+    assert [f"The report of {day} was out of date" in said for day in (tuesday, wednesday)] == [True, True]
     assert read_lake(place)[week] != before
     place.assert_complete(tuesday, wednesday, thursday)
 
