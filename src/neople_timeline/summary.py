@@ -161,9 +161,11 @@ class Novelty:
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """A character-day that was not collected, and why; `name` is the roster's or the last one seen, if any."""
+    """Days of a character that were not collected, and why; `name` is the roster's or the last one seen, if any."""
 
     day: date
+    """The first of them."""
+    days: int
     server_id: str
     character_id: str
     name: str

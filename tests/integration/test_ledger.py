@@ -333,6 +333,22 @@ def test_a_dead_letter_counts_as_replayed_once_all_of_its_days_have_landed(conne
         assert unread == (left,)
 
 
+def test_a_week_lists_who_is_owed_for_the_same_reason_once(connection: psycopg.Connection) -> None:
+    days = [DAY + timedelta(days=offset) for offset in range(3)]
+    planning.plan_days(connection, days, again=False)
+    worker = ledger.start_worker(connection, Shard(tuple(days), 0, 1), "daily", 1000)
+    first, second, _ = ledger.claim_characters(connection, worker, Shard(tuple(days), 0, 1), 10)
+    ledger.record_failure(connection, worker, first, "owed", "timed out")
+    ledger.record_failure(connection, worker, second, "missing", "DNF001")
+    state = read_state(connection, days[0], days[-1])
+    assert [(line.day, line.days, line.character_id[0], line.reason) for line in state.debts] == [
+        (DAY, 3, "a", "timed out"),
+        (DAY, 3, "c", "not collected yet"),
+    ]
+    assert [(line.day, line.days, line.character_id[0]) for line in state.missing_characters] == [(DAY, 3, "b")]
+    assert (state.owed, state.missing) == (6, 3)
+
+
 def test_an_object_that_a_far_later_day_points_to_is_no_orphan(connection: psycopg.Connection) -> None:
     far = DAY + timedelta(days=95)
     planning.plan_days(connection, [DAY, far], again=False)

@@ -16,14 +16,17 @@ OPEN: Final = ("planned", "owed")
 COLLECTED: Final = ("landed", "loaded", "verified")
 
 LEDGER: Final = """
-SELECT c.day, c.server_id, c.character_id,
+SELECT c.day, c.days, c.server_id, c.character_id,
   coalesce(r.name, (
     SELECT k.character_name FROM timeline.character k
     WHERE k.day BETWEEN c.day - 14 AND c.day + 14 AND k.server_id = c.server_id AND k.character_id = c.character_id
     ORDER BY k.day <= c.day DESC, abs(k.day - c.day) LIMIT 1), ''),
-  coalesce(c.reason, 'not collected yet')
-FROM timeline.collection c LEFT JOIN timeline.roster r USING (server_id, character_id)
-WHERE c.day BETWEEN %s AND %s AND c.state = ANY(%s) ORDER BY 1, 2, 3 LIMIT %s
+  c.reason
+FROM (
+  SELECT min(day) AS day, count(*) AS days, server_id, character_id, coalesce(reason, 'not collected yet') AS reason
+  FROM timeline.collection WHERE day BETWEEN %s AND %s AND state = ANY(%s)
+  GROUP BY server_id, character_id, 5 ORDER BY 1, 3, 4, 5 LIMIT %s
+) AS c LEFT JOIN timeline.roster r USING (server_id, character_id) ORDER BY c.day, c.server_id, c.character_id, c.reason
 """
 
 LOST: Final = "CASE WHEN expires_at > clock_timestamp() THEN 0 ELSE unlanded END"

@@ -51,7 +51,7 @@ def make_figures(day: date, events: int = 11_204, primeval: int = 3, epic: int =
 
 def make_state(owed: int = 0, text: str = "") -> DataState:
     reason = text or "연결이 끊겼습니다"
-    debts = tuple(LedgerLine(DAY, "prey", f"{n:032x}", text or f"빚쟁이{n}", reason) for n in range(min(owed, 50)))
+    debts = tuple(LedgerLine(DAY, 1, "prey", f"{n:032x}", text or f"빚쟁이{n}", reason) for n in range(min(owed, 50)))
     return DataState(
         planned=500,
         collected=496 - owed,
@@ -59,7 +59,7 @@ def make_state(owed: int = 0, text: str = "") -> DataState:
         owed=owed,
         debts=debts,
         reasons=((reason, owed),) if owed else (),
-        missing_characters=(LedgerLine(DAY, "anton", "f" * 32, "", "DNF001 NOT_FOUND_CHARACTER"),) * 4,
+        missing_characters=(LedgerLine(DAY, 1, "anton", "f" * 32, "", "DNF001 NOT_FOUND_CHARACTER"),) * 4,
         rejects=(Reject(7, text or "=cmd|' /C calc'!A0,xyz", "the server is not one of the eight"),),
         rejected=1,
         spending=Spending(Usage(1240, 11, 2, 1, 0, 3.9), 1000),
