@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from typing import Final
 
 import psycopg
 import pyarrow as pa
@@ -16,17 +17,20 @@ from neople_timeline.marts.periods import periods_of
 from neople_timeline.marts.publish import mart_key
 from neople_timeline.warehouse import marts as warehouse
 
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE: Final = 20_000
 
 
 def check_marts(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[Disagreement]:
     """Compare the published marts of the days, and of their weeks and months; those that differ are computed anew.
 
-    Nobody publishes meanwhile: the two would be of different runs.
+    Nobody publishes while one is compared: the two would be of different runs.
     """
-    with connection.transaction():
-        warehouse.lock_publishing(connection)
-        return [finding for mart in MARTS for finding in _check_mart(lake, connection, mart, days)]
+    findings: list[Disagreement] = []
+    for mart in MARTS:
+        with connection.transaction():
+            warehouse.lock_publishing(connection)
+            findings += _check_mart(lake, connection, mart, days)
+    return findings
 
 
 def _check_mart(lake: Lake, connection: psycopg.Connection, mart: Mart, days: Sequence[date]) -> Iterator[Disagreement]:
@@ -36,8 +40,7 @@ def _check_mart(lake: Lake, connection: psycopg.Connection, mart: Mart, days: Se
             continue
         warehouse.forget_mart(connection, mart, period)
         day = next(day for day in days if period in periods_of([day], mart.period))
-        mend = f"run `neople-timeline day {day}`"
-        finding = f"of {period} differs between the lake and PostgreSQL: {mend}"
+        finding = f"of {period} differs between the lake and PostgreSQL: run `neople-timeline day {day}`"
         yield Disagreement(day, None, f"the mart {mart.name}", finding)
 
 
