@@ -31,6 +31,9 @@ DAILY_POOL, BACKFILL_POOL = "timeline_collect", "timeline_backfill"
 Collectors of a backfill hold their slots for hours: in one pool, the daily run would wait for them.
 """
 
+SPARK_POOL = "timeline_spark"
+"""One Spark job at a time: on a standalone cluster the first takes all cores, and the next would get none."""
+
 BACKFILL_LAST: dict[str, Any] = {"priority_weight": 1, "weight_rule": "absolute"}
 DAILY_FIRST: dict[str, Any] = {"priority_weight": 10, "weight_rule": "absolute"}
 """Which of them a free worker takes first."""
@@ -114,6 +117,7 @@ def make_mart_tasks(shards: Any) -> tuple[Any, ...]:
     submitted = SubmitMarts(
         task_id="submit_marts",
         shards=shards,
+        pool=SPARK_POOL,
         execution_timeout=LONGEST_SPARK_JOB,
         doc_md="Compute the marts on the Spark cluster into the lake, where nobody reads them yet.",
     )

@@ -14,11 +14,16 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "secrets"
+MOUNTED = [path for name in ("postgres", "grafana") for path in (Path(__file__).parent / name).rglob("*")]
+"""What containers read of the checkout itself, as users of their own."""
 
 
 def main() -> None:
     """Write what is missing."""
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
+    FOLDER.chmod(0o700)
+    for path in MOUNTED:  # a strict umask gave the checkout's files to their owner alone
+        path.chmod(path.stat().st_mode | 0o444 | (0o111 if path.is_dir() else 0))
     passwords = {name: keep(name, secrets.token_hex(24)) for name in ("postgres", "metastore", "warehouse", "reader")}
     redis = keep("redis", secrets.token_hex(24))
     store_id, store_secret = keep("store_id", secrets.token_hex(10)), keep("store_secret", secrets.token_hex(24))
@@ -46,9 +51,11 @@ def keep(name: str, value: str) -> str:
     """
     path = FOLDER / name
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(value)
-        path.chmod(0o644)
+        begun = path.with_suffix(".begun")
+        begun.touch(mode=0o600)
+        begun.write_text(value)
+        begun.chmod(0o644)
+        begun.rename(path)  # whole or not at all
     return path.read_text()
 
 

@@ -131,6 +131,7 @@ def test_both_dags_submit_before_they_publish(monkeypatch: pytest.MonkeyPatch) -
         # Of the backfill's tasks one more follows all others: the one that tells of a failure.
         assert submitted.downstream_task_ids - {"tell"} == {"marts"}
         assert dag.get_task("marts").downstream_task_ids - {"tell"} == {"verify"}
+        assert submitted.pool == "timeline_spark"
         assert submitted.execution_timeout == timeline_steps.LONGEST_SPARK_JOB
         assert submitted.retries >= 2
         assert submitted.doc_md

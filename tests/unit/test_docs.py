@@ -14,7 +14,14 @@ README, KOREAN = ((ROOT / name).read_text("utf-8") for name in ("README.md", "RE
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 SOURCES = (ROOT, ROOT / "src/neople_timeline", ROOT / "deploy")
-MADE_LATER = {"my-guild.csv", "lake.json", "manifest.json", "connections.json", "deploy/secrets/connections.json"}
+MADE_LATER = {
+    "store.json",
+    "my-guild.csv",
+    "lake.json",
+    "manifest.json",
+    "connections.json",
+    "deploy/secrets/connections.json",
+}
 
 
 def list_commands() -> set[str]:

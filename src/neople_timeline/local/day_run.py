@@ -46,9 +46,13 @@ def wait_for_dag(api: RestApi, patience_seconds: float = 120) -> None:
 
 
 def ensure_pools(api: RestApi, slots: int = POOL_SLOTS) -> None:
-    """Make the pools of the collectors unless they are there: those of a backfill get half as many slots."""
-    for name, size, whose in (("collect", slots, "daily run"), ("backfill", slots // 2, "backfill")):
-        pool = {"name": f"timeline_{name}", "slots": size, "description": f"Collectors of a {whose} at once"}
+    """Make the pools unless they are there: collectors of a backfill get half as many slots."""
+    for name, size, what in (
+        ("collect", slots, "Collectors of a daily run at once"),
+        ("backfill", slots // 2, "Collectors of a backfill at once"),
+        ("spark", 1, "Spark jobs at once"),
+    ):
+        pool = {"name": f"timeline_{name}", "slots": size, "description": what}
         api.call("POST", "/api/v2/pools", pool, accept=409)
 
 

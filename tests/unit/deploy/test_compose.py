@@ -111,6 +111,17 @@ def test_a_lost_worker_and_a_lost_queue_are_noticed_in_minutes() -> None:
     assert int(environment["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]) <= 300
 
 
+def test_no_task_fails_for_good_because_workers_are_away_for_a_day() -> None:
+    environment = SERVICES["scheduler"]["environment"]
+    timeout = int(environment["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"])
+    assert int(environment["AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES"]) * timeout > 24 * 3600
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_logs_of_containers_do_not_grow_for_ever(name: str) -> None:
+    assert SERVICES[name]["logging"] == {"driver": "local"}
+
+
 def test_redis_does_not_deliver_a_task_again_while_it_still_runs() -> None:
     limits = [
         timedelta(**{unit: int(number)}).total_seconds()

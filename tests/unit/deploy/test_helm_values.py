@@ -41,9 +41,14 @@ def test_nobody_is_root() -> None:
 
 def test_no_more_runs_than_the_workers_have_slots_for() -> None:
     slots = VALUES["workers"]["celery"]["replicas"] * VALUES["config"]["celery"]["worker_concurrency"]
-    assert VALUES["config"]["core"]["parallelism"] == slots
+    assert VALUES["config"]["core"]["parallelism"] * VALUES["scheduler"]["replicas"] == slots
     environment = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-airflow"]["environment"]
     assert environment["AIRFLOW__CORE__PARALLELISM"] == f"${{PARALLELISM:-{slots}}}"
+
+
+def test_what_runs_on_the_cluster_may_reach_the_api_server() -> None:
+    assert VALUES["networkPolicies"]["enabled"]
+    assert VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]
 
 
 def test_every_setting_that_no_connection_has_is_given_to_containers() -> None:

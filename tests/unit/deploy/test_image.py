@@ -45,7 +45,7 @@ def test_the_environment_is_the_locked_one() -> None:
 
 def test_the_triggerer_finds_what_a_deadline_calls() -> None:
     assert "PYTHONPATH=/opt/airflow/dags " in " ".join(list_arguments("ENV"))
-    assert "dags /opt/airflow/dags" in list_arguments("COPY")
+    assert "--chmod=755 dags /opt/airflow/dags" in list_arguments("COPY")
 
 
 def test_it_runs_as_nobody_special() -> None:
