@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -29,12 +30,19 @@ DAYS_AT_ONCE: Final = 7
 
 
 def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MARTS) -> Iterator[MartResult]:
-    """Compute the marts for every day, week and month that the days touch, a few at a time to stay small."""
-    with TemporaryDirectory(prefix="neople-marts-") as folder, _connect(folder) as connection:
+    """Compute the marts for every day, week and month that the days touch, a few at a time to stay small.
+
+    Sorting keeps one core busy: meanwhile the next mart is computed.
+    """
+    with (
+        TemporaryDirectory(prefix="neople-marts-") as folder,
+        _connect(folder) as connection,
+        ThreadPoolExecutor(1) as sorter,
+    ):
         kept: set[tuple[str, date]] = set()
         for period in get_args(Period):
             chosen = [mart for mart in marts if mart.period == period]
-            tables = {mart.name: [mart.schema.empty_table()] for mart in chosen}
+            sorted_rows: dict[str, list[Future[pa.Table]]] = {mart.name: [] for mart in chosen}
             for starts in _cut(periods_of(days, period), DAYS_AT_ONCE if period == "day" else 1) if chosen else ():
                 covered = days_covered(starts, period)
                 for view in VIEWS:
@@ -46,11 +54,14 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
                 connection.register("days", tabulate_days(covered, period))
                 _show_days(connection, source, folder, covered)
                 for mart in chosen:
-                    rows = shape_result(mart, ask(connection, mart.sql))
+                    rows = ask(connection, mart.sql)
                     connection.register(mart.name, rows)
-                    tables[mart.name].append(rows)
-            # Each part is sorted, and by its period first.
-            yield from (MartResult(mart, pa.concat_tables(tables.pop(mart.name))) for mart in chosen)
+                    sorted_rows[mart.name].append(sorter.submit(shape_result, mart, rows))
+                for mart in chosen:
+                    connection.unregister(mart.name)
+            for mart in chosen:  # each part is sorted, and by its period first
+                parts = (part.result() for part in sorted_rows.pop(mart.name))
+                yield MartResult(mart, pa.concat_tables([mart.schema.empty_table(), *parts]))
 
 
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
