@@ -208,7 +208,7 @@ class _Collector:
         self._failures = 0
         self._vanished: set[CharacterKey] = set()
         self._has_found_anybody = False
-        self._lost: set[CharacterKey] = set()
+        self._lost: set[Claim] = set()
         self._gone: list[tuple[Claim, str]] = []
         self._looks_again = False
         self._stop: TimelineError | None = None
@@ -230,9 +230,9 @@ class _Collector:
         self._has_found_anybody = await asyncio.to_thread(ledger.knows_anybody, self._doors.ledger)
         while not self._stop:
             await self._fetch_all(self._claim())
+            await self._land_rest()
             await self._look_again()
-            for bucket in list(self._batches):
-                await self._land_batch(bucket)
+            await self._land_rest()
             await self._settle_gone()
             left = await asyncio.to_thread(ledger.count_left, self._doors.ledger, self._worker_id, self._shard)
             if not left:
@@ -280,14 +280,18 @@ class _Collector:
             return
         gone, self._gone = self._gone, []
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        self._client.spent.retried += len(gone)
         self._looks_again = True
         await self._fetch_all(self._give_again([claim for claim, _ in gone]))
         self._looks_again = False
 
     async def _give_again(self, claims: list[Claim]) -> None:
         for claim in claims:
+            self._client.spent.retried += 1
             await self._claims.put(claim)
+
+    async def _land_rest(self) -> None:
+        for bucket in list(self._batches):
+            await self._land_batch(bucket)
 
     async def _fetch_all(self, giving: Coroutine[Any, Any, None]) -> None:
         """Fetch all that is given; who gives is one, and who fetches are many."""
@@ -321,7 +325,7 @@ class _Collector:
         else:
             self._failures = 0
             self._vanished.clear()
-            self._lost.discard(claim.character)
+            self._lost.discard(claim)
             landed = digest_days(chain, claim.days, self._calendar)
             # A batch per bucket, so that refining a bucket reads little else.
             if (batch := self._batches.get(claim.bucket)) is None:
@@ -342,7 +346,7 @@ class _Collector:
                 await self._record_missing(claim, reason)
                 return
             if was_there:
-                self._lost.add(claim.character)
+                self._lost.add(claim)
                 self._vanished.add(claim.character)
         self._gone.append((claim, reason))
         if len(self._vanished) >= OUTAGE_FAILURES:
@@ -357,10 +361,11 @@ class _Collector:
         """
         if self._stop:
             return
-        landed = self.collected.landed
-        has_lost_many = len(self._lost) >= DOUBTED and len(self._lost) > DOUBTED_SHARE * landed
+        landed = self.collected.landed / len(self._shard.days)  # characters, about
+        lost = len({claim.character for claim in self._lost})
+        has_lost_many = lost >= DOUBTED and lost > DOUBTED_SHARE * landed
         for claim, reason in self._gone:
-            if claim.character in self._lost:
+            if claim in self._lost:
                 why, is_doubtful = "knew it the last time", has_lost_many or not landed
             else:
                 why, is_doubtful = "has found nobody", not (landed or self._has_found_anybody)

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import Final
 
 from neople_timeline import pipeline
-from neople_timeline.errors import ConfigError, DataError, RetryLater, TimelineError
+from neople_timeline.errors import ConfigError, DataError, Overtaken, TimelineError
 from neople_timeline.lake import LAKE_FILE, Lake, open_lake
 from neople_timeline.marts import spark_run
 from neople_timeline.models import number_of
@@ -96,7 +96,7 @@ def _find_ignored_conditions(settings: Settings, lake: Lake, key: str) -> Iterat
         lake.put_new(key, b"second")
         yield "If-None-Match"
     if settings.lake_url.startswith("s3:"):  # a folder has no such condition
-        with suppress(RetryLater):
+        with suppress(Overtaken):
             lake.replace(key, b"third", etag=NO_ETAG)
             yield "If-Match"
 

@@ -4,7 +4,8 @@ TimelineError
 ├── ConfigError       stop before any work: a setting, a file or an argument is wrong
 ├── StopCollecting    stop now: every further call to the API would fail too
 ├── RetryLater        come back after `seconds`; nothing is lost meanwhile
-│   └── NotOver       the day is still running
+│   ├── NotOver       the day is still running
+│   └── Overtaken     another run was faster
 ├── SkipCharacter     go on with the next character; this one is missing, for the reason in the message
 └── DataError         a promise about data is broken; publish nothing that depends on it
 
@@ -37,6 +38,10 @@ class RetryLater(TimelineError):  # noqa: N818 - named by what the caller does
 
 class NotOver(RetryLater):
     """The day is still running, or its last events have not reached the API."""
+
+
+class Overtaken(RetryLater):
+    """Another run wrote first what was to be written."""
 
 
 class SkipCharacter(TimelineError):  # noqa: N818 - named by what the caller does

@@ -46,9 +46,10 @@ def export_rows(connection: psycopg.Connection, name: str, first: date, last: da
     source: sql.Composable = sql.Identifier("timeline", table.warehouse_name)
     if table is EVENTS:
         columns += NAMES
-        source = sql.SQL("{} LEFT JOIN (SELECT {} FROM {}) AS named USING ({})").format(
-            source, _list([*CHARACTER_KEYS, *NAMES]), sql.Identifier("timeline", "character"), _list(CHARACTER_KEYS)
+        named = sql.SQL("SELECT {} FROM timeline.character WHERE day BETWEEN {} AND {}").format(
+            _list([*CHARACTER_KEYS, *NAMES]), first, last
         )
+        source = sql.SQL("{} LEFT JOIN ({}) AS named USING ({})").format(source, named, _list(CHARACTER_KEYS))
     statement = sql.SQL("SELECT {} FROM {} WHERE {} BETWEEN %s AND %s ORDER BY {}").format(
         sql.SQL(", ").join(
             sql.SQL("{}::text").format(sql.Identifier(column)) if column == "data" else sql.Identifier(column)

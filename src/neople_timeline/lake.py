@@ -31,7 +31,7 @@ from obstore.exceptions import (
 )
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from neople_timeline.errors import ConfigError, DataError, RetryLater
+from neople_timeline.errors import ConfigError, DataError, Overtaken, RetryLater
 from neople_timeline.models import Calendar
 from neople_timeline.settings import Settings
 
@@ -138,7 +138,7 @@ class Lake:
     ) -> str:
         """Write an object only if it still is the one seen before (`etag`, None where there was none).
 
-        Returns the new entity tag; somebody else's write in between is RetryLater.
+        Returns the new entity tag; somebody else's write in between is Overtaken.
         """
         try:
             if etag is None:
@@ -148,7 +148,7 @@ class Lake:
             current = self.read(key)
             if current and current.data == data:  # our own write, whose answer got lost
                 return current.etag
-            raise RetryLater(f"{self.describe(key)} was rewritten by another run", seconds=1) from None
+            raise Overtaken(f"{self.describe(key)} was rewritten by another run", seconds=1) from None
         except (NotSupportedError, NotImplementedError):
             # Local folders have no conditional write; the lock in the warehouse alone keeps writers apart there.
             return self._put(key, data, mode="overwrite", content_type=content_type)

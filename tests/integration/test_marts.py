@@ -114,7 +114,7 @@ def test_what_else_lies_in_the_lake_is_counted_nowhere(settings: Settings, lake:
 def test_an_object_that_is_gone_leaves_no_week_without_its_events(settings: Settings, lake: Lake) -> None:
     with connect(settings) as connection:
         lake.delete([f"events/day={FRIDAY}/bucket-00-of-01.parquet"])
-        with pytest.raises(DataError, match=rf"events/day={FRIDAY}.* is gone.*`neople-timeline day` of its day"):
+        with pytest.raises(DataError, match=rf"events/day={FRIDAY}.* is gone.*`neople-timeline backfill` over its day"):
             build_marts(settings, lake, connection, [THURSDAY])
         assert connection.execute("SELECT * FROM timeline.published_mart").fetchall() == []
 
@@ -124,7 +124,7 @@ def test_marts_that_differ_between_lake_and_warehouse_are_found_and_computed_ane
 ) -> None:
     spoilt = [
         "drops_by_day of 2026-11-18", "drops_by_item of 2026-11-18", "luck_by_week of 2026-11-12",
-        "luck_by_month of 2026-11-01",
+        "luck_by_month of 2026-11-01", "servers_by_day of 2026-11-18",
     ]  # fmt: skip
     with connect(settings) as connection:
         connection.execute("UPDATE timeline.day SET changed_in = nextval('timeline.mart_generation')")  # loaded
@@ -136,11 +136,17 @@ def test_marts_that_differ_between_lake_and_warehouse_are_found_and_computed_ane
         connection.execute("UPDATE timeline.mart_drops_by_day SET drops = drops + 1 WHERE route_code = 505")
         connection.execute("DELETE FROM timeline.mart_luck_by_month WHERE luck_rank = 1")
         lake.delete([f"marts/drops_by_item/day={WEDNESDAY}/part.parquet"])
+        connection.execute("DELETE FROM timeline.mart_servers_by_day")  # on both sides alike
+        lake.put(
+            f"marts/servers_by_day/day={WEDNESDAY}/part.parquet",
+            encode_parquet(next(mart for mart in MARTS if mart.name == "servers_by_day").schema.empty_table()),
+        )
         lake.put("marts/luck_by_week/week=2026-11-12/part.parquet", b"not Parquet")
         found = check_marts(lake, connection, [WEDNESDAY])
-        assert {str(finding).partition(" differs")[0] for finding in found} == {
+        assert {str(finding).partition(" is not")[0] for finding in found} == {
             f"{WEDNESDAY} all characters: the mart {name}" for name in spoilt
         }
+        assert check_marts(lake, connection, [WEDNESDAY]) == found  # until it is computed anew
 
         assert list_changed_days(connection, [WEDNESDAY]) == [WEDNESDAY]
         build_marts(settings, lake, connection, [WEDNESDAY])

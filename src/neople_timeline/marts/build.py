@@ -36,7 +36,7 @@ def build_marts(
         try:
             return lake.fetch(list_objects(connection, table, wanted), folder)
         except DataError as error:
-            raise DataError(f"{error} `neople-timeline day` of its day writes it anew") from None
+            raise DataError(f"{error} `neople-timeline backfill` over its day writes it anew") from None
 
     generation = take_generation(connection)
     rows: Counter[str] = Counter()

@@ -49,7 +49,7 @@ REASONS: Final = {
     "JAVA_HOME is not set": f"there is no Java: {GET_JAVA}",
     "No such file or directory: 'spark-submit'": "there is no spark-submit: `make install-spark` installs it",
     "PATH_NOT_FOUND": "an object of the ledger is gone from the lake: `neople-timeline verify` names it, "
-    "`neople-timeline day` of its day writes it anew",
+    "`neople-timeline backfill` over its day writes it anew",
     "UnsupportedClassVersionError": f"this Java is too old: {GET_JAVA}",
 }
 """What Spark says by itself about an incomplete installation, and what that means."""

@@ -56,7 +56,7 @@ def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[
 
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
-    """Pick from some days those that changed since their marts were computed, or lack a mart that is new."""
+    """Pick from some days those that changed since their marts were computed, or lack a mart that can be trusted."""
     rows = connection.execute(
         f"SELECT day, changed_in > {MARTS_AT} FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL"
         " ORDER BY day",
@@ -65,7 +65,7 @@ def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> l
     marts = {day: {(mart.name, period_of(day, mart.period)) for mart in MARTS} for day, _ in rows}
     periods = {period for of_day in marts.values() for _, period in of_day}
     published = connection.execute(
-        "SELECT mart, period FROM timeline.published_mart WHERE period = ANY(%s)", (list(periods),)
+        "SELECT mart, period FROM timeline.published_mart WHERE period = ANY(%s) AND generation > 0", (list(periods),)
     ).fetchall()
     return [day for day, has_changed in rows if has_changed or not marts[day].issubset(published)]
 

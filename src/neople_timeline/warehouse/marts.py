@@ -35,13 +35,12 @@ def list_newer(connection: psycopg.Connection, mart: Mart, periods: Sequence[dat
     return {row[0] for row in rows}
 
 
-def list_published(connection: psycopg.Connection, mart: Mart, periods: Sequence[date]) -> list[date]:
-    """List those of the periods for which a mart was published."""
-    rows = connection.execute(
-        "SELECT period FROM timeline.published_mart WHERE mart = %s AND period = ANY(%s) ORDER BY period",
-        (mart.name, list(periods)),
-    )
-    return [row[0] for row in rows]
+def count_published(connection: psycopg.Connection, mart: Mart, period: date) -> int | None:
+    """Give how many rows a mart has for a period, as it was published; None where it never was."""
+    row = connection.execute(
+        "SELECT rows FROM timeline.published_mart WHERE mart = %s AND period = %s", (mart.name, period)
+    ).fetchone()
+    return int(row[0]) if row else None
 
 
 def stream_rows(connection: psycopg.Connection, mart: Mart, period: date) -> Iterator[tuple[Any, ...]]:
@@ -55,9 +54,11 @@ def stream_rows(connection: psycopg.Connection, mart: Mart, period: date) -> Ite
         yield from cursor.execute(query, (period,))
 
 
-def forget_mart(connection: psycopg.Connection, mart: Mart, period: date) -> None:
-    """Forget that a mart was published for a period, so that the next run of one of its days computes it."""
-    connection.execute("DELETE FROM timeline.published_mart WHERE mart = %s AND period = %s", (mart.name, period))
+def distrust_mart(connection: psycopg.Connection, mart: Mart, period: date) -> None:
+    """Note that a mart is older than any rows, so that the next run of one of its days computes it."""
+    connection.execute(
+        "UPDATE timeline.published_mart SET generation = 0 WHERE mart = %s AND period = %s", (mart.name, period)
+    )
 
 
 def replace_periods(connection: psycopg.Connection, mart: Mart, periods: dict[date, pa.Table], generation: int) -> None:
