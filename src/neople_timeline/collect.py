@@ -209,8 +209,7 @@ class _Collector:
         self._vanished: set[CharacterKey] = set()
         self._has_found_anybody = False
         self._lost: set[Claim] = set()
-        self._gone: list[tuple[Claim, str]] = []
-        self._looks_again = False
+        self._gone: dict[Claim, str] = {}
         self._stop: TimelineError | None = None
 
     @property
@@ -278,11 +277,8 @@ class _Collector:
         """
         if self._stop or not self._gone:
             return
-        gone, self._gone = self._gone, []
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        self._looks_again = True
-        await self._fetch_all(self._give_again([claim for claim, _ in gone]))
-        self._looks_again = False
+        await self._fetch_all(self._give_again(list(self._gone)))
 
     async def _give_again(self, claims: list[Claim]) -> None:
         for claim in claims:
@@ -314,12 +310,13 @@ class _Collector:
                 self._busy -= 1
 
     async def _collect(self, claim: Claim) -> None:
+        was_gone = self._gone.pop(claim, None) is not None
         try:
             chain = await self._client.fetch_chain(claim.character, self._window(claim))
         except (Maintenance, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
-            await self._miss(claim, str(error))
+            await self._miss(claim, str(error), again=was_gone)
         except Unreadable as error:
             await self._owe(claim, error)
         else:
@@ -338,9 +335,9 @@ class _Collector:
     def _window(self, claim: Claim) -> Window:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
-    async def _miss(self, claim: Claim, reason: str) -> None:
+    async def _miss(self, claim: Claim, reason: str, *, again: bool) -> None:
         """Call a character missing: now if it was so already, else at the end, unless the API loses them in a row."""
-        if not self._looks_again:
+        if not again:
             was_there = await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character)
             if was_there is False and (self._has_found_anybody or self.collected.landed):
                 await self._record_missing(claim, reason)
@@ -348,7 +345,7 @@ class _Collector:
             if was_there:
                 self._lost.add(claim)
                 self._vanished.add(claim.character)
-        self._gone.append((claim, reason))
+        self._gone[claim] = reason
         if len(self._vanished) >= OUTAGE_FAILURES:
             lost = f"{len(self._vanished)} characters in a row that it knew the last time"
             self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
@@ -364,7 +361,7 @@ class _Collector:
         landed = self.collected.landed / len(self._shard.days)  # characters, about
         lost = len({claim.character for claim in self._lost})
         has_lost_many = lost >= DOUBTED and lost > DOUBTED_SHARE * landed
-        for claim, reason in self._gone:
+        for claim, reason in self._gone.items():
             if claim in self._lost:
                 why, is_doubtful = "knew it the last time", has_lost_many or not landed
             else:

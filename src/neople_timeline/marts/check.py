@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_64_intdigest
 
-from neople_timeline.catalogue import MARTS, Mart
+from neople_timeline.catalogue import MARTS, Mart, period_of
 from neople_timeline.checks import Disagreement, Tally
 from neople_timeline.digest import digest_hashes
 from neople_timeline.lake import Lake
@@ -32,7 +32,7 @@ def check_marts(lake: Lake, connection: psycopg.Connection, days: Sequence[date]
                 warehouse.lock_publishing(connection)
                 if not _agree(lake, connection, mart, period):
                     warehouse.distrust_mart(connection, mart, period)
-                    day = next(day for day in days if period in periods_of([day], mart.period))
+                    day = next(day for day in days if period_of(day, mart.period) == period)
                     finding = f"of {period} is not what was published: run `neople-timeline day {day}`"
                     findings.append(Disagreement(day, None, f"the mart {mart.name}", finding))
     return findings
