@@ -18,17 +18,18 @@ from typing import Any, Final
 
 import psycopg
 
+from neople_timeline.absences import Absences
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix
-from neople_timeline.models import Calendar, CharacterKey, Collected, Kind, Shard, Usage, Window
+from neople_timeline.models import Calendar, Claim, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
 from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, SlowDown, Unreadable
 from neople_timeline.raw import RawWriter
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
-from neople_timeline.warehouse.ledger import Claim, Landed
+from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.permits import PermitLease
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,9 @@ BATCH_CHAINS: Final = 1000
 BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
 OUTAGE_FAILURES: Final = 40
-"""Chains failing, or known characters vanishing, one after the other from which on it is not they, but the API."""
+"""Chains that fail, or characters that are lost, one after the other from which on it is not they, but the API."""
 SECOND_LOOK_SECONDS: Final = 5.0
 """How long after the others who is not known is asked for once more."""
-DOUBTED: Final = 3
-DOUBTED_SHARE: Final = 0.01
-"""Known characters that vanish in a run, and their share of those that land, above which it may be the API as well."""
 
 Progress = Callable[[Collected], None]
 
@@ -118,7 +116,8 @@ async def collect_shard(
     """
     worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
     async with _open_client(settings, doors.permits, kind) as (client, keep_permits):
-        collector = _Collector(settings.calendar, doors, shard, worker_id, client, progress)
+        absences = Absences(has_found_anybody=ledger.knows_anybody(doors.ledger))
+        collector = _Collector(settings.calendar, doors, shard, worker_id, client, absences, progress)
         try:
             await _run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
         finally:
@@ -186,7 +185,14 @@ class _Collector:
     """The state of one run over a shard."""
 
     def __init__(
-        self, calendar: Calendar, doors: Doors, shard: Shard, worker_id: int, client: Client, progress: Progress | None
+        self,
+        calendar: Calendar,
+        doors: Doors,
+        shard: Shard,
+        worker_id: int,
+        client: Client,
+        absences: Absences,
+        progress: Progress | None,
     ) -> None:
         self.collected = Collected(landed=0, events=0, missing=0, owed=0, usage=Usage())
         self._calendar = calendar
@@ -206,10 +212,7 @@ class _Collector:
         self._landing = asyncio.Lock()
         self._started = time.monotonic()
         self._failures = 0
-        self._vanished: set[CharacterKey] = set()
-        self._has_found_anybody = False
-        self._lost: set[Claim] = set()
-        self._gone: dict[Claim, str] = {}
+        self._absences = absences
         self._stop: TimelineError | None = None
 
     @property
@@ -226,13 +229,12 @@ class _Collector:
 
     async def run(self) -> None:
         """Claim, fetch and land until nothing is left that is open, due and not somebody else's."""
-        self._has_found_anybody = await asyncio.to_thread(ledger.knows_anybody, self._doors.ledger)
         while not self._stop:
             await self._fetch_all(self._claim())
             await self._land_rest()
             await self._look_again()
             await self._land_rest()
-            await self._settle_gone()
+            await self._settle_absences()
             left = await asyncio.to_thread(ledger.count_left, self._doors.ledger, self._worker_id, self._shard)
             if not left:
                 break
@@ -266,19 +268,17 @@ class _Collector:
             claims = await asyncio.to_thread(
                 ledger.claim_characters, self._doors.ledger, self._worker_id, self._shard, characters
             )
+            self._absences.ask(claims)
             for claim in claims:
                 await self._claims.put(claim)
             self._more = bool(claims)
 
     async def _look_again(self) -> None:
-        """Ask once more for those of whom the API says for the first time that they are not there.
-
-        By one wrong answer they would be missing for good.
-        """
-        if self._stop or not self._gone:
+        """Ask once more for those of whom the API says for the first time that they are not there."""
+        if self._stop or not self._absences.gone:
             return
         await asyncio.sleep(SECOND_LOOK_SECONDS)
-        await self._fetch_all(self._give_again(list(self._gone)))
+        await self._fetch_all(self._give_again(list(self._absences.gone)))
 
     async def _give_again(self, claims: list[Claim]) -> None:
         for claim in claims:
@@ -310,19 +310,19 @@ class _Collector:
                 self._busy -= 1
 
     async def _collect(self, claim: Claim) -> None:
-        was_gone = self._gone.pop(claim, None) is not None
         try:
             chain = await self._client.fetch_chain(claim.character, self._window(claim))
         except (Maintenance, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
-            await self._miss(claim, str(error), again=was_gone)
+            if claim not in self._absences.gone:
+                await self._miss(claim, str(error))
         except Unreadable as error:
+            self._absences.drop(claim)
             await self._owe(claim, error)
         else:
             self._failures = 0
-            self._vanished.clear()
-            self._lost.discard(claim)
+            self._absences.find(claim)
             landed = digest_days(chain, claim.days, self._calendar)
             # A batch per bucket, so that refining a bucket reads little else.
             if (batch := self._batches.get(claim.bucket)) is None:
@@ -335,42 +335,25 @@ class _Collector:
     def _window(self, claim: Claim) -> Window:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
-    async def _miss(self, claim: Claim, reason: str, *, again: bool) -> None:
-        """Call a character missing: now if it was so already, else at the end, unless the API loses them in a row."""
-        if not again:
-            was_there = await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character)
-            if was_there is False and (self._has_found_anybody or self.collected.landed):
-                await self._record_missing(claim, reason)
-                return
-            if was_there:
-                self._lost.add(claim)
-                self._vanished.add(claim.character)
-        self._gone[claim] = reason
-        if len(self._vanished) >= OUTAGE_FAILURES:
-            lost = f"{len(self._vanished)} characters in a row that it knew the last time"
-            self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {reason}", seconds=60)
+    async def _miss(self, claim: Claim, answer: str) -> None:
+        was_there = await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character)
+        if self._absences.add(claim, answer, was_there=was_there):
+            await self._record_missing(claim, answer)
+        elif self._absences.lost_in_a_row >= OUTAGE_FAILURES:
+            lost = f"{self._absences.lost_in_a_row} characters in a row that it knew the last time"
+            self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {answer}", seconds=60)
 
-    async def _settle_gone(self) -> None:
-        """Say of those who are gone that they are missing, or owed: of a small roster, an outage may lose everybody.
-
-        So it may from the first day on, when nobody was ever found. Others wait for what this collector holds, so
-        nothing is left open.
-        """
+    async def _settle_absences(self) -> None:
+        """Call who is gone missing or owed, last of all: others wait for what this collector holds, so none is left."""
         if self._stop:
             return
-        landed = self.collected.landed / len(self._shard.days)  # characters, about
-        lost = len({claim.character for claim in self._lost})
-        has_lost_many = lost >= DOUBTED and lost > DOUBTED_SHARE * landed
-        for claim, reason in self._gone.items():
-            if claim in self._lost:
-                why, is_doubtful = "knew it the last time", has_lost_many or not landed
+        for absence in self._absences.settle():
+            claim = absence.claim
+            is_fresh = await asyncio.to_thread(ledger.is_fresh, self._doors.ledger, claim.days)
+            if absence.doubt and is_fresh:
+                await self._record_owed(claim, f"the API {absence.doubt}, and is asked again: {absence.answer}")
             else:
-                why, is_doubtful = "has found nobody", not (landed or self._has_found_anybody)
-            if is_doubtful and await asyncio.to_thread(ledger.is_fresh, self._doors.ledger, claim.days):
-                await self._record_owed(claim, f"the API {why}, and is asked again: {reason}")
-            else:
-                await self._record_missing(claim, reason)
-        self._gone.clear()
+                await self._record_missing(claim, absence.answer)
 
     async def _record_missing(self, claim: Claim, reason: str) -> None:
         await self._record_failure(claim, "missing", reason)

@@ -177,6 +177,16 @@ class Shard:
         return cls(days, 0, 1)
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A character and days of it that follow each other, at most 90, which one worker may collect in one chain."""
+
+    character: CharacterKey
+    days: tuple[date, ...]
+    bucket: int
+    """Of the first day: claims of one bucket are landed together."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """What the ledger says of a character-day that landed: where its answer is and what it holds."""

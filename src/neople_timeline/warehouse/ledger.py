@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from neople_timeline.models import CharacterKey, Kind, Shard, Usage, split_windows
+from neople_timeline.models import CharacterKey, Claim, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
 from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS
@@ -26,16 +26,6 @@ _OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('
 LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 """The workers whose claims hold."""
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A character and days of it that follow each other, at most 90, which this worker may collect in one chain."""
-
-    character: CharacterKey
-    days: tuple[date, ...]
-    bucket: int
-    """Of the first day: claims of one bucket are landed together."""
 
 
 @dataclass(frozen=True)
