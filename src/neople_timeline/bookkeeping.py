@@ -77,7 +77,6 @@ dead_letter: Answers that could not be read, kept byte for byte in the lake.
   object_key text: object of the lake that holds the answer
   reason text: what could not be read
   written_at timestamptz: when it came
-  replayed_at timestamptz: when the whole chain was fetched again and landed
 mail: Mails sent, so that a repeated run sends none twice.
   edition text: which mail of the day: daily or weekly (-incomplete or -complete behind it), late, or failed and the run
   day date: the game day

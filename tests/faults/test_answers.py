@@ -149,7 +149,7 @@ def test_what_lasts_is_owed(bad_day: Day, name: str) -> None:
 
 def test_once_the_api_is_right_again_a_retry_pays_everything(bad_day: Day) -> None:
     place, missing = bad_day.place, [name for name in LASTING if LASTING[name].reason.startswith("missing")]
-    letters = place.query("SELECT object_key FROM timeline.dead_letter WHERE replayed_at IS NULL")
+    letters = place.query("SELECT object_key FROM timeline.unread_letter")
     assert len(letters) == sum(wrong.bytes_came for wrong in LASTING.values())
     put_right(place.world)
     place.world.forget_stats()
@@ -158,7 +158,7 @@ def test_once_the_api_is_right_again_a_retry_pays_everything(bad_day: Day) -> No
     asked = set(place.world.stats()["by_character"])
     assert asked == {character.character_id for name, character in bad_day.whom.items() if name not in missing}
     place.assert_indebted(owe([bad_day.whom[name] for name in missing], "missing"))
-    assert place.query("SELECT count(*) FROM timeline.dead_letter WHERE replayed_at IS NULL") == [(0,)]
+    assert place.query("SELECT count(*) FROM timeline.unread_letter") == [(0,)]
     lake = open_lake(place.settings)
     assert all(lake.get(key) for (key,) in letters), "what was sent is evidence, and stays"
 

@@ -16,7 +16,7 @@ from neople_timeline.errors import ConfigError
 from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse import audit, ledger, planning
-from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.connection import ask_number, connect
 from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.roster import Member, add_members, remove_members
 from neople_timeline.warehouse.state import is_provisional, read_state
@@ -320,17 +320,31 @@ def test_what_lands_while_the_day_is_proven_is_waited_for(connection: psycopg.Co
     assert read_verified_at(connection) is None
 
 
-def test_a_dead_letter_counts_as_replayed_once_all_of_its_days_have_landed(connection: psycopg.Connection) -> None:
+@pytest.mark.parametrize("ends", ["landed", "missing"])
+def test_a_dead_letter_is_unread_as_long_as_one_of_its_days_is_owed(connection: psycopg.Connection, ends: str) -> None:
     days, who = (DAY, DAY + timedelta(days=1)), CHARACTERS[0]
     planning.plan_days(connection, days, again=False)
     worker = ledger.start_worker(connection, Shard(days, 0, 1), "backfill", 1000)
     claim, *_ = ledger.claim_characters(connection, worker, Shard(days, 0, 1), 10)
     assert (claim.character, claim.days) == (who, days)
     ledger.record_dead_letter(connection, claim, "dead/x", "not JSON")
-    for day, left in zip(days, (1, 0), strict=True):
-        assert ledger.commit_landed(connection, worker, f"raw/{day}", [Landed(day, who, 1, 1)]) == (1, 1)
-        unread = connection.execute("SELECT count(*) FROM timeline.dead_letter WHERE replayed_at IS NULL").fetchone()
-        assert unread == (left,)
+    ledger.record_failure(connection, worker, claim, "owed", "not JSON")
+    assert count_unread(connection) == 1
+    planning.plan_days(connection, days, again=False)
+    (again,) = [
+        one for one in ledger.claim_characters(connection, worker, Shard(days, 0, 1), 10) if one.character == who
+    ]
+    assert ledger.commit_landed(connection, worker, "raw/1", [Landed(days[0], who, 1, 1)]) == (1, 1)
+    assert count_unread(connection) == 1
+    if ends == "landed":
+        ledger.commit_landed(connection, worker, "raw/2", [Landed(days[1], who, 1, 1)])
+    else:
+        ledger.record_failure(connection, worker, again, "missing", "DNF001")
+    assert count_unread(connection) == 0
+
+
+def count_unread(connection: psycopg.Connection) -> int:
+    return ask_number(connection, "SELECT count(*) FROM timeline.unread_letter")
 
 
 def test_a_week_lists_who_is_owed_for_the_same_reason_once(connection: psycopg.Connection) -> None:

@@ -18,8 +18,8 @@ from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_ver
 
 VERSIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MART_TABLES = [mart.warehouse_name for mart in MARTS]
-LATER = ["changed_in", "reported_in", "fastest_seconds"]
-"""Columns that later versions added, which an older schema cannot."""
+LATER = ["changed_in", "reported_in", "fastest_seconds", "replayed_at"]
+"""Columns that not all versions have."""
 
 
 def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
@@ -39,6 +39,7 @@ def describe_schema(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
         "comments": "SELECT relname, coalesce(attname, ''), description FROM pg_description"
         " JOIN pg_class ON pg_class.oid = objoid LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid"
         " WHERE relnamespace = 'timeline'::regnamespace",
+        "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'timeline'",
         "sequences": "SELECT sequencename FROM pg_sequences WHERE schemaname = 'timeline'",
         "without statistics": "SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class"
         " ON pg_class.oid = attrelid WHERE relnamespace = 'timeline'::regnamespace AND attstattarget = 0",
@@ -74,7 +75,7 @@ def test_every_column_is_as_the_code_names_it_and_says_what_it_means(settings: S
         "SELECT relname, attname, replace(format_type(atttypid, NULL), 'timestamp with time zone', 'timestamptz'),"
         " col_description(attrelid, attnum), obj_description(attrelid, 'pg_class') FROM pg_attribute"
         " JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'timeline'::regnamespace AND attnum > 0"
-        " AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'",
+        " AND NOT attisdropped AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'",
     )
     wanted = [
         (table.warehouse_name, column.name, column.sql, column.meaning, table.meaning)

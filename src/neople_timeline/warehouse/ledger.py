@@ -129,16 +129,9 @@ COMMIT: Final = (
     "  FROM unnest(%(days)s::date[], %(servers)s::text[], %(characters)s::text[], %(events)s::integer[],"
     "   %(digests)s::bigint[]) AS n(day, server_id, character_id, events, digest)"
     "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %(me)s"
-    "  RETURNING c.day, c.server_id, c.character_id, c.events),"
+    "  RETURNING c.day, c.events),"
     " touched AS (UPDATE timeline.day SET verified_at = NULL"
-    "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL),"
-    " replayed AS (UPDATE timeline.dead_letter AS d SET replayed_at = clock_timestamp() FROM landed AS n"
-    "  WHERE d.replayed_at IS NULL AND n.day BETWEEN d.first_day AND d.last_day"
-    "  AND d.server_id = n.server_id AND d.character_id = n.character_id"
-    # All of its days have landed: the others before now. Asked for each letter, and not joined, whatever is planned.
-    "  AND (SELECT count(*) FROM timeline.collection c WHERE c.day BETWEEN d.first_day AND d.last_day"
-    "   AND c.server_id = d.server_id AND c.character_id = d.character_id AND c.state IN ('planned', 'owed')"
-    "   AND (c.day, c.server_id, c.character_id) NOT IN (SELECT day, server_id, character_id FROM landed)) = 0)"
+    "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL)"
     " SELECT count(*), coalesce(sum(events), 0) FROM landed"
 )
 """Points the ledger to a raw object, with the values of `tabulate`."""

@@ -22,7 +22,7 @@ class Measures:
     owed_in_all: int
     """Character-days of all days that were asked for in vain; those that wait for their first try are not in it."""
     unreadable: int
-    """Answers that could not be read and were not asked for again since, of all days."""
+    """Answers that could not be read, of character-days that are still owed, of all days."""
     requests: int | None
     wasted: int | None
     """Requests that brought no new page."""
@@ -49,7 +49,7 @@ def measure_day(connection: psycopg.Connection, day: date, ended_at: datetime) -
     totals = {total.day: total for total in total_days(connection, [day])}
     owed, unreadable, proven_at = connection.execute(
         "SELECT (SELECT count(*) FROM timeline.collection WHERE state = 'owed'),"
-        " (SELECT count(*) FROM timeline.dead_letter WHERE replayed_at IS NULL),"
+        " (SELECT count(*) FROM timeline.unread_letter),"
         " (SELECT verified_at FROM timeline.day WHERE day = %s)",
         (day,),
     ).fetchone() or (0, 0, None)
