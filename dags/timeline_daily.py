@@ -54,7 +54,7 @@ def read_day(context: Context) -> date:
 
 @task(multiple_outputs=False)
 def plan() -> list[PlainShard]:
-    """Take down the roster, write the ledger rows of the day and of debts that are due, and cut them into shards."""
+    """Write the roster's ledger rows of the day, add debts that are due, and cut them into shards."""
     context = get_current_context()
     # Airflow skips intervals that passed while it was down or the DAG was paused: the next scheduled run owes them.
     follows = context["dag_run"].run_type == "scheduled"

@@ -206,7 +206,7 @@ class Plan:
     days: tuple[date, ...]
     shards: tuple[Shard, ...]
     characters: int
-    """Characters on the roster snapshot."""
+    """Characters that the ledger has on the days that were asked for."""
     pending: int
     """Character-days that still have to be collected."""
 
@@ -217,7 +217,7 @@ class Usage:
 
     requests: int = 0
     retried: int = 0
-    """Requests that had to be sent again: time-outs, resets, 5xx, unreadable bodies."""
+    """Requests that were sent again: after time-outs, resets, 5xx, unreadable bodies, and for who is not known."""
     repeated: int = 0
     """Pages fetched again because their chain had to start anew."""
     throttled: int = 0

@@ -125,8 +125,8 @@ def plan_backfill(settings: Settings, first: date, last: date, *, again: bool = 
 
 def plan_debts(settings: Settings) -> Plan:
     """Make everything that is owed due now, dead letters included, and cut it into shards."""
-    with _open(settings) as (lake, connection):
-        return plan.plan_debts(settings.calendar, lake, connection)
+    with _open(settings) as (_, connection):
+        return plan.plan_debts(connection)
 
 
 def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
@@ -196,7 +196,6 @@ def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", 
     from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
-        plan.check_bond(settings.calendar, lake, connection)
         return build(settings, lake, connection, calendar_days.list_touched(connection, days))
 
 
@@ -219,7 +218,6 @@ def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
     from neople_timeline.marts.check import check_marts  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
-        plan.check_bond(settings.calendar, lake, connection)
         found = verify.verify_days(settings.calendar, lake, connection, days)
         marts = check_marts(lake, connection, [day for day in days if day not in found.uncollected])
         return replace(found, disagreements=(*found.disagreements, *marts))
@@ -228,23 +226,21 @@ def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
 def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
     """Verify the days of a run, once what others left half done is refined and loaded; RetryLater while they change.
 
-    What that has changed is in the marts before it is reported; those of Spark wait, and the mail with them, for the
-    next run.
+    What landed since the marts step is in the marts before it is reported; those of Spark wait, and the mail with them,
+    for the next run.
     """
     with _open(settings) as (lake, connection):
-        plan.check_bond(settings.calendar, lake, connection)
-        computed = set(days) - set(calendar_days.list_changed_days(connection, days))
         found = verify.prove_days(settings.calendar, lake, connection, days)
-        overtaken = sorted(computed & set(calendar_days.list_changed_days(connection, days)))
-    if overtaken and settings.marts_engine == "duckdb":
-        build_marts(settings, overtaken)
+        outdated = calendar_days.list_changed_days(connection, days)
+    if found.ok and outdated and settings.marts_engine == "duckdb":
+        build_marts(settings, outdated)
     return found
 
 
 def check_bond(settings: Settings) -> None:
     """Raise ConfigError if the lake and the warehouse of these settings do not belong together."""
-    with _open(settings) as (lake, connection):
-        plan.check_bond(settings.calendar, lake, connection)
+    with _open(settings):
+        pass
 
 
 def list_owed(settings: Settings, first: date | None = None, last: date | None = None) -> list[Owed]:
@@ -261,9 +257,8 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
     """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did."""
     from neople_timeline.report.publish import publish_report as publish  # noqa: PLC0415 - as said above
 
-    with _open(settings) as (lake, connection):
-        if failure is None:  # else it may be what failed
-            plan.check_bond(settings.calendar, lake, connection)
+    # What failed may be that the lake is another.
+    with _open(settings, check_bond=failure is None) as (lake, connection):
         return publish(settings, lake, connection, day, failure)
 
 
@@ -330,7 +325,10 @@ def read_report(settings: Settings, path: str) -> bytes | None:
 
 
 @contextmanager
-def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
+def _open(settings: Settings, *, check_bond: bool = True) -> Iterator[tuple[Lake, psycopg.Connection]]:
+    """Open the lake and the warehouse; ConfigError if they do not belong together, whatever a step would do to them."""
     lake = open_lake(settings)
     with open_warehouse(settings) as connection:
+        if check_bond:
+            plan.check_bond(settings.calendar, lake, connection)
         yield lake, connection

@@ -79,9 +79,8 @@ def plan_backfill(
     return _make_plan(connection, days, days)
 
 
-def plan_debts(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> Plan:
+def plan_debts(connection: psycopg.Connection) -> Plan:
     """Plan all that is owed, of whatever day, whether it is due or not."""
-    check_bond(calendar, lake, connection)
     days = planning.make_debts_due(connection)
     return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
 
@@ -97,20 +96,15 @@ def forecast_days(connection: psycopg.Connection, first: date, last: date) -> Fo
     )
 
 
-def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> bool:
-    """Say whether the warehouse is bound to this lake; one that is not the warehouse's is a ConfigError.
-
-    So is a lake whose days start at another hour. Nothing is written to either.
-    """
-    bound = planning.read_lake_id(connection)
-    if bound not in (None, lake.check(calendar)):
+def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
+    """Raise ConfigError if the warehouse is bound to another lake, or the lake's days start at another hour."""
+    if planning.read_lake_id(connection) not in (None, lake.check(calendar)):
         raise ConfigError(STRANGERS)
-    return bound is not None
 
 
 def _bind(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    if not check_bond(calendar, lake, connection) and not planning.bind_lake(connection, lake.claim(calendar)):
+    if planning.read_lake_id(connection) is None and not planning.bind_lake(connection, lake.claim(calendar)):
         raise ConfigError(STRANGERS)
 
 

@@ -14,6 +14,7 @@ from neople_timeline import pipeline, verify
 from neople_timeline.errors import RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
+from neople_timeline.report import publish
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
 
@@ -238,6 +239,44 @@ def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(s
     assert pipeline.republish_reports(small) == {}
 
 
+def test_a_proof_that_comes_while_the_page_is_written_is_told_on_the_next(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    change(small, f"UPDATE timeline.day SET verified_at = NULL WHERE day = '{WEDNESDAY}'")
+    read = publish.read_summaries
+
+    def read_before_the_proof(*arguments: Any) -> Any:
+        summaries = read(*arguments)
+        assert pipeline.verify_days(small, [WEDNESDAY]).ok
+        return summaries
+
+    monkeypatch.setattr(publish, "read_summaries", read_before_the_proof)
+    assert not pipeline.publish_report(small, WEDNESDAY).mailed
+    monkeypatch.undo()
+    assert WORDS["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
+    assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert pipeline.republish_reports(small) == {}
+
+
+def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, api: "SandboxApi", smtp: "Smtp") -> None:
+    debtor = pipeline.list_members(small)[0].character
+    api.put("faults", [{"fault": "html_200", "character": debtor.character_id}])
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    pipeline.publish_report(small, WEDNESDAY)
+    assert "받지 못한" in read_page(small, f"day={WEDNESDAY}")
+
+    assert pipeline.remove_members(small, [debtor]) == 1
+
+    plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=1))
+    assert plan.days == (WEDNESDAY, WEDNESDAY + timedelta(days=1))
+    work_off(small, plan)
+    assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
+    assert "받지 못한" not in read_page(small, f"day={WEDNESDAY}")
+    assert any(subject.startswith("[수집 완료]") for subject in list_subjects(smtp.maildir))
+
+
 def land_anew(settings: Settings) -> None:
     """Do what `retry` has done when it is killed, or is still at work."""
     one = f"day = '{WEDNESDAY}' AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE events > 0)"
@@ -264,7 +303,9 @@ def test_a_run_loads_what_others_landed_and_comes_back_while_they_are_at_it_but_
     with pytest.raises(RetryLater, match="another run is at work on it"):
         pipeline.prove_days(small, [WEDNESDAY])
     monkeypatch.undo()
+    before = read_generations(small)[WEDNESDAY]
     assert pipeline.prove_days(small, [WEDNESDAY]).ok
+    assert read_generations(small)[WEDNESDAY] > before, "what the first try loaded is in no mart"
 
     assert change(small, f"UPDATE timeline.event SET name = 'x' WHERE day = '{WEDNESDAY}'")
     assert not pipeline.prove_days(small, [WEDNESDAY]).ok

@@ -236,6 +236,12 @@ def test_the_calendar_leads_back_and_forth(settings: Settings) -> None:
     assert earlier is not None
     assert follow(pipeline.show_coverage(settings, earlier), "다음 달") == newest
 
+    before = follow(pipeline.show_coverage(settings, earlier), "이전 달")
+    assert before is not None
+    later = follow(pipeline.show_coverage(settings, before), "다음 달")
+    assert later is not None
+    assert follow(pipeline.show_coverage(settings, later), "이전 달") == before, "the pages leave no month out"
+
 
 def test_a_day_of_the_calendar_leads_to_its_report_if_there_is_one(settings: Settings) -> None:
     connect(settings).close()

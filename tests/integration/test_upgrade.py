@@ -1,6 +1,7 @@
 """Days that an older version of the program left, or another warehouse on the same lake."""
 
 import io
+from dataclasses import replace
 
 import psycopg
 import pyarrow.parquet as pq
@@ -8,7 +9,7 @@ import pytest
 from collected_day import collect_day
 
 from neople_timeline import pipeline
-from neople_timeline.errors import RetryLater
+from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import Shard
 from neople_timeline.settings import Settings
@@ -64,6 +65,35 @@ def test_what_was_refined_and_not_loaded_yet_is_refined_anew_first(settings: Set
         pipeline.load_shard(settings, shard)
     pipeline.load_shard(settings, shard)
     assert pipeline.verify_days(settings, [day]).ok
+
+
+def test_a_step_that_is_pointed_to_another_lake_in_the_middle_of_a_run_touches_neither(settings: Settings) -> None:
+    day = collect_day(settings)
+    other = replace(settings, lake_url=f"{settings.lake_url}-other")
+    lake = open_lake(other)
+    lake.claim(settings.calendar)
+    foreign = f"events/day={day}/bucket-03-of-04.parquet"
+    lake.put(foreign, b"another warehouse's")
+    with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:
+        warehouse.execute("UPDATE timeline.collection SET state = 'owed', reason = 'x' WHERE events > 0")
+    steps = (
+        lambda settings: pipeline.collect_shard(settings, Shard.whole(day)),
+        lambda settings: pipeline.refine_shard(settings, Shard.whole(day)),
+        lambda settings: pipeline.load_shard(settings, Shard.whole(day)),
+        lambda settings: pipeline.build_marts(settings, [day]),
+        lambda settings: pipeline.publish_marts(settings, "run"),
+        lambda settings: pipeline.prove_days(settings, [day]),
+        lambda settings: pipeline.publish_report(settings, day),
+        pipeline.republish_reports,
+        pipeline.plan_debts,
+    )
+    for step in steps:
+        with pytest.raises(ConfigError, match="do not belong together"):
+            step(other)
+    assert lake.get(foreign) == b"another warehouse's"
+    assert [
+        shard for shard in pipeline.plan_debts(settings).shards if pipeline.collect_shard(settings, shard).owed
+    ] == []
 
 
 def test_what_another_warehouse_cut_otherwise_is_found_and_deleted(settings: Settings) -> None:

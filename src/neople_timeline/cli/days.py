@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from neople_timeline import pipeline
 from neople_timeline.cli.screen import (
     COMPLETE,
-    FAILED,
     INDEBTED,
     err,
     make_plain,
@@ -29,6 +28,7 @@ from neople_timeline.cli.screen import (
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between, number_of
 from neople_timeline.settings import Settings, read_settings
+from neople_timeline.verify import Verification
 
 app = typer.Typer()
 
@@ -51,10 +51,12 @@ def day(
     follows = day == "yesterday"
     plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished, follows=follows))
     say_plan(plan, wanted)
-    code = _run(settings, plan, "daily")
-    failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if code == FAILED else None
+    found = _run(settings, plan, "daily")
+    code = say_verification(found)
+    has_failed = any(finding.day == wanted for finding in found.disagreements)
+    failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if has_failed else None
     published = _publish(lambda: pipeline.publish_report(settings, wanted, failure))
-    say_report(settings, published)
+    say_report(settings, published, wanted)
     _say_republished(settings)
     raise typer.Exit(code or (INDEBTED if published.is_provisional or published.waiting else COMPLETE))
 
@@ -81,7 +83,7 @@ def backfill(
     settings.require("neople_api_key")
     plan = patiently(lambda: pipeline.plan_backfill(settings, from_day, to_day, again=again))
     say_plan(plan, from_day)
-    code = _run(settings, plan, "backfill")
+    code = say_verification(_run(settings, plan, "backfill"))
     _say_republished(settings)
     raise typer.Exit(code)
 
@@ -96,7 +98,7 @@ def retry() -> None:
         out.print("Nothing is owed.")
         return
     say_plan(plan, plan.days[0])
-    code = _run(settings, plan, "retry")
+    code = say_verification(_run(settings, plan, "retry"))
     _say_republished(settings)
     raise typer.Exit(code)
 
@@ -138,7 +140,7 @@ def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
     if not pipeline.is_planned(settings, wanted):
         raise ConfigError(f"{wanted} was never collected: `neople-timeline day {wanted}` does so")
     published = _publish(lambda: pipeline.publish_report(settings, wanted))
-    say_report(settings, published)
+    say_report(settings, published, wanted)
     is_settled = published.is_proven and not published.is_provisional
     raise typer.Exit(COMPLETE if is_settled and not published.debts else INDEBTED)
 
@@ -165,15 +167,15 @@ def export(
         out.on_broken_pipe()
 
 
-def _run(settings: Settings, plan: Plan, kind: Kind) -> int:
-    """Take a plan through all steps and return the exit code."""
+def _run(settings: Settings, plan: Plan, kind: Kind) -> Verification:
+    """Take a plan through all steps, and prove its days."""
     used = _collect(settings, plan, kind)
     for shard in plan.shards:
         patiently(partial(pipeline.refine_shard, settings, shard))
         patiently(partial(pipeline.load_shard, settings, shard))
     patiently(partial(pipeline.build_marts, settings, plan.days))
     say_usage(used, settings.neople_api_rate)
-    return say_verification(patiently(partial(pipeline.prove_days, settings, plan.days)))
+    return patiently(partial(pipeline.prove_days, settings, plan.days))
 
 
 def _publish(step: Callable[[], T]) -> T:

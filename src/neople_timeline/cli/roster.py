@@ -53,14 +53,15 @@ def add_characters(
     if server_id is None:
         known = ", ".join(f"{korean} ({identity})" for identity, korean in SERVERS.items())
         raise ConfigError(f"there is no server {server!r}; there are: {known}; `all` finds those on newer ones")
-    chosen: list[Member] = []
+    chosen = added = 0
     for name in names:
         found = pipeline.search_characters(settings, server_id, name)
         picked = _choose(name, server, found)
-        chosen += [Member(CharacterKey(one.server_id, one.character_id), one.character_name) for one in picked]
-    added = pipeline.add_members(settings, chosen)
-    out.print(f"{number_of(added, 'character')} added, {len(chosen) - added:,} there already.")
-    raise typer.Exit(COMPLETE if len(chosen) >= len(names) else INDEBTED)
+        members = [Member(CharacterKey(one.server_id, one.character_id), one.character_name) for one in picked]
+        added += pipeline.add_members(settings, members)
+        chosen += len(members)
+    out.print(f"{number_of(added, 'character')} added, {chosen - added:,} there already.")
+    raise typer.Exit(COMPLETE if chosen >= len(names) else INDEBTED)
 
 
 @app.command("list")
@@ -88,7 +89,7 @@ def remove_characters(
 
 def _read_key(text: str) -> CharacterKey:
     server, _, character = text.replace("/", ",").partition(",")
-    if not character:
+    if not (character and text.isprintable()):  # or bytes that Python could not decode
         raise ConfigError(f"{text!r} names no character: write SERVER,CHARACTERID as `roster list` shows it")
     return CharacterKey(find_server(server) or server, character.strip().lower())
 
@@ -113,5 +114,8 @@ def _choose(name: str, server: str, found: Sequence[FoundCharacter]) -> Sequence
     if not sys.stdin.isatty():
         out.print("None of them was added: name the server, or put the right one into a file for `roster import`.")
         return []
-    number = typer.prompt("Which one (0 for none)", type=int, default=0)
+    try:
+        number = typer.prompt("Which one (0 for none)", type=int, default=0)
+    except typer.Abort:  # whose exit code would be that of a debt
+        raise KeyboardInterrupt from None
     return shown[number - 1 : number] if 0 < number <= len(shown) else []

@@ -73,7 +73,7 @@ def say_pages(settings: Settings, published: Published) -> None:
         out.print(f"Weekly: {published.week_url}{mailed if published.week_mailed else ''}", markup=False)
 
 
-def say_report(settings: Settings, published: Published) -> None:
+def say_report(settings: Settings, published: Published, day: date) -> None:
     """Say where the pages are, and what keeps a mail back or a day from being complete."""
     say_pages(settings, published)
     if published.waiting:
@@ -88,7 +88,7 @@ def say_report(settings: Settings, published: Published) -> None:
         )
     elif not published.is_proven and not published.mailed:
         out.print(
-            "The day is not computed and proven yet, and not mailed: `neople-timeline day DATE` takes it to its end."
+            f"The day is not computed and proven yet, and not mailed: `neople-timeline day {day}` takes it to its end."
         )
 
 

@@ -66,7 +66,7 @@ def render_coverage(coverage: Coverage, language: Language, newest: date, *, has
         has_report=has_report,
         months=list(list_months(coverage)),
         earlier=coverage.first - timedelta(days=1),
-        later=min(newest, _end_of(_start_of(last, -MONTHS))) if last < newest else None,
+        later=min(newest, _end_of(_start_of(last, 1 - MONTHS))) if last < newest else None,
         weekdays=(3, 4, 5, 6, 0, 1, 2),
     )
     return page.encode()

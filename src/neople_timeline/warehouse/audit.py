@@ -1,4 +1,4 @@
-"""What PostgreSQL holds, for comparison with the lake; and the lists of what is owed, missing or orphaned."""
+"""What PostgreSQL holds, for comparison with the lake; and the lists of what is owed or orphaned."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from neople_timeline.checks import DERIVED_SQL, EventText
-from neople_timeline.models import CharacterKey, last_day_of, week_of
+from neople_timeline.models import CharacterKey
 from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS
@@ -35,7 +35,7 @@ class Marks:
     is_settled: bool
     """Everything that landed is loaded."""
     changes: tuple[int, int, int]
-    """Loads so far (by their number), refined versions, and character-days that wait to be loaded."""
+    """The number of its last change, the versions of its parts, and how many character-days wait to be loaded."""
 
 
 def read_marks(connection: psycopg.Connection, days: Sequence[date]) -> list[Marks]:
@@ -112,17 +112,14 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
     """Note when a whole day was proven.
 
     Not if more has landed meanwhile, nobody has asked for anything of it yet, or an answer is from before it was over.
-    What was reported of a day before its proof is outdated: its page, and its week's, which the week's last day brings.
+    What was reported of a day before its proof is outdated, so it takes a number when it becomes proven.
     """
-    connection.execute(
-        "UPDATE timeline.day SET reported_in = 0 WHERE day = ANY(%s) AND reported_in IS NOT NULL"
-        " AND EXISTS (SELECT FROM timeline.day WHERE day = %s AND verified_at IS NULL)",
-        ([day, last_day_of(week_of(day))], day),
-    )
     with connection.transaction():
         connection.execute(LOCK_DAYS, {"days": [day]})
         connection.execute(
-            "UPDATE timeline.day AS d SET verified_at = clock_timestamp() WHERE day = %s AND NOT EXISTS"
+            "UPDATE timeline.day AS d SET verified_at = clock_timestamp(), proven_in ="
+            "  CASE WHEN verified_at IS NULL THEN nextval('timeline.mart_generation') ELSE proven_in END"
+            " WHERE day = %s AND NOT EXISTS"
             "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"
             "   OR (c.asked_at < %s AND c.state NOT IN ('planned', 'owed'))))"
             " AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state <> 'planned')",

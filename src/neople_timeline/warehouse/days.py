@@ -30,16 +30,20 @@ _WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
 MARTS_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"
 )
-# The last day of a week is reported together with the week, which has the name of its first day.
+# The last day of a week is reported together with the week, which has the name of its first day, a Thursday.
 _WEEK_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart"
     " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
 )
+_PROVEN_AT: Final = (
+    "(SELECT max(proven_in) FROM timeline.day p WHERE p.day BETWEEN"
+    " d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"
+)
 OF_A_BACKFILL: Final = (
     "EXISTS (SELECT FROM (SELECT first_day, last_day, planned_at FROM timeline.backfill"
     "  UNION ALL SELECT first_day, last_day, expires_at FROM timeline.worker WHERE kind = 'backfill')"
-    " AS b (first_day, last_day, seen_at)"
-    " WHERE d.day BETWEEN first_day AND last_day AND seen_at > clock_timestamp() - interval '12 hours')"
+    " AS b (first_day, last_day, left_at)"
+    " WHERE d.day BETWEEN first_day AND last_day AND left_at > clock_timestamp() - interval '12 hours')"
 )
 """Days `d` that a backfill planned or collected: its own, until it has left them behind for half a day."""
 
@@ -79,7 +83,7 @@ def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     """List the days which, or whose week, changed, were computed and proven since their page was written."""
     rows = connection.execute(
         f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND changed_in <= {MARTS_AT}"
-        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}) ORDER BY day",
+        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}) ORDER BY day",
         {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS},
     )
     return [row[0] for row in rows]

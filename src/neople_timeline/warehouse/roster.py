@@ -7,6 +7,7 @@ import psycopg
 
 from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.warehouse.connection import ask_number
+from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
 from neople_timeline.warehouse.ledger import LIVE
 
 _ALONE = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
@@ -62,16 +63,20 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
 
     So does what a collector is at: a character that is put back meanwhile would be in no plan.
     """
-    keys = ([key.server_id for key in characters], [key.character_id for key in characters])
-    matching = "(server_id, character_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
+    matching = "(server_id, character_id) IN (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]))"
+    owed = (
+        "FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL"
+        f" AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}"
+    )
+    values = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}
     with connection.transaction():
         connection.execute(_ALONE)
-        connection.execute(
-            "DELETE FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL"
-            f" AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}".encode(),
-            keys,
-        )
-        return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}", keys).rowcount
+        days = [row[0] for row in connection.execute(f"SELECT DISTINCT day {owed}".encode(), values)]
+        connection.execute(LOCK_DAYS, {"days": days})
+        connection.execute(f"DELETE {owed} AND day = ANY(%(days)s)".encode(), {**values, "days": days})
+        # A day that was proven has changed with it: its page lists the character.
+        connection.execute(f"{TOUCH} WHERE day = ANY(%s) AND verified_at IS NOT NULL", (days,))
+        return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}".encode(), values).rowcount
 
 
 def replace_rejects(connection: psycopg.Connection, rejects: Sequence[Reject]) -> None:

@@ -87,7 +87,17 @@ def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch:
     result = run("day", "2026-11-15")
     assert result.exit_code == FAILED
     assert str(finding) in result.output
-    assert "publish_report" in steps.names()
+    ((_, arguments, _),) = [call for call in steps.calls if call[0] == "publish_report"]
+    assert arguments == (DAY, "the proof failed: `neople-timeline verify 2026-11-15` lists what disagrees")
+
+
+def test_a_day_is_not_called_failed_for_what_disagrees_on_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = Disagreement(date(2026, 11, 12), CAIN, "PostgreSQL", "has 2 events instead of 3")
+    steps = stand_in(monkeypatch, prove_days=replace(PROVEN, disagreements=(earlier,)))
+    result = run("day", "2026-11-15")
+    assert result.exit_code == FAILED
+    assert str(earlier) in result.output
+    assert [call[1] for call in steps.calls if call[0] == "publish_report"] == [(DAY, None)]
 
 
 def test_a_day_that_was_asked_for_before_its_end_is_not_called_proven(monkeypatch: pytest.MonkeyPatch) -> None:

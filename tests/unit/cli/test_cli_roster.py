@@ -1,11 +1,14 @@
 """Commands that say whose timelines are collected."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from unicodedata import normalize
 
 import pytest
 from stand_ins import CAIN, COMPLETE, INDEBTED, run, stand_in
 
+from neople_timeline import pipeline
+from neople_timeline.cli.main import INTERRUPTED
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.neople.protocol import FoundCharacter
@@ -84,6 +87,20 @@ def test_a_choice_shows_what_tells_characters_apart(monkeypatch: pytest.MonkeyPa
     assert f"2. 빛: 바칼, level 110, 眞 웨펀마스터 (bakal,{'c' * 32})" in output
 
 
+def test_who_leaves_a_choice_open_has_interrupted_and_keeps_whom_was_found_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("neople_timeline.cli.roster.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    two = [hit("달"), hit("달", CharacterKey("bakal", "c" * 32))]
+    steps = stand_in(monkeypatch, add_members=1)
+    monkeypatch.setattr(
+        pipeline, "search_characters", lambda _settings, _server, name: two if name == "달" else [hit(name)]
+    )
+    result = run("roster", "add", "all", "빛", "달")  # and Ctrl-D
+    assert result.exit_code == INTERRUPTED
+    assert steps.calls == [("add_members", ([Member(CAIN, "빛")],), {})]
+
+
 def test_an_empty_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = stand_in(monkeypatch)
     result = run("roster", "add", "카인", "빛", " ")
@@ -111,3 +128,4 @@ def test_removing_somebody_who_is_not_there_says_so(monkeypatch: pytest.MonkeyPa
     stand_in(monkeypatch, remove_members=0)
     assert run("roster", "remove", f"카인/{'A' * 32}").exit_code == INDEBTED
     assert isinstance(run("roster", "remove", "nobody").exception, ConfigError)
+    assert isinstance(run("roster", "remove", "cain,\udcff").exception, ConfigError)
