@@ -156,6 +156,11 @@ def last_day_of(week: date) -> date:
     return week + timedelta(days=6)
 
 
+def end_of_month(day: date) -> date:
+    """Name the last day of the month that a day belongs to."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
 Kind = Literal["daily", "retry", "backfill"]
 """What a collector works for; it decides its share of the rate."""
 

@@ -104,10 +104,9 @@ class _Draft:
 
     @property
     def is_stale(self) -> bool:
-        part, recorded = self.part, {"events": self.part.events_etag, "characters": self.part.characters_etag}
-        if not part.version:
+        if not self.part.version:
             return bool(self.entries)
-        return (digest_sources(self.entries), self.etags) != (part.sources, recorded)
+        return (digest_sources(self.entries), self.etags) != (self.part.sources, self.part.etags)
 
 
 def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
@@ -151,8 +150,7 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
     written = replace(
         part,
         sources=digest_sources(draft.entries),
-        events_etag=etags["events"],
-        characters_etag=etags["characters"],
+        etags=etags,
         events=writer.events,
         characters=writer.characters,
     )
@@ -180,7 +178,7 @@ def object_key(part: Part, table: Table) -> str:
 def _read_part(lake: Lake, part: Part, table: Table) -> pq.ParquetFile | None:
     """Open a part's object, or give None if it is not the one that was recorded, or has other columns than today's."""
     found = lake.read(object_key(part, table))
-    if found is None or found.etag != getattr(part, f"{table.name}_etag"):
+    if found is None or found.etag != part.etags[table.name]:
         return None
     file = pq.ParquetFile(io.BytesIO(found.data))
     return file if file.schema_arrow.equals(table.schema) else None

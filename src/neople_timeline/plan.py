@@ -74,9 +74,11 @@ def plan_backfill(
     _bind(calendar, lake, connection)
     for day in days:
         planning.reopen_unfinished(connection, day, calendar.over_at(day))
-    if planning.plan_days(connection, days, again=again):
+    planning.plan_days(connection, days, again=again)
+    plan = _make_plan(connection, days, days)
+    if plan.pending:
         planning.record_backfill(connection, days)
-    return _make_plan(connection, days, days)
+    return plan
 
 
 def plan_debts(connection: psycopg.Connection) -> Plan:

@@ -20,6 +20,8 @@ OATH_ROUTES: Final = (550, 557, 552, 551, 554, 555, 556)
 """Codes by which oaths come to a character, kept apart from equipment; 556 is netted as 516 is."""
 
 SAFE_ROUTES: Final = (516, 556)
+DROP_ROUTES: Final = tuple(code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES)
+"""Codes by which equipment comes to a character from outside its account."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +259,7 @@ class Summary:
     @property
     def best_drop_count(self) -> int:
         """Count the drops of which `best_drops` has the first."""
-        routes = set(EQUIPMENT_ROUTES) - set(SAFE_ROUTES)
-        return sum(drop.count for drop in self.drops if drop.rarity in BEST_RARITIES and drop.code in routes)
+        return sum(drop.count for drop in self.drops if drop.rarity in BEST_RARITIES and drop.code in DROP_ROUTES)
 
     @property
     def is_complete(self) -> bool:

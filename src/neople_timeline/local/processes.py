@@ -26,6 +26,8 @@ LISTENING_PORTS = range(20_000, 32_000)
 POLL_SECONDS = 0.05
 _children: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain about children that outlive the function that started them."""
+_chosen: set[int] = set()
+"""Ports of services that may not listen yet."""
 _launching = threading.Lock()
 _closed = threading.Event()
 
@@ -136,8 +138,8 @@ def answers_http(port: int, path: str) -> bool:
 
 
 def choose_port(preferred: int = 0) -> int:
-    """Choose a loopback port that is free now: the preferred one if it is, and any for 0."""
-    others = random.SystemRandom().sample(LISTENING_PORTS, 100)
+    """Choose a loopback port that is free now: the preferred one if it is, and for 0 any that was not chosen before."""
+    others = [port for port in random.SystemRandom().sample(LISTENING_PORTS, 100) if port not in _chosen]
     for port in (preferred, *others) if preferred else others:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -145,6 +147,7 @@ def choose_port(preferred: int = 0) -> int:
                 probe.bind((LOOPBACK, port))
             except OSError:
                 continue
+            _chosen.add(port)
             return port
     raise LocalError("no free port on 127.0.0.1")
 

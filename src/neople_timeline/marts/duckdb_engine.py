@@ -1,7 +1,7 @@
 """The marts on DuckDB, inside this process: no server, no Java, no extension to download."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -39,29 +39,57 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
         _connect(folder) as connection,
         ThreadPoolExecutor(1) as sorter,
     ):
-        kept: set[tuple[str, date]] = set()
+        sight = _Sight(connection, source, folder)
         for period in get_args(Period):
             chosen = [mart for mart in marts if mart.period == period]
-            sorted_rows: dict[str, list[Future[pa.Table]]] = {mart.name: [] for mart in chosen}
-            for starts in _cut(periods_of(days, period), DAYS_AT_ONCE if period == "day" else 1) if chosen else ():
-                covered = days_covered(starts, period)
-                for view in VIEWS:
-                    if period in view.kept_for:
-                        wanted = with_days_before(covered, view.days_before)
-                        missing = [day for day in wanted if (view.name, day) not in kept]
-                        _keep_days(connection, source, folder, view, missing)
-                        kept.update((view.name, day) for day in missing)
-                connection.register("days", tabulate_days(covered, period))
-                _show_days(connection, source, folder, covered)
-                for mart in chosen:
-                    rows = ask(connection, mart.sql)
-                    connection.register(mart.name, rows)
-                    sorted_rows[mart.name].append(sorter.submit(shape_result, mart, rows))
-                for mart in chosen:
-                    connection.unregister(mart.name)
-            for mart in chosen:  # each part is sorted, and by its period first
-                parts = (part.result() for part in sorted_rows.pop(mart.name))
-                yield MartResult(mart, pa.concat_tables([mart.schema.empty_table(), *parts]))
+            pieces: dict[str, list[Future[pa.Table]]] = {mart.name: [] for mart in chosen}
+            for starts in _cut(periods_of(days, period) if chosen else (), DAYS_AT_ONCE if period == "day" else 1):
+                sight.turn_to(starts, period)
+                for mart, rows in _compute(connection, chosen):
+                    pieces[mart.name].append(sorter.submit(shape_result, mart, rows))
+            for mart in chosen:  # each piece is sorted, and by its period first
+                sorted_rows = (piece.result() for piece in pieces.pop(mart.name))
+                yield MartResult(mart, pa.concat_tables([mart.schema.empty_table(), *sorted_rows]))
+
+
+def _compute(connection: duckdb.DuckDBPyConnection, marts: Sequence[Mart]) -> Iterator[tuple[Mart, pa.Table]]:
+    """Compute marts of one period one after the other: the later ones may read the earlier."""
+    for mart in marts:
+        rows = ask(connection, mart.sql)
+        connection.register(mart.name, rows)
+        yield mart, rows
+    for mart in marts:
+        connection.unregister(mart.name)
+
+
+class _Sight:
+    """Which days DuckDB sees in `events`, `characters` and `days`, and which the views that it keeps hold by now."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source: Source, folder: str) -> None:
+        self._connection = connection
+        self._source = source
+        self._folder = folder
+        self._kept: set[tuple[str, date]] = set()
+
+    def turn_to(self, starts: Sequence[date], period: Period) -> None:
+        """Show all days of some periods, and no others; kept views hold those that they need beside what they held."""
+        covered = days_covered(starts, period)
+        for view in VIEWS:
+            if period in view.kept_for:
+                self._keep(view, with_days_before(covered, view.days_before))
+        self._connection.register("days", tabulate_days(covered, period))
+        self._show(covered)
+
+    def _keep(self, view: View, days: Sequence[date]) -> None:
+        for some in _cut([day for day in days if (view.name, day) not in self._kept], DAYS_AT_ONCE):
+            self._show(some)
+            with _interruptible():
+                self._connection.execute(f"INSERT INTO {view.name} {view.sql}")
+            self._kept.update((view.name, day) for day in some)
+
+    def _show(self, days: Sequence[date]) -> None:
+        files = {table.name: self._source(table, days, Path(self._folder)) for table in TABLES}
+        _show_files(self._connection, self._folder, files)
 
 
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
@@ -91,27 +119,16 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET parquet_metadata_cache = true")
     connection.register("days", tabulate_days((), "day"))
-    _show_days(connection, lambda *_: (), folder, ())
+    _show_files(connection, folder, {table.name: () for table in TABLES})
     for view in VIEWS:
         connection.execute(f"CREATE TEMP {'TABLE' if view.kept_for else 'VIEW'} {view.name} AS {view.sql}")
     return connection
 
 
-def _keep_days(
-    connection: duckdb.DuckDBPyConnection, source: Source, folder: str, view: View, days: Sequence[date]
-) -> None:
-    """Compute a kept view of some days, beside what it holds of others."""
-    for some in _cut(days, DAYS_AT_ONCE):
-        _show_days(connection, source, folder, some)
-        with _interruptible():
-            connection.execute(f"INSERT INTO {view.name} {view.sql}")
-
-
-def _show_days(connection: duckdb.DuckDBPyConnection, source: Source, folder: str, days: Sequence[date]) -> None:
+def _show_files(connection: duckdb.DuckDBPyConnection, folder: str, files: Mapping[str, Sequence[Path]]) -> None:
     for table in TABLES:
-        files = [_write_empty(table, folder), *source(table, days, Path(folder))]
         # Letters that DuckDB takes for patterns would find the files of other lakes.
-        paths = [re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in files]
+        paths = [re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in (_write_empty(table, folder), *files[table.name])]
         relation = connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
         relation.create_view(table.name, replace=True)
 

@@ -7,7 +7,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from neople_timeline.catalogue import MARTS, Mart, Period, period_of
-from neople_timeline.models import days_between, week_of
+from neople_timeline.models import days_between, end_of_month, last_day_of, week_of
 
 
 def periods_of(days: Iterable[date], period: Period) -> tuple[date, ...]:
@@ -51,7 +51,7 @@ def tabulate_days(days: Sequence[date], period: Period) -> pa.Table:
 
 def _last_day(start: date, period: Period) -> date:
     if period == "week":
-        return start + timedelta(days=6)
+        return last_day_of(start)
     if period == "month":
-        return (start + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        return end_of_month(start)
     return start

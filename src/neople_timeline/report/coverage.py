@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.lake import Lake
-from neople_timeline.models import days_between
+from neople_timeline.models import days_between, end_of_month
 from neople_timeline.report.page import make_environment
 from neople_timeline.report.places import day_key
 from neople_timeline.settings import Language
@@ -66,7 +66,7 @@ def render_coverage(coverage: Coverage, language: Language, newest: date, *, has
         has_report=has_report,
         months=list(list_months(coverage)),
         earlier=coverage.first - timedelta(days=1),
-        later=min(newest, _end_of(_start_of(last, 1 - MONTHS))) if last < newest else None,
+        later=min(newest, end_of_month(_start_of(last, 1 - MONTHS))) if last < newest else None,
         weekdays=(3, 4, 5, 6, 0, 1, 2),
     )
     return page.encode()
@@ -76,7 +76,8 @@ def list_months(coverage: Coverage) -> Iterator[Month]:
     """Cut the days into months, the newest first."""
     known = {day.day: day for day in coverage.days}
     cells = [
-        _make_cell(day, known.get(day), coverage.last) for day in days_between(coverage.first, _end_of(coverage.last))
+        _make_cell(day, known.get(day), coverage.last)
+        for day in days_between(coverage.first, end_of_month(coverage.last))
     ]
     for first in sorted({cell.day.replace(day=1) for cell in cells}, reverse=True):
         row: list[Cell | None] = [None] * ((first.weekday() - 3) % 7)
@@ -100,7 +101,3 @@ def _make_cell(day: date, covered: CoveredDay | None, last: date) -> Cell:
 def _start_of(last: date, months: int) -> date:
     number = last.year * 12 + last.month - months
     return date(number // 12, number % 12 + 1, 1)
-
-
-def _end_of(last: date) -> date:
-    return (last.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)

@@ -58,45 +58,43 @@ def publish_report(
     with hold_pages(connection):
         begin_page(connection, day)
         generation = take_generation(connection)
-        summaries = read_summaries(settings, connection, day, failure)
-        pages = draw_profiles(settings, connection, summaries)
-        known = {*pages, *(page_key(summary) for summary in summaries)}
-        etags = lake.etags(known)
-        connection.execute("SELECT 1")  # fails if the lock is lost: others may have written since what was read here
-        with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(lambda key: write_page(lake, key, pages[key](), etags), pages))
-        for summary in summaries:  # one by one: what draws the charts is not made for threads
-            write_page(lake, page_key(summary), draw_report(settings, lake, summary, known), etags)
-        is_told = failure is not None or summaries[0].is_settled
-        wants_mail = bool(settings.smtp_url and settings.report_to) and is_told
-        mailed = [
-            wants_mail and not (summary.is_week and summary.state.absent) and mail_report(settings, connection, summary)
-            for summary in summaries
-        ]
+        of_day, of_week = read_summaries(settings, connection, day, failure)
+        write_pages(settings, lake, connection, [of_day, of_week] if of_week else [of_day])
+        mailed = (failure is not None or of_day.is_settled) and mail_report(settings, connection, of_day)
+        week_mailed = bool(of_week and not of_week.state.absent and mail_report(settings, connection, of_week))
         record_page(connection, day, generation)
-    urls = [lake.describe(page_key(summary)) for summary in summaries]
-    week_url = urls[1] if len(urls) > 1 else None
-    state = summaries[0].state
     return Published(
-        urls[0],
-        mailed[0],
-        state.owed,
-        week_url,
-        week_mailed=any(mailed[1:]),
-        is_provisional=summaries[0].is_provisional,
-        is_proven=state.is_verified,
-        waiting=len(state.waiting),
+        lake.describe(page_key(of_day)),
+        mailed,
+        of_day.state.owed,
+        lake.describe(page_key(of_week)) if of_week else None,
+        week_mailed=week_mailed,
+        is_provisional=of_day.is_provisional,
+        is_proven=of_day.state.is_verified,
+        waiting=len(of_day.state.waiting),
     )
 
 
 def read_summaries(
     settings: Settings, connection: psycopg.Connection, day: date, failure: str | None
-) -> tuple[Summary, ...]:
+) -> tuple[Summary, Summary | None]:
     """Read a day and, if it is the last of its week and there to stay, the week."""
     summary, week = read_summary(connection, day, settings.calendar, failure), week_of(day)
     if day == last_day_of(week) and summary.figures is not None and failure is None and summary.is_settled:
         return summary, read_summary(connection, day, settings.calendar, first=week)
-    return (summary,)
+    return summary, None
+
+
+def write_pages(settings: Settings, lake: Lake, connection: psycopg.Connection, summaries: Sequence[Summary]) -> None:
+    """Draw the editions and the characters that they link to, and write all of them."""
+    pages = draw_profiles(settings, connection, summaries)
+    known = {*pages, *(page_key(summary) for summary in summaries)}
+    etags = lake.etags(known)
+    connection.execute("SELECT 1")  # fails if the lock is lost: others may have written since what was read here
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda key: write_page(lake, key, pages[key](), etags), pages))
+    for summary in summaries:  # one by one: what draws the charts is not made for threads
+        write_page(lake, page_key(summary), draw_report(settings, lake, summary, known), etags)
 
 
 def draw_report(settings: Settings, lake: Lake, summary: Summary, known: Collection[str]) -> bytes:
@@ -129,7 +127,9 @@ def write_page(lake: Lake, key: str, page: bytes, etags: Mapping[str, str | None
 
 
 def mail_report(settings: Settings, connection: psycopg.Connection, summary: Summary) -> bool:
-    """Send the mail that a day or week asks for now; False when it was sent before."""
+    """Send the mail that a day or week asks for now; False when it was sent before, or nobody is to get it."""
+    if not (settings.smtp_url and settings.report_to):
+        return False
     kind = "weekly" if summary.is_week else "daily"
     edition = choose_edition(connection, kind, summary.first, is_complete=summary.is_complete)
     message_id = make_message_id(edition, summary.first, settings.report_from, settings.lake_url)

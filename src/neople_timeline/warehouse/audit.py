@@ -14,6 +14,7 @@ from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS
 from neople_timeline.warehouse.parts import Part
+from neople_timeline.warehouse.planning import OPEN
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
             "  CASE WHEN verified_at IS NULL THEN nextval('timeline.mart_generation') ELSE proven_in END"
             " WHERE day = %s AND NOT EXISTS"
             "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"
-            "   OR (c.asked_at < %s AND c.state NOT IN ('planned', 'owed'))))"
+            f"   OR (c.asked_at < %s AND NOT {OPEN})))"
             " AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state <> 'planned')",
             (day, over_at),
         )
@@ -136,7 +137,7 @@ def list_owed(connection: psycopg.Connection, first: date | None = None, last: d
     """List the character-days that are still to be collected."""
     rows = connection.execute(
         "SELECT day, server_id, character_id, coalesce(reason, 'not collected yet'), attempts, next_try_at"
-        " FROM timeline.collection WHERE state IN ('planned', 'owed')"
+        f" FROM timeline.collection WHERE {OPEN}"
         " AND day BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date) ORDER BY 1, 2, 3",
         (first, last),
     )

@@ -15,14 +15,14 @@ import psycopg
 from neople_timeline.models import CharacterKey, Claim, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
-from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS
+from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS, OPEN
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
 CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
-_OPEN = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND c.state IN ('planned', 'owed')"
+_OPEN = f"c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND {OPEN}"
 LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 """The workers whose claims hold."""
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"

@@ -1,8 +1,8 @@
 """Parts: the Parquet objects of a day and bucket, what they were made from, and their load into PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from neople_timeline.models import CharacterKey, LedgerEntry, Shard
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse.connection import hold_locks
 from neople_timeline.warehouse.days import TOUCH
-from neople_timeline.warehouse.planning import MOST_BUCKETS
+from neople_timeline.warehouse.planning import MOST_BUCKETS, OPEN
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -32,8 +32,8 @@ class Part:
     version: int = 0
     loaded_version: int | None = None
     sources: str = ""
-    events_etag: str = ""
-    characters_etag: str = ""
+    etags: Mapping[str, str | None] = field(default_factory=dict)
+    """The entity tag of each table's object, by the table's name."""
     events: int = 0
     characters: int = 0
 
@@ -42,7 +42,7 @@ def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """List the parts of a shard, refined or not, by day and bucket."""
     rows = connection.execute(
         "SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),"
-        " coalesce(p.events_etag, ''), coalesce(p.characters_etag, ''),"
+        " jsonb_build_object('events', p.events_etag, 'characters', p.characters_etag),"
         " coalesce(p.events, 0), coalesce(p.characters, 0)"
         " FROM timeline.day d CROSS JOIN generate_series(0, %s - 1) AS b(bucket)"
         " LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket"
@@ -88,7 +88,7 @@ def forget_earlier_answers(connection: psycopg.Connection, raw_key: str) -> int:
     """Forget a lost object's answers of character-days that are missing or asked for anew; return how many."""
     return connection.execute(
         "UPDATE timeline.collection SET raw_key = NULL, events = NULL, digest = NULL"
-        " WHERE raw_key = %s AND state IN ('missing', 'planned', 'owed')",
+        f" WHERE raw_key = %s AND ({OPEN} OR state = 'missing')",
         (raw_key,),
     ).rowcount
 
@@ -102,7 +102,15 @@ def record_part(connection: psycopg.Connection, part: Part) -> None:
         " version = part.version + 1, sources = EXCLUDED.sources, events_etag = EXCLUDED.events_etag,"
         " characters_etag = EXCLUDED.characters_etag, events = EXCLUDED.events, characters = EXCLUDED.characters,"
         " refined_at = clock_timestamp()",
-        (part.day, part.bucket, part.sources, part.events_etag, part.characters_etag, part.events, part.characters),
+        (
+            part.day,
+            part.bucket,
+            part.sources,
+            part.etags["events"],
+            part.etags["characters"],
+            part.events,
+            part.characters,
+        ),
     )
 
 

@@ -19,6 +19,8 @@ DAYS_PLANNED_AT_ONCE: Final = 7
 UNTRIED_AT_ONCE: Final = 7
 """How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
 
+OPEN: Final = "state IN ('planned', 'owed')"
+"""Says of a character-day of the ledger that it is still to be collected."""
 DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 """Says of a character-day `c` of the ledger that it may be asked for now."""
 
@@ -72,15 +74,14 @@ def _copy_statistics_targets(connection: psycopg.Connection, table: str, partiti
         connection.execute(f"ALTER TABLE {partition} ALTER {column} SET STATISTICS 0")
 
 
-def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> int:
-    """Write a ledger row for every roster character and day that has none; return how many are to be collected.
+def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> None:
+    """Write a ledger row for every roster character and day that has none.
 
     Owed ones become due at once; with `again`, all are collected anew.
     """
     create_partitions(connection, days)
     for start in range(0, len(days), DAYS_PLANNED_AT_ONCE):
         _plan_at_once(connection, days[start : start + DAYS_PLANNED_AT_ONCE], again=again)
-    return count_open(connection, days)
 
 
 def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> None:
@@ -156,7 +157,7 @@ def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Count the character-days that still have to be collected."""
     return ask_number(
         connection,
-        "SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND state IN ('planned', 'owed')",
+        f"SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND {OPEN}",
         (list(days),),
     )
 
@@ -171,7 +172,7 @@ def list_indebted_days(connection: psycopg.Connection, before: date) -> list[dat
         "  FROM timeline.day d, LATERAL (SELECT EXISTS (SELECT FROM timeline.collection c"
         "   WHERE c.day = d.day AND attempts > 0) AS tried) AS begun"
         f"  WHERE day < %s AND NOT {OF_A_BACKFILL} AND EXISTS (SELECT FROM timeline.collection c"
-        f"   WHERE c.day = d.day AND state IN ('planned', 'owed') AND {DUE})) AS indebted"
+        f"   WHERE c.day = d.day AND {OPEN} AND {DUE})) AS indebted"
         " WHERE tried OR place <= %s ORDER BY day",
         (before, UNTRIED_AT_ONCE),
     )
@@ -200,9 +201,7 @@ def make_debts_due(connection: psycopg.Connection) -> list[date]:
     connection.execute(
         "UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL"
     )
-    rows = connection.execute(
-        "SELECT DISTINCT day FROM timeline.collection WHERE state IN ('planned', 'owed') ORDER BY day"
-    )
+    rows = connection.execute(f"SELECT DISTINCT day FROM timeline.collection WHERE {OPEN} ORDER BY day")
     return [row[0] for row in rows]
 
 
@@ -216,7 +215,7 @@ def count_gaps(
         "  count(c.day) AS there FROM timeline.roster r"
         " CROSS JOIN generate_series(%(first)s::timestamp, %(last)s::timestamp, '1 day') AS d"
         " LEFT JOIN timeline.collection c ON c.day = d::date AND c.server_id = r.server_id"
-        "  AND c.character_id = r.character_id AND c.state NOT IN ('planned', 'owed')"
+        f"  AND c.character_id = r.character_id AND NOT {OPEN}"
         "  AND c.day BETWEEN %(first)s AND %(last)s"
         " GROUP BY 1, 2) SELECT days, count(*), sum(there) FROM gap GROUP BY days",
         {"first": first, "last": last},

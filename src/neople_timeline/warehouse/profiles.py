@@ -10,25 +10,25 @@ import psycopg
 from neople_timeline.models import week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
-    EQUIPMENT_ROUTES,
-    SAFE_ROUTES,
+    DROP_ROUTES,
     DayFigures,
     Drop,
     Goal,
     Person,
     Profile,
 )
+from neople_timeline.warehouse.planning import WELL_FORMED
 
 DAYS: Final = 14
 BEST_DROPS: Final = 10
 MOST_PROFILES: Final = 1000
 """Up to this size of the roster everyone has a page; else those whom the report names, and their adventures."""
 
-# Ids become paths. The API's ids are plain, but the roster may be filled by SQL.
-CHOSEN: Final = """
+# Ids become paths.
+CHOSEN: Final = f"""
 WITH everyone AS (
   SELECT DISTINCT ON (server_id, character_id) server_id, character_id, adventure_name FROM timeline.character
-  WHERE day BETWEEN %(first)s AND %(last)s AND server_id ~ '^[a-z]+$' AND character_id ~ '^[0-9a-z]+$'
+  WHERE day BETWEEN %(first)s AND %(last)s AND {WELL_FORMED}
   ORDER BY server_id, character_id, day DESC
 ),
 named AS (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]) AS n (server_id, character_id))
@@ -84,8 +84,7 @@ def read_profiles(
     if not chosen:
         return ()
     values = {**span, **_columns(chosen)}
-    codes = [code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES]
-    best = {"codes": codes, "best": list(BEST_RARITIES), "limit": BEST_DROPS}
+    best = {"codes": list(DROP_ROUTES), "best": list(BEST_RARITIES), "limit": BEST_DROPS}
     days = _group(connection, CHARACTER_DAYS, values)
     drops = _group(connection, DROPS, {**values, **best})
     clears = _group(connection, CLEARS, {**values, "week": week_of(last)})

@@ -9,6 +9,7 @@ from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
 from neople_timeline.warehouse.ledger import LIVE
+from neople_timeline.warehouse.planning import OPEN
 
 _ALONE = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
 """Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
@@ -65,7 +66,7 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
     """
     matching = "(server_id, character_id) IN (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]))"
     owed = (
-        "FROM timeline.collection WHERE state IN ('planned', 'owed') AND raw_key IS NULL"
+        f"FROM timeline.collection WHERE {OPEN} AND raw_key IS NULL"
         f" AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}"
     )
     values = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}

@@ -9,10 +9,11 @@ from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import DAILY_MARTS, MARTS_AT, OF_A_BACKFILL
+from neople_timeline.warehouse.planning import OPEN
 
 SHOWN: Final = 50
 REASONS: Final = 20
-OPEN: Final = ("planned", "owed")
+OPEN_STATES: Final = ("planned", "owed")
 COLLECTED: Final = ("landed", "loaded", "verified")
 
 LEDGER: Final = """
@@ -46,7 +47,7 @@ FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND req
 WAITING: Final = f"""
 SELECT day FROM timeline.day d WHERE day < %s AND NOT {OF_A_BACKFILL}
   AND NOT EXISTS (SELECT FROM timeline.part p WHERE p.day = d.day)
-  AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state IN ('planned', 'owed')) ORDER BY day
+  AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND {OPEN}) ORDER BY day
 """
 
 
@@ -56,7 +57,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
     reasons = connection.execute(
         "SELECT coalesce(reason, 'not collected yet'), count(*) FROM timeline.collection"
         " WHERE day BETWEEN %s AND %s AND state = ANY(%s) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s",
-        (first, last, list(OPEN), REASONS),
+        (first, last, list(OPEN_STATES), REASONS),
     ).fetchall()
     rejects = connection.execute(
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
@@ -73,8 +74,8 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
         planned=sum(counts.values()),
         collected=sum(counts.get(state, 0) for state in COLLECTED),
         missing=counts.get("missing", 0),
-        owed=sum(counts.get(state, 0) for state in OPEN),
-        debts=_read_ledger(connection, first, last, OPEN),
+        owed=sum(counts.get(state, 0) for state in OPEN_STATES),
+        debts=_read_ledger(connection, first, last, OPEN_STATES),
         reasons=tuple((reason, count) for reason, count in reasons),
         missing_characters=_read_ledger(connection, first, last, ("missing",)),
         rejects=tuple(Reject(*row) for row in rejects),
@@ -91,7 +92,7 @@ def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime)
     row = connection.execute(
         "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection"
         " WHERE day = %(day)s AND asked_at < %(over_at)s AND state <> ALL(%(open)s))",
-        {"day": day, "over_at": over_at, "open": list(OPEN)},
+        {"day": day, "over_at": over_at, "open": list(OPEN_STATES)},
     ).fetchone()
     return bool(row and row[0])
 

@@ -9,8 +9,7 @@ import psycopg
 from neople_timeline.models import Calendar, days_between, week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
-    EQUIPMENT_ROUTES,
-    SAFE_ROUTES,
+    DROP_ROUTES,
     Attempts,
     Board,
     BoardRow,
@@ -26,6 +25,7 @@ from neople_timeline.summary import (
     Summary,
 )
 from neople_timeline.tables import PAYLOAD_COLUMNS
+from neople_timeline.warehouse.planning import OPEN
 from neople_timeline.warehouse.state import is_provisional, read_state
 
 TREND_DAYS: Final = 14
@@ -54,9 +54,9 @@ WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
 """
 
 # One character of a hundred changes no comparison.
-WHOLE_DAYS: Final = """
+WHOLE_DAYS: Final = f"""
 SELECT day FROM timeline.collection WHERE day BETWEEN %(first)s AND %(last)s
-GROUP BY day HAVING count(*) FILTER (WHERE state IN ('planned', 'owed')) <= count(*) / 100.0
+GROUP BY day HAVING count(*) FILTER (WHERE {OPEN}) <= count(*) / 100.0
 """
 
 DROPS: Final = """
@@ -248,8 +248,7 @@ class Reader:
 
     def read_best_drops(self, first: date, last: date, limit: int) -> tuple[Drop, ...]:
         """List the best equipment that dropped, the rarest first."""
-        codes = [code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES]
-        values = {"first": first, "last": last, "codes": codes, "best": list(BEST_RARITIES), "limit": limit}
+        values = {"first": first, "last": last, "codes": list(DROP_ROUTES), "best": list(BEST_RARITIES), "limit": limit}
         rows = self._ask(BEST_DROP_ROWS, **values)
         return tuple(Drop(row[5], _person(row[:5]), *row[6:]) for row in rows)
 
