@@ -48,6 +48,13 @@ def test_a_day_that_is_not_proven_is_not_mailed(settings: Settings, smtp: "Smtp"
     assert read_mails(smtp) == []
 
 
+def test_a_mail_that_has_left_never_leaves_again_however_long_ago_that_was(settings: Settings, smtp: "Smtp") -> None:
+    assert pipeline.publish_report(settings, DAY).mailed
+    assert query(settings, "UPDATE timeline.mail SET claimed_at = claimed_at - interval '1 year' RETURNING sent_at")
+    assert not pipeline.publish_report(settings, DAY).mailed
+    assert len(read_mails(smtp)) == 1
+
+
 def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reason(
     settings: Settings, smtp: "Smtp"
 ) -> None:

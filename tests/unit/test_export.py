@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from neople_timeline.export import EXPORTABLE, write_cell, write_line
+from neople_timeline.export import EXPORTABLE, LONGEST_CELL, write_cell, write_line
 
 FORMULAS = (
     "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1+1", "\r=1+1", "\n=1+1", "  =1+1", "\u202e=1+1",
@@ -28,6 +28,11 @@ def test_a_name_stays_one_cell_of_one_line(name: str) -> None:
     assert line.endswith("\r\n")
     assert len(line.splitlines()) == 1
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x1f]", row[0])
+
+
+def test_no_cell_is_longer_than_a_spreadsheet_takes() -> None:
+    assert len(write_cell("=" + "1" * 40_000)) == LONGEST_CELL
+    assert len(write_cell("1" * 40_000)) == LONGEST_CELL - 1
 
 
 def test_numbers_flags_days_and_nothing_are_written_plainly() -> None:

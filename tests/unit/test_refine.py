@@ -267,10 +267,11 @@ def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
     assert list(cut_days(data, wanted, GAME)) == []
 
 
-def test_other_counts_than_the_ledgers_are_named() -> None:
-    data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()]]))
-    with pytest.raises(DataError, match=r"raw/1 has 1 event of cain/a+ on 2026-11-15, the ledger 2"):
-        list(cut_days(data, {WHO: [LedgerEntry(DAY, 0, CHARACTER, "raw/1", 2, 0)]}, GAME))
+@pytest.mark.parametrize(("held", "told"), [(1, 2), (2, 1)])
+def test_other_counts_than_the_ledgers_are_named(held: int, told: int) -> None:
+    data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()] * held]))
+    with pytest.raises(DataError, match=rf"raw/1 has {held} events? of cain/a+ on 2026-11-15, the ledger {told}"):
+        list(cut_days(data, {WHO: [LedgerEntry(DAY, 0, CHARACTER, "raw/1", told, 0)]}, GAME))
 
 
 def test_character_days_are_sorted_into_their_parts() -> None:

@@ -277,6 +277,16 @@ def test_moves_through_the_safe_are_netted_per_adventure() -> None:
     ]
 
 
+def test_characters_of_one_id_on_two_servers_are_two() -> None:
+    people = [character("a", server=server, adventure_name=server) for server in ("cain", "prey")]
+    moves = [event(516, server=server, item_rarity="태초", safe_move="in") for server in ("cain", "prey")]
+    rows = run("safe_moves_by_day", moves, people)
+    assert pick(rows, "server_id", "adventure_name", "put_in") == [("cain", "cain", 1), ("prey", "prey", 1)]
+    people = [character("a", server=server, character_name=server) for server in ("cain", "prey")]
+    rows = run("changes_by_day", [event(101, server=server) for server in ("cain", "prey")], people)
+    assert pick(rows, "server_id", "character_name") == [("cain", "cain"), ("prey", "prey")]
+
+
 def test_renames_advances_and_new_characters_are_listed_one_by_one() -> None:
     events = [
         event(101, "2026-11-12 07:00"),

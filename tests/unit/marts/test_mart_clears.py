@@ -42,6 +42,25 @@ def test_a_day_knows_the_last_phase_of_a_raid_from_the_week_before_and_so_counts
         assert pick(rows, "character_id", "raid_clears") == [("b", 0), ("c", clears[1])]
 
 
+def test_a_raid_of_two_modes_is_cleared_once_in_each() -> None:
+    raid = {"raid_name": "무형의 시로코", "raid_phase_name": "토벌"}
+    rows = run("clears_by_week", [event(201, **raid, raid_mode_name=mode) for mode in ("일반", "하드")])
+    assert sorted(pick(rows, "mode_name", "clears")) == [("일반", 1), ("하드", 1)]
+
+
+def test_the_phases_of_two_parties_of_one_character_tell_nothing_of_each_other() -> None:
+    ended = [("1", "진입", "20:00"), ("1", "결말", "20:01")]
+    begun_later = [("2", "진입", "20:10"), ("3", "진입", "20:20"), ("4", "진입", "20:30")]
+    rows = run(
+        "clears_by_week",
+        [
+            event(201, f"2026-11-12 {at}", raid_name="새 레이드", raid_party_name=party, raid_phase_name=name)
+            for party, name, at in ended + begun_later
+        ],
+    )
+    assert pick(rows, "clears", "earlier_phases") == [(1, 4)]
+
+
 def test_phases_of_one_minute_are_one_clear() -> None:
     phases = [event(201, raid_name="새 레이드", raid_phase_name=name) for name in ("진입", "격돌", "결말")]
     assert pick(run("clears_by_week", phases), "clears", "earlier_phases") == [(1, 2)]

@@ -53,6 +53,14 @@ def test_a_chain_is_doubtful_exactly_if_a_later_page_repeats_a_row(rows: list[di
     assert walk(cut_pages(rows, [min(cut, len(rows))])).doubtful == bool(first & second)
 
 
+def test_a_page_that_repeats_one_of_long_before_is_doubtful() -> None:
+    minutes = [f"2026-11-15 {hour:02}:{minute:02}" for hour in (7, 8, 9, 10) for minute in range(60)]
+    pages = [[make_row(date=minute) for minute in minutes[at : at + 100]] for at in (0, 100, 200)]
+    bodies = [make_page(pages[0], "a" * 160), make_page(pages[1], "b" * 160), make_page([*pages[2], pages[0][0]])]
+    assert walk(bodies).doubtful
+    assert not walk([*bodies[:2], make_page(pages[2])]).doubtful
+
+
 def test_equal_rows_on_one_page_are_legal_and_beyond_doubt() -> None:
     chain = walk([make_page([make_row(), make_row()])])
     assert (len(chain.hashes), chain.doubtful) == (2, False)

@@ -124,6 +124,19 @@ def test_a_failure_that_may_pass_starts_the_chain_anew_after_a_growing_pause(
     assert 0.5 <= talk.slept[0] <= 1 <= talk.slept[1] <= 2
 
 
+@pytest.mark.parametrize("at_page", [0, 1])
+def test_a_character_of_which_a_page_came_is_not_one_that_the_api_does_not_know(
+    at_page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the middle of a chain, nor at the second look in other pages."""
+    gone, last = make_error("DNF001", 404), (200, make_page([1]))
+    doubtful = ((200, make_page([1], "aa")), last)
+    before = ((200, make_page([1], "aa")),) if at_page else doubtful
+    talk = Talk(in_turn(*before, gone, *doubtful, *doubtful), monkeypatch)
+    assert len(talk.fetch().hashes) == 2
+    assert talk.client.spent.retried == 1
+
+
 def test_after_some_tries_it_is_given_up_with_the_bytes_that_came(monkeypatch: pytest.MonkeyPatch) -> None:
     talk = Talk(lambda _: (500, b"broken"), monkeypatch)
     with pytest.raises(Unreadable) as caught:
@@ -255,16 +268,24 @@ def test_a_cancellation_that_a_request_swallows_still_ends_the_task(
     assert len(talk.http.asked) == 1
 
 
-@pytest.mark.parametrize(("answer", "is_proven"), [((200, make_page([1])), True), (make_error("DNF001", 404), False)])
+@pytest.mark.parametrize(
+    ("answer", "is_proven", "is_cut"),
+    [
+        ((200, make_page([1])), True, False),
+        (make_error("DNF001", 404), False, False),
+        (ConnectError("x", {"causes": None}), False, True),
+    ],
+)
 def test_only_answers_tell_how_fast_the_api_is(
-    monkeypatch: pytest.MonkeyPatch, answer: Answer, *, is_proven: bool
+    monkeypatch: pytest.MonkeyPatch, answer: Answer, *, is_proven: bool, is_cut: bool
 ) -> None:
     talk = Talk(lambda _: answer, monkeypatch)
 
     async def fetch_many() -> None:
         for _ in range(600):
-            with suppress(SkipCharacter):
+            with suppress(SkipCharacter, Unreadable):
                 await talk.client.fetch_chain(CHARACTER, WINDOW)
 
     asyncio.run(fetch_many())
     assert (talk.pacer.proven_fastest(1e6) is not None) == is_proven
+    assert (talk.pacer.cut_at > 0) == is_cut, "what broke off may be on its way still"

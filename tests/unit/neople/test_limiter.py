@@ -232,6 +232,14 @@ def test_a_permit_is_in_use_until_a_second_after_its_answer() -> None:
     assert pacer.admit(501.0)
 
 
+def test_an_answer_that_is_faster_than_the_key_s_fastest_holds_its_permit_for_longer() -> None:
+    pacer = make_pacer(1)
+    pacer.lend(1, until=float("inf"), fastest=0.03)
+    assert pacer.admit(0.0)
+    pacer.answered(0.0, 0.01, whole=True)
+    assert pacer.free_in(0.01) == pytest.approx(1 - 0.9 * 0.01)
+
+
 def test_a_broken_answer_is_no_proof_of_how_fast_the_way_is() -> None:
     pacer = make_pacer(10_000)
     for number in range(2000):

@@ -191,6 +191,7 @@ def test_a_number_that_can_be_stored_keeps_its_spelling(text: str) -> None:
         '{"a":1,"a":2}',
         '{"a":1, "b":{"a":2,"c":[{"d":"x","d":"x"}]}}',
         r'{"a":"\u0022\u0022","a":""}',
+        r'{"a":"","a":"\u0022\u0022\u0022\u0022"}',
         r'{"a":1,"\u0061":2}',
         '{"a" :1 ,\t"a": 2}',
     ],

@@ -2,7 +2,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pages import CHARACTER, CURSOR, WINDOW
 
@@ -30,6 +30,7 @@ def test_a_further_request_carries_the_cursor_only() -> None:
 
 
 @given(st.text(min_size=1))
+@example("a/b")
 def test_whatever_an_id_or_a_name_holds_stays_where_it_belongs(text: str) -> None:
     url = urlsplit("https://api.neople.co.kr" + timeline_path(CharacterKey(text, text), WINDOW))
     assert len(url.path.split("/")) == 7

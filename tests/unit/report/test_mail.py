@@ -196,3 +196,44 @@ def test_a_malformed_smtp_url_is_refused_without_showing_it(url: str) -> None:
 
 def test_the_password_is_not_in_the_server_s_repr() -> None:
     assert "secret" not in repr(read_server("smtp://me:secret@mail.example.org"))
+
+
+class PlainServer:
+    """Stands in for smtplib's client of a server that offers no encryption."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def ehlo_or_helo_if_needed(self) -> None:
+        self.said.append("ehlo")
+
+    def has_extn(self, name: str) -> bool:
+        return name != "starttls"
+
+    def login(self, user: str, password: str) -> None:
+        self.said.append(f"login {user} {password}")
+
+    def close(self) -> None:
+        self.said.append("close")
+
+
+@pytest.mark.parametrize(
+    ("host", "user", "is_refused"),
+    [("mail.example.org", "u", True), ("mail.example.org", "", False), ("127.0.0.1", "u", False)],
+)
+def test_a_password_travels_unencrypted_on_this_machine_only(
+    host: str,
+    user: str,
+    is_refused: bool,  # noqa: FBT001 - a table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = PlainServer()
+    monkeypatch.setattr("neople_timeline.report.mail.smtplib.SMTP", lambda *_, **__: plain)
+    server = MailServer(host, 587, implicit_tls=False, starttls_required=False, user=user, password="p")
+    if is_refused:
+        with pytest.raises(MailRefusedError) as refused:
+            try_server(server)
+        assert "the password was not sent" in str(refused.value.cause)
+    else:
+        try_server(server)
+    assert plain.said == ["ehlo", *(["login u p"] if user and not is_refused else []), "close"]

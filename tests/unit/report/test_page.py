@@ -135,6 +135,11 @@ def test_days_left_out_and_days_still_waiting_are_named_on_the_page() -> None:
     assert "still to be collected when this was written: 2, 2026-11-09 to 2026-11-11." in page
 
 
+def test_a_day_that_is_not_proven_is_not_complete() -> None:
+    assert make_summary().is_complete
+    assert not make_summary(state=replace(make_state(), is_verified=False)).is_complete
+
+
 def test_what_is_owed_is_named_with_its_reason() -> None:
     page = Reader(render_page(make_summary(owed=70), "ko"))
     assert "캐릭터 70개의 기록을 아직 받지 못했습니다" in page.text

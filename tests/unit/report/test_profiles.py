@@ -40,6 +40,8 @@ def test_characters_are_put_together_by_server_and_adventure() -> None:
     first, second, alone = make_profile("가", 1), make_profile("나", 2), make_profile("다", 3, adventure="")
     (adventure,) = list_adventures([first, alone, second])
     assert adventure.members == (first, second)
+    elsewhere = replace(second, person=replace(second.person, server_id="anton"))
+    assert len(list_adventures([first, elsewhere])) == 2
 
 
 def test_pages_point_to_each_other_by_ids_alone() -> None:
