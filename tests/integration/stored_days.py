@@ -1,6 +1,7 @@
 """Days of plausible events in a lake, and the parts that the ledger has of them, for tests that compute marts."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 
 import psycopg
@@ -20,14 +21,15 @@ def store_days(
     """Store some days, in place of what is there of them."""
     for day in days:
         part = Part(day, bucket=0, buckets=1)
-        put(lake, part, EVENTS, make_events(day, events, seed))
-        put(lake, part, CHARACTERS, make_characters(day, seed))
+        rows = {EVENTS: make_events(day, events, seed), CHARACTERS: make_characters(day, seed)}
+        etags = {table.name: put(lake, part, table, rows[table]) for table in rows}
         connection.execute("INSERT INTO timeline.day (day, buckets) VALUES (%s, 1) ON CONFLICT DO NOTHING", (day,))
-        record_part(connection, part)
+        record_part(connection, replace(part, etags=etags))
 
 
-def put(lake: Lake, part: Part, table: Table, rows: pa.Table) -> None:
-    """Write a part's object."""
+def put(lake: Lake, part: Part, table: Table, rows: pa.Table) -> str | None:
+    """Write a part's object; give its entity tag."""
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
     lake.put(object_key(part, table), buffer.getvalue().to_pybytes())
+    return lake.etag(object_key(part, table))

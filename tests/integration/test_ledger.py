@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -15,9 +16,12 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import CharacterKey, Shard, Usage
 from neople_timeline.settings import Settings, make_settings
+from neople_timeline.tables import CHARACTERS as CHARACTER_TABLE
 from neople_timeline.warehouse import audit, ledger, planning
 from neople_timeline.warehouse.connection import ask_number, connect
+from neople_timeline.warehouse.days import DAILY_MARTS, list_unpublished_days
 from neople_timeline.warehouse.ledger import Landed
+from neople_timeline.warehouse.parts import list_parts, record_part
 from neople_timeline.warehouse.roster import Member, add_members, remove_members
 from neople_timeline.warehouse.state import is_provisional, read_state
 
@@ -299,6 +303,62 @@ def test_an_answer_from_before_the_day_was_over_proves_no_day(connection: psycop
     assert read_verified_at(connection) is not None
 
 
+def prove_all(connection: psycopg.Connection) -> None:
+    """Have the day collected, loaded and proven."""
+    ledger.commit_landed(connection, claim_all(connection), "raw/x", [Landed(DAY, key, 1, 1) for key in CHARACTERS])
+    connection.execute("UPDATE timeline.collection SET state = 'verified'")
+    connection.execute("UPDATE timeline.day SET changed_in = 1")
+    connection.cursor().executemany(
+        "INSERT INTO timeline.published_mart (mart, period, generation, rows) VALUES (%s, %s, 2, 0)",
+        [(mart, DAY) for mart in DAILY_MARTS],
+    )
+    audit.mark_day_verified(connection, DAY, OVER_AT)
+    assert read_verified_at(connection)
+    assert list_unpublished_days(connection, DAY + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("ends", ["landed", "owed", "missing"])
+def test_what_comes_of_a_character_after_the_proof_takes_the_proof_back(
+    connection: psycopg.Connection, ends: str
+) -> None:
+    prove_all(connection)
+    planning.plan_days(connection, [DAY], again=True)
+    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
+    claim, *_ = ledger.claim_characters(connection, worker, SHARD, 10)
+    assert read_verified_at(connection)
+    if ends == "landed":
+        ledger.commit_landed(connection, worker, "raw/y", [Landed(DAY, claim.character, 2, 2)])
+    else:
+        ledger.record_failure(connection, worker, claim, ends, "x")
+    assert read_verified_at(connection) is None
+    assert list_unpublished_days(connection, DAY + timedelta(days=1)) == [DAY], "whose run would load and tell it"
+
+
+def test_only_the_version_that_was_compared_is_called_verified(connection: psycopg.Connection) -> None:
+    ledger.commit_landed(connection, claim_all(connection), "raw/x", [Landed(DAY, key, 1, 1) for key in CHARACTERS])
+    connection.execute("UPDATE timeline.collection SET state = 'loaded'")
+    (old, other) = [replace(part, etags={"events": "", "characters": ""}) for part in list_parts(connection, SHARD)]
+    for part in (old, old, other):
+        record_part(connection, part)
+    connection.execute("UPDATE timeline.part SET loaded_version = version")
+    for version, expected in ((1, "loaded"), (2, "verified")):
+        audit.mark_verified(connection, replace(old, version=version), [])
+        states = connection.execute("SELECT DISTINCT state FROM timeline.collection WHERE bucket = 0").fetchall()
+        assert states == [(expected,)]
+
+
+def test_rows_of_a_character_without_an_answer_are_strays(connection: psycopg.Connection) -> None:
+    worker = claim_all(connection)
+    ledger.commit_landed(connection, worker, "raw/x", [Landed(DAY, CHARACTERS[0], 0, 0)])
+    for key in CHARACTERS[:2]:
+        connection.execute(
+            "INSERT INTO timeline.character (day, server_id, character_id, collected_at, events, digest)"
+            " VALUES (%s, %s, %s, now(), 0, 0)",
+            (DAY, *key),
+        )
+    assert audit.count_strays(connection, CHARACTER_TABLE, DAY) == 1
+
+
 def test_what_lands_while_the_day_is_proven_is_waited_for(connection: psycopg.Connection, postgres_url: str) -> None:
     worker, last = claim_all(connection), CHARACTERS[-1]
     ledger.commit_landed(connection, worker, "raw/x", [Landed(DAY, key, 1, 1) for key in CHARACTERS[:2]])
@@ -370,6 +430,32 @@ def test_an_object_that_a_far_later_day_points_to_is_no_orphan(connection: psyco
     used, left = f"raw/day={DAY}/used", f"raw/day={DAY}/left"
     connection.execute("UPDATE timeline.collection SET raw_key = %s WHERE day = %s", (used, far))
     assert audit.list_orphans(connection, DAY, [used, left]) == [left]
+
+
+def test_what_was_collected_of_a_character_stays_when_it_is_removed_before_it_is_collected_anew(
+    connection: psycopg.Connection,
+) -> None:
+    ledger.commit_landed(connection, claim_all(connection), "raw/x", [Landed(DAY, CHARACTERS[0], 1, 1)])
+    connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
+    planning.plan_days(connection, [DAY], again=True)
+    remove_members(connection, CHARACTERS)
+    assert connection.execute("SELECT character_id, raw_key FROM timeline.collection").fetchall() == [
+        (CHARACTERS[0].character_id, "raw/x")
+    ]
+
+
+def test_a_worker_is_never_given_its_own_claims_again(connection: psycopg.Connection) -> None:
+    worker = claim_all(connection)
+    connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
+    assert ledger.claim_characters(connection, worker, SHARD, 10) == []
+
+
+def test_a_malformed_id_is_not_asked_for_again_either(connection: psycopg.Connection) -> None:
+    add_members(connection, [Member(CharacterKey("cain", "../x"), None)])
+    for again in (False, True):
+        planning.plan_days(connection, [DAY], again=again)
+        states = connection.execute("SELECT state FROM timeline.collection WHERE character_id = '../x'").fetchall()
+        assert states == [("missing",)]
 
 
 def test_a_character_that_a_collector_is_at_stays_in_the_plan_when_it_is_removed(

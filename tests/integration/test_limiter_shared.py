@@ -2,16 +2,21 @@
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import psycopg
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as make_profile
 from hypothesis import strategies as st
 
+from neople_timeline.settings import Settings
 from neople_timeline.warehouse import permits
+from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.permits import GIVE_BACK
 
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = make_profile(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass
@@ -240,6 +245,9 @@ def test_a_longer_wait_holds_although_a_shorter_one_follows(connection: psycopg.
     slow_down(connection, 600)
     slow_down(connection, 1)
     assert 590 < process.renew() <= 600
+    connection.execute("UPDATE timeline.rate_budget SET slowed_at = slowed_at - interval '2 seconds'")
+    slow_down(connection, 1)
+    assert 590 < process.renew() <= 600
 
 
 def test_a_longer_wait_is_taken_within_the_same_second(connection: psycopg.Connection) -> None:
@@ -248,3 +256,20 @@ def test_a_longer_wait_is_taken_within_the_same_second(connection: psycopg.Conne
     slow_down(connection, 1)
     slow_down(connection, 600)
     assert 590 < process.renew() <= 600
+
+
+def test_who_asks_while_another_is_being_lent_waits_until_that_is_settled(
+    connection: psycopg.Connection, postgres_url: str
+) -> None:
+    first = Process(connection, "k")
+    first.renew(1)  # the key is known
+    with connect(Settings(warehouse_url=postgres_url)) as other, ThreadPoolExecutor(1) as pool:
+        second = Process(other, "k")
+        with connection.transaction():
+            first.renew(60)
+            asked = pool.submit(second.renew)
+            with pytest.raises(TimeoutError):
+                asked.result(0.3)
+        asked.result(30)
+    assert first.granted == 60
+    assert first.granted + second.granted <= first.rate

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,7 +22,7 @@ class Clock:
         return self.now
 
 
-def make_lease(connection: psycopg.Connection, kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
+def make_lease(connection: "psycopg.Connection | Line", kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
     pacer, clock = Pacer(), Clock()
     settings = Settings(neople_api_key="k", neople_api_rate=50)
     return PermitLease(settings, connection, kind, pacer, clock), pacer, clock
@@ -86,9 +88,53 @@ def test_a_lease_given_back_keeps_counted_what_cools_down(connection: psycopg.Co
     assert second_pacer.permits == 30
 
 
-@pytest.mark.parametrize(("whole", "then"), [(True, 50), (False, 30)])
+class Line:
+    """A connection on which something happens while the first question is under way."""
+
+    broken = False
+
+    def __init__(self, connection: psycopg.Connection, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self._connection = connection
+        self._before = before
+        self._after = after
+
+    def execute(self, statement: Any, values: Any) -> Any:
+        self._before()
+        answer = self._connection.execute(statement, values)
+        self._after()
+        self._before = self._after = lambda: None
+        return answer
+
+
+def test_permits_that_are_taken_while_their_renewal_is_under_way_are_lent_to_nobody_else(
+    connection: psycopg.Connection,
+) -> None:
+    second, second_pacer, _ = make_lease(connection)
+
+    def take_all() -> None:
+        assert all(pacer.admit(clock.now + number / 50) for number in range(50))
+
+    line = Line(connection, take_all, lambda: asyncio.run(second.renew(1000)))
+    first, pacer, clock = make_lease(line)
+    asyncio.run(make_lease(connection)[0].renew(1))
+    pacer.lend(50, clock.now + 5)
+    connection.execute("DELETE FROM timeline.rate_lease")
+    asyncio.run(first.renew(10))
+    assert pacer.in_flight + second_pacer.permits <= 50
+
+
+def test_a_lease_counts_from_when_it_was_asked_for(connection: psycopg.Connection) -> None:
+    def pass_three_seconds() -> None:
+        clock.now += 3
+
+    lease, pacer, clock = make_lease(Line(connection, pass_three_seconds, lambda: None))
+    asyncio.run(lease.renew(1000))
+    assert pacer.lent_until == pytest.approx(100 + permits.LEASE_SECONDS - permits.MARGIN_SECONDS)
+
+
+@pytest.mark.parametrize(("whole", "seconds", "then"), [(True, 0.4, 50), (False, 2.4, 30)])
 def test_what_a_lease_given_back_still_used_is_free_a_second_after_its_answer_unless_it_broke_off(
-    connection: psycopg.Connection, *, whole: bool, then: int
+    connection: psycopg.Connection, *, whole: bool, seconds: float, then: int
 ) -> None:
     first, first_pacer, clock = make_lease(connection)
     second, second_pacer, _ = make_lease(connection)
@@ -101,7 +147,7 @@ def test_what_a_lease_given_back_still_used_is_free_a_second_after_its_answer_un
     time.sleep(0.8)
     asyncio.run(second.renew(1000))
     assert second_pacer.permits == 30
-    time.sleep(0.4)
+    time.sleep(seconds)
     asyncio.run(second.renew(1000))
     assert second_pacer.permits == then
 

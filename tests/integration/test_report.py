@@ -21,6 +21,7 @@ from neople_timeline.report import publish
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
 from neople_timeline.settings import Settings
+from neople_timeline.summary import DROP_ROUTES
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.days import PAGES_LOCK
 from neople_timeline.warehouse.summary import read_summary
@@ -111,6 +112,29 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
         goal: sum(row.clears[place] for row in summary.board.rows) for place, goal in enumerate(summary.board.goals)
     }
     assert clears == {goal: goal.clears for goal in summary.board.goals}
+
+
+def test_what_is_made_or_moved_is_no_drop_and_who_was_missing_before_is_new(collected: Settings) -> None:
+    ((server, character),) = query(
+        collected,
+        f"SELECT server_id, character_id FROM timeline.event WHERE day = '{DAY}' AND item_rarity IS NOT NULL LIMIT 1",
+    )
+    mine = f"day = '{DAY}' AND server_id = '{server}' AND character_id = '{character}'"
+    assert query(
+        collected,
+        "UPDATE timeline.event SET item_rarity = '태초', code = CASE ordinal % 2 WHEN 0 THEN 511 ELSE 516 END"
+        f" WHERE {mine} RETURNING code",
+    )
+    query(
+        collected,
+        "UPDATE timeline.collection SET state = 'missing', raw_key = NULL"
+        f" WHERE day < '{DAY}' AND character_id = '{character}' RETURNING day",
+    )
+    with connect(collected) as connection:
+        summary = read_summary(connection, DAY, collected.calendar)
+    assert summary.best_drops
+    assert {drop.code for drop in summary.best_drops} <= set(DROP_ROUTES)
+    assert [(one.person.server_id, one.person.character_id) for one in summary.newcomers] == [(server, character)]
 
 
 def test_kinds_of_events_that_nobody_knows_and_columns_that_went_empty_are_told(

@@ -1,0 +1,92 @@
+"""A part is published once and whole, whoever else refines or loads it at the same time."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from collected_day import collect_day
+
+from neople_timeline import parts, pipeline
+from neople_timeline.errors import RetryLater
+from neople_timeline.lake import Lake, open_lake
+from neople_timeline.models import Shard
+from neople_timeline.settings import Settings
+from neople_timeline.tables import CHARACTERS, EVENTS
+from neople_timeline.warehouse import parts as warehouse
+from neople_timeline.warehouse.connection import connect
+
+
+@pytest.fixture
+def day(settings: Settings) -> date:
+    """A proven day."""
+    return collect_day(settings)
+
+
+@pytest.fixture
+def connection(settings: Settings, day: date) -> Iterator[psycopg.Connection]:  # noqa: ARG001 - it has the schema then
+    with connect(settings) as connection:
+        yield connection
+
+
+def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
+    return pq.ParquetFile(io.BytesIO(lake.get(key)))
+
+
+def test_an_older_version_of_a_part_replaces_nothing(
+    settings: Settings, connection: psycopg.Connection, day: date
+) -> None:
+    part, lake = warehouse.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
+    events, characters = (open_parquet(lake, parts.object_key(part, table)) for table in (EVENTS, CHARACTERS))
+    warehouse.record_part(connection, part)  # somebody has refined it anew
+    connection.execute("UPDATE timeline.event SET name = 'newer'")
+    assert not warehouse.replace_part(connection, part, events, characters)
+    assert connection.execute("SELECT DISTINCT name FROM timeline.event").fetchall() == [("newer",)]
+    assert warehouse.replace_part(connection, replace(part, version=part.version + 1), events, characters)
+    assert len(connection.execute("SELECT DISTINCT name FROM timeline.event").fetchall()) > 1
+
+
+def test_an_object_that_is_not_the_recorded_one_is_refined_anew_before_it_is_loaded(
+    settings: Settings, connection: psycopg.Connection, day: date
+) -> None:
+    part, lake = warehouse.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
+    emptied = io.BytesIO()
+    pq.write_table(EVENTS.schema.empty_table(), emptied)
+    lake.put(parts.object_key(part, EVENTS), emptied.getvalue())
+    warehouse.forget_load(connection, part)
+    with pytest.raises(RetryLater, match="refined anew"):
+        pipeline.load_shard(settings, Shard.whole(day))
+    pipeline.load_shard(settings, Shard.whole(day))
+    assert pipeline.verify_days(settings, [day]).ok
+
+
+def test_who_refines_a_part_waits_for_who_does_already(
+    settings: Settings, connection: psycopg.Connection, day: date
+) -> None:
+    connection.execute("UPDATE timeline.part SET sources = ''")
+    listed = warehouse.list_parts(connection, Shard.whole(day))
+    with ThreadPoolExecutor(1) as pool:
+        with warehouse.hold_parts(connection, listed):
+            waiting = pool.submit(pipeline.refine_shard, settings, Shard.whole(day))
+            with pytest.raises(TimeoutError):
+                waiting.result(1)
+        assert waiting.result(60).objects == 2 * len(listed)
+
+
+def test_an_answer_that_lands_after_its_part_was_refined_is_not_called_loaded(
+    settings: Settings, connection: psycopg.Connection, day: date
+) -> None:
+    part, lake = warehouse.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
+    changed = connection.execute(
+        "UPDATE timeline.collection SET state = 'landed', digest = digest + 1 WHERE bucket = 0 AND events > 0"
+        " AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE bucket = 0 AND events > 0)"
+    ).rowcount
+    warehouse.forget_load(connection, part)
+    events, characters = (open_parquet(lake, parts.object_key(part, table)) for table in (EVENTS, CHARACTERS))
+    assert warehouse.replace_part(connection, part, events, characters)
+    left = connection.execute("SELECT count(*) FROM timeline.collection WHERE state = 'landed'").fetchone()
+    assert left == (changed,) == (1,)
