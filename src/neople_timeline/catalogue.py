@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
+from itertools import takewhile
 from typing import Final, Literal, cast, get_args
 
 import pyarrow as pa
@@ -33,6 +34,9 @@ ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
     "bigint": pa.int64(),
     "double precision": pa.float64(),
 }
+HEADER: Final = re.compile(
+    r"(?P<meaning>.+?)\nquestion: (?P<question>.+?)\nkeys: (?P<keys>.+?)\n(?P<columns>.+)", re.DOTALL
+)
 COLUMN_LINE: Final = re.compile(rf"(?P<name>[a-z_]+) (?P<type>{'|'.join(ARROW_TYPES)}): (?P<meaning>.+)")
 
 VIEW_NAMES: Final = ("codes", "rarities", "drops", "raid_rows", "dungeon_runs", "last_phases", "clears", "luck")
@@ -102,28 +106,31 @@ class View:
 
 
 def parse_mart(name: str, text: str) -> Mart:
-    """Read a mart from its SQL text; a header that does not follow the form is a ValueError naming the mart."""
-    meaning: list[str] = []
-    columns: list[Column] = []
-    given = {"question": "", "keys": ""}
-    for line in _header(text):
-        label, _, value = line.partition(": ")
-        if found := COLUMN_LINE.fullmatch(line):
-            columns.append(Column(found["name"], ARROW_TYPES[found["type"]], found["type"], found["meaning"]))
-        elif label in given:
-            given[label] = value
-        else:
-            meaning.append(line)
-    keys = tuple(given["keys"].split(", "))
-    if keys[0] not in get_args(Period) or not set(keys) <= {column.name for column in columns} or not meaning:
-        raise ValueError(f"{name}.sql: the header needs a meaning, a question, keys (a period first) and columns")
-    return Mart(name, f"mart_{name}", " ".join(meaning), tuple(columns), given["question"], keys, text)
+    """Read a mart from its SQL text; a header that does not follow the form is a ValueError that says where."""
+    header = HEADER.fullmatch(_header(text))
+    if not header:
+        raise ValueError(f"{name}.sql: its header is the meaning, then `question:`, `keys:` and a line for each column")
+    columns = tuple(_parse_column(name, line) for line in header["columns"].splitlines())
+    keys = tuple(header["keys"].split(", "))
+    if keys[0] not in get_args(Period):
+        raise ValueError(
+            f"{name}.sql: the first of the keys is the period, {', '.join(get_args(Period))}; not {keys[0]}"
+        )
+    if unknown := set(keys) - {column.name for column in columns}:
+        raise ValueError(f"{name}.sql: of the keys, {', '.join(sorted(unknown))} is no column")
+    meaning = " ".join(header["meaning"].splitlines())
+    return Mart(name, f"mart_{name}", meaning, columns, header["question"], keys, text)
 
 
-def _header(text: str) -> list[str]:
-    lines = text.splitlines()
-    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
-    return [line.removeprefix("--").strip() for line in lines[:end]]
+def _parse_column(mart: str, line: str) -> Column:
+    if found := COLUMN_LINE.fullmatch(line):
+        return Column(found["name"], ARROW_TYPES[found["type"]], found["type"], found["meaning"])
+    raise ValueError(f"{mart}.sql: `{line}` is no column: NAME TYPE: MEANING, with a type of {', '.join(ARROW_TYPES)}")
+
+
+def _header(text: str) -> str:
+    lines = takewhile(lambda line: line.startswith("--"), text.splitlines())
+    return "\n".join(line.removeprefix("--").strip() for line in lines)
 
 
 def _read_sql(folder: str, name: str) -> str:

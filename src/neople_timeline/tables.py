@@ -58,6 +58,7 @@ KEY_COLUMNS = (
     _text("character_id", "id of the character, 32 hex digits; stays when the character is renamed", "characterId"),
 )
 
+# Of a text, a number of 32 bits or a flag that stands in the payload itself, or is its ticket's name.
 PAYLOAD_COLUMNS = (
     _text("item_id", "item: id", "itemId"),
     _text("item_name", "item: name", "itemName"),

@@ -170,9 +170,12 @@ def export(
 def _run(settings: Settings, plan: Plan, kind: Kind) -> Verification:
     """Take a plan through all steps, and prove its days."""
     used = _collect(settings, plan, kind)
+    refined = loaded = 0
     for shard in plan.shards:
-        patiently(partial(pipeline.refine_shard, settings, shard))
-        patiently(partial(pipeline.load_shard, settings, shard))
+        refined += patiently(partial(pipeline.refine_shard, settings, shard)).events
+        loaded += patiently(partial(pipeline.load_shard, settings, shard)).events
+    if refined or loaded:
+        out.print(f"Refined {number_of(refined, 'event')}, loaded {loaded:,} into PostgreSQL.")
     patiently(partial(pipeline.build_marts, settings, plan.days))
     say_usage(used, settings.neople_api_rate)
     return patiently(partial(pipeline.prove_days, settings, plan.days))

@@ -27,6 +27,8 @@ class MartResult:
 
 def shape_result(mart: Mart, table: pa.Table) -> pa.Table:
     """Bring an engine's answer into the mart's columns, types and order, so that equal rows are equal bytes."""
+    if unlike := set(table.column_names) ^ {column.name for column in mart.columns}:
+        raise ValueError(f"{mart.name}.sql: header and SELECT have not both of them: {', '.join(sorted(unlike))}")
     shaped = table.select([column.name for column in mart.columns]).cast(mart.schema).combine_chunks()
     keys: list[tuple[str, Literal["ascending"]]] = [(key, "ascending") for key in mart.keys]
     return shaped.take(pc.sort_indices(shaped, sort_keys=keys))

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from neople_timeline.sandbox.dice import hex_id
 
 FIRST_DAY = date(2017, 9, 21).toordinal()
-OATH_DAY = date(2026, 3, 26).toordinal()
 SLOTS = 4096
 UNKNOWN_CODE = 999
 
@@ -51,9 +50,13 @@ def encode_item(name: str, rarity: str) -> str:
     return to_json({"itemId": hex_id("item", name), "itemName": name, "itemRarity": rarity})[1:-1]
 
 
+def _begins(entry: dict[str, Any], what: str) -> int:
+    """Give the day from which on an entry has what it names by its date; it always has what it does not name."""
+    return date.fromisoformat(entry[what]).toordinal() if what in entry else 0
+
+
 def _code_on(entry: dict[str, Any], day: int) -> Code:
-    renamed = date.fromisoformat(entry["renamed_on"]).toordinal() if "renamed_on" in entry else 0
-    name = entry["former_name"] if day < renamed else entry["name"]
+    name = entry["former_name"] if day < _begins(entry, "renamed_on") else entry["name"]
     head = f'{{"code":{entry["code"]},"name":{to_json(name)},"date":"'
     return Code(entry["code"], entry["payload"], entry["weight"], head)
 
@@ -79,17 +82,17 @@ def _items(day: int, tails: list[str]) -> tuple[str, ...]:
 
 
 def _era(day: int) -> Era:
-    codes = [_code_on(entry, day) for entry in WORDS["codes"]]
-    current = [code for code in codes if day >= OATH_DAY or not 550 <= code.code <= 557]
+    codes = {entry["code"]: _code_on(entry, day) for entry in WORDS["codes"]}
+    current = [codes[entry["code"]] for entry in WORDS["codes"] if day >= _begins(entry, "since")]
     frequent = _spread([(code, code.weight) for code in current if code.weight])
-    heads = {code.code: code.head for code in codes}
+    heads = {number: code.head for number, code in codes.items()}
     return Era(day, frequent, heads, _items(day, WORDS["item_tails"]), _items(day, WORDS["oath_tails"]))
 
 
 _STARTS = sorted(
-    {FIRST_DAY, OATH_DAY}
+    {FIRST_DAY}
     | {date.fromisoformat(start).toordinal() for start in WORDS["rarity_weights"]}
-    | {date.fromisoformat(entry["renamed_on"]).toordinal() for entry in WORDS["codes"] if "renamed_on" in entry}
+    | {_begins(entry, what) for entry in WORDS["codes"] for what in ("since", "renamed_on") if what in entry}
 )
 _ERAS = tuple(_era(start) for start in _STARTS)
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from neople_timeline import pipeline
 from neople_timeline.cli.main import app
 from neople_timeline.models import CharacterKey, Collected, Plan, Shard, Usage
+from neople_timeline.pipeline import Loaded, Refined
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
 from neople_timeline.warehouse.audit import Owed
@@ -56,8 +57,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, **others: Any) -> Steps:
         "plan_backfill": PLAN,
         "plan_debts": PLAN,
         "collect_shard": Collected(4, 100, 1, 0, Usage(requests=7, retried=2, seconds=0.5)),
-        "refine_shard": None,
-        "load_shard": None,
+        "refine_shard": Refined(0, 0),
+        "load_shard": Loaded(0, 0),
         "build_marts": (),
         "verify_days": PROVEN,
         "prove_days": PROVEN,

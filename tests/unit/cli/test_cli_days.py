@@ -14,6 +14,7 @@ from neople_timeline.checks import Disagreement
 from neople_timeline.cli.screen import PATIENCE_SECONDS
 from neople_timeline.errors import ConfigError, NotOver, RetryLater
 from neople_timeline.models import Calendar, Collected, Plan, Usage
+from neople_timeline.pipeline import Loaded, Refined
 from neople_timeline.plan import Forecast
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
@@ -79,6 +80,18 @@ def test_one_of_something_is_written_in_the_singular(monkeypatch: pytest.MonkeyP
     said = run("day", "2026-11-15").output
     assert "1 character, 2 days (and debts of 1 earlier day): 1 character-day to collect." in said
     assert re.findall(r"\b1 (?:[a-z-]+ )?[a-z-]+s\b(?!/)", said) == []  # a rate is in requests/s
+
+
+def test_a_day_that_is_there_tells_what_was_refined_and_loaded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(
+        monkeypatch,
+        plan_backfill=replace(PLAN, pending=0),
+        refine_shard=Refined(1_000, 4),
+        load_shard=Loaded(2_000, 5),
+    )
+    said = run("backfill", "2026-11-15", "2026-11-15").output
+    assert "everything is there already" in said
+    assert "Refined 2,000 events, loaded 4,000 into PostgreSQL." in said
 
 
 def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
