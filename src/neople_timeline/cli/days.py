@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -25,7 +26,7 @@ from neople_timeline.cli.screen import (
     say_usage,
     say_verification,
 )
-from neople_timeline.errors import ConfigError
+from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between, number_of
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.verify import Verification
@@ -51,7 +52,12 @@ def day(
     follows = day == "yesterday"
     plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished, follows=follows))
     say_plan(plan, wanted)
-    found = _run(settings, plan, "daily")
+    try:
+        found = _run(settings, plan, "daily")
+    except TimelineError as error:  # told by page and mail too, as Airflow does: cron has nobody who watches
+        with suppress(TimelineError):
+            say_pages(settings, pipeline.publish_report(settings, wanted, str(error)))
+        raise
     code = say_verification(found)
     has_failed = any(finding.day == wanted for finding in found.disagreements)
     failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if has_failed else None

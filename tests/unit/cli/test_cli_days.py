@@ -12,7 +12,7 @@ from stand_ins import CAIN, COMPLETE, DAY, DEBT, FAILED, INDEBTED, PLAN, PROVEN,
 from neople_timeline import pipeline
 from neople_timeline.checks import Disagreement
 from neople_timeline.cli.screen import PATIENCE_SECONDS
-from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.errors import ConfigError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Calendar, Collected, Plan, Usage
 from neople_timeline.pipeline import Loaded, Refined
 from neople_timeline.plan import Forecast
@@ -102,6 +102,18 @@ def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch:
     assert str(finding) in result.output
     ((_, arguments, _),) = [call for call in steps.calls if call[0] == "publish_report"]
     assert arguments == (DAY, "the proof failed: `neople-timeline verify 2026-11-15` lists what disagrees")
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_day_that_stops_on_its_way_is_told_by_page_and_mail_too(
+    monkeypatch: pytest.MonkeyPatch, *, away: bool
+) -> None:
+    told = ConfigError("the store refuses") if away else Published("s3://lake/reports/x", mailed=True, debts=0)
+    steps = stand_in(monkeypatch, collect_shard=StopCollecting("the key is blocked"), publish_report=told)
+    result = run("day", "2026-11-15")
+    assert str(result.exception) == "the key is blocked"
+    assert [call[1] for call in steps.calls if call[0] == "publish_report"] == [(DAY, "the key is blocked")]
+    assert ("Report: s3://lake/reports/x" in result.output) != away
 
 
 def test_a_day_is_not_called_failed_for_what_disagrees_on_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
