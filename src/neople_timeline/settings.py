@@ -172,7 +172,9 @@ def _is_host(text: str) -> bool:
         with suppress(ValueError):
             return "%" not in text and bool(ip_address(text))
         return False
-    return re.fullmatch(r"[\w.-]+", text) is not None
+    with suppress(UnicodeError):  # what begins with xn-- and is no name makes the S3 client panic
+        return re.fullmatch(r"[\w.-]+", text.encode("idna").decode("idna")) is not None
+    return False
 
 
 def _split_url(text: str) -> SplitResult:

@@ -85,6 +85,8 @@ def test_an_empty_variable_counts_as_absent() -> None:
         ("AWS_ENDPOINT_URL", "http://999.1.1.1:9000"),
         ("AWS_ENDPOINT_URL", "http://a%zz"),
         ("AWS_ENDPOINT_URL", "http://[fe80::1%25eth0]:9000"),
+        ("AWS_ENDPOINT_URL", "http://xn--a:9000"),
+        ("AWS_ENDPOINT_URL", "http://a..b"),
         ("NEOPLE_API_URL", "http://1.2.3.4.5"),
         ("NEOPLE_API_URL", "http://a|b"),
         ("NEOPLE_API_URL", "http://api.neople.co.kr?x=1"),
@@ -127,6 +129,7 @@ def test_a_malformed_address_with_a_secret_is_not_shown(name: str, value: str) -
     [
         ("NEOPLE_API_URL", "http://[::1]:8080/api"),
         ("AWS_ENDPOINT_URL", "http://object_store:9000"),
+        ("AWS_ENDPOINT_URL", "http://저장소.한국:9000"),
         ("WAREHOUSE_URL", "postgresql://u:p@one:5432,two:5433/db?target_session_attrs=primary"),
         ("WAREHOUSE_URL", "postgresql:///db?host=/run/postgresql"),
         ("WAREHOUSE_URL", "postgresql://u:p%40ss@[::1]:5432/db?application_name=me@home"),
