@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -241,10 +242,9 @@ class _Collector:
             log.info("%s character-days are with another worker: waiting until it lands them or its lease ends", left)
             await asyncio.sleep(1)
             self._more = True
-        if self._stop:
-            self._report()
-            raise self._stop
         self._report()
+        if self._stop:
+            raise self._stop
 
     async def keep_alive(self) -> None:
         """Prolong the lease on the claims, and tell the progress."""
@@ -315,6 +315,7 @@ class _Collector:
         except (Maintenance, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
+            self._failures = 0
             if claim not in self._absences.gone:
                 await self._miss(claim, str(error))
         except Unreadable as error:
@@ -349,9 +350,10 @@ class _Collector:
             return
         for absence in self._absences.settle():
             claim = absence.claim
-            is_fresh = await asyncio.to_thread(ledger.is_fresh, self._doors.ledger, claim.days)
-            if absence.doubt and is_fresh:
-                await self._record_owed(claim, f"the API {absence.doubt}, and is asked again: {absence.answer}")
+            may_be_doubted = await asyncio.to_thread(ledger.may_be_doubted, self._doors.ledger, claim)
+            if absence.doubt and may_be_doubted:
+                reason = f"the API {absence.doubt}, and is asked again: {absence.answer}"
+                await self._record_owed(claim, reason, is_doubted=True)
             else:
                 await self._record_missing(claim, absence.answer)
 
@@ -369,17 +371,18 @@ class _Collector:
             await asyncio.to_thread(self._keep_dead_letter, key, claim, error)
         await self._record_owed(claim, str(error))
 
-    async def _record_owed(self, claim: Claim, reason: str) -> None:
-        await self._record_failure(claim, "owed", reason)
+    async def _record_owed(self, claim: Claim, reason: str, *, is_doubted: bool = False) -> None:
+        await self._record_failure(claim, "owed", reason, is_doubted=is_doubted)
         self.collected = replace(self.collected, owed=self.collected.owed + len(claim.days))
 
     def _keep_dead_letter(self, key: str, claim: Claim, error: Unreadable) -> None:
         self._doors.lake.put_new(key, error.body)
         ledger.record_dead_letter(self._doors.ledger, claim, key, str(error))
 
-    async def _record_failure(self, claim: Claim, state: str, reason: str) -> None:
+    async def _record_failure(self, claim: Claim, state: str, reason: str, *, is_doubted: bool = False) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
-        await asyncio.to_thread(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
+        record = partial(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
+        await asyncio.to_thread(record, is_doubted=is_doubted)
 
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)

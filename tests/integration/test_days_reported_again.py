@@ -103,8 +103,21 @@ def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days
     assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
     assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
     assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
-    change(small, f"UPDATE timeline.day SET planned_at = planned_at - interval '3 days' WHERE day = '{WEDNESDAY}'")
+    change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
     assert collect(small, pipeline.plan_debts(small)) == (CHARACTERS - 1, 0)
+
+
+def test_an_outage_while_a_day_of_long_ago_is_collected_anew_makes_nobody_missing(
+    small: Settings, api: "SandboxApi"
+) -> None:
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    change(small, "UPDATE timeline.day SET planned_at = planned_at - interval '9 days'")
+    api.put("faults", [{"fault": "missing_character"}])
+    assert collect(small, pipeline.plan_day(small, WEDNESDAY, again=True)) == (0, CHARACTERS)
+    change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
+    api.put("faults", [])
+    assert collect(small, pipeline.plan_debts(small)) == (0, 0)
+    assert change(small, "UPDATE timeline.collection SET doubted_at = NULL WHERE doubted_at IS NOT NULL") == 0
 
 
 def make_unfinished(settings: Settings, day: date) -> None:

@@ -18,7 +18,7 @@ from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_ver
 
 VERSIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MART_TABLES = [mart.warehouse_name for mart in MARTS]
-LATER = ["changed_in", "reported_in", "fastest_seconds", "replayed_at", "proven_in"]
+LATER = ["changed_in", "reported_in", "fastest_seconds", "replayed_at", "proven_in", "doubted_at"]
 """Columns that not all versions have."""
 
 

@@ -125,7 +125,7 @@ def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
 COMMIT: Final = (
     "WITH landed AS ("
     "  UPDATE timeline.collection c SET state = 'landed', raw_key = %(raw_key)s, events = n.events, digest = n.digest,"
-    "   worker_id = NULL, reason = NULL, next_try_at = NULL"
+    "   worker_id = NULL, reason = NULL, next_try_at = NULL, doubted_at = NULL"
     "  FROM unnest(%(days)s::date[], %(servers)s::text[], %(characters)s::text[], %(events)s::integer[],"
     "   %(digests)s::bigint[]) AS n(day, server_id, character_id, events, digest)"
     "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %(me)s"
@@ -188,11 +188,12 @@ def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool |
     return row[0] if row else None
 
 
-def is_fresh(connection: psycopg.Connection, days: Sequence[date]) -> bool:
-    """Say whether one of some days was planned only lately: time enough to ask again before an outage is believed."""
+def may_be_doubted(connection: psycopg.Connection, claim: Claim) -> bool:
+    """Say whether an absence was not doubted for two days yet: time enough to ask again before it is believed."""
     row = connection.execute(
-        "SELECT bool_or(planned_at > clock_timestamp() - interval '2 days') FROM timeline.day WHERE day = ANY(%s)",
-        (list(days),),
+        "SELECT coalesce(min(doubted_at) > clock_timestamp() - interval '2 days', true) FROM timeline.collection"
+        " WHERE day = ANY(%s) AND server_id = %s AND character_id = %s",
+        (list(claim.days), *claim.character),
     ).fetchone()
     return bool(row and row[0])
 
@@ -203,10 +204,13 @@ def record_failure(
     claim: Claim,
     state: str,
     reason: str,
+    *,
+    is_doubted: bool = False,
 ) -> None:
     """Record that a character is missing, or owed with a next try that is later each time.
 
-    A day that was proven has changed with it: its page lists the character.
+    `is_doubted` says that the API does not know it, and may be wrong. A day that was proven has changed with it: its
+    page lists the character.
     """
     _execute_on_days(
         connection,
@@ -214,11 +218,13 @@ def record_failure(
         "  AND character_id = %(character)s AND worker_id = %(me)s AND state <> %(state)s),"
         f" touched AS ({TOUCH} WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL)"
         " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL, next_try_at ="
-        " CASE WHEN %(state)s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END"
+        " CASE WHEN %(state)s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END,"
+        " doubted_at = CASE WHEN %(is_doubted)s THEN coalesce(doubted_at, clock_timestamp()) END"
         " WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s",
         {
             "state": state,
             "reason": reason[:500],
+            "is_doubted": is_doubted,
             "days": list(claim.days),
             "server": claim.character.server_id,
             "character": claim.character.character_id,

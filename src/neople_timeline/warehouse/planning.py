@@ -108,7 +108,8 @@ def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again
         )
         if again:
             connection.execute(
-                "UPDATE timeline.collection SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL"
+                "UPDATE timeline.collection SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL,"
+                " doubted_at = NULL"
                 f" WHERE day = ANY(%s) AND state <> 'planned' AND {WELL_FORMED}",
                 (list(days),),
             )
