@@ -73,7 +73,7 @@ def main() -> None:
         obstore.put(store, "events.parquet", data.getvalue())
     with meter.step("load"):
         load(table)
-    meter.report(events=len(events), requests=len(roster))
+    meter.report(events=len(events))
 
 
 async def fetch_all(roster: list[dict[str, str]]) -> list[tuple[str, Row]]:

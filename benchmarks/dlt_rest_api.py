@@ -31,7 +31,7 @@ def main() -> None:
         load(rows, filesystem(bucket_url=os.environ["LAKE_URL"], credentials=read_credentials()), home / "s3")
     with meter.step("load"):
         load(rows, postgres(os.environ["WAREHOUSE_URL"]), home / "postgres")
-    meter.report(events=len(rows), requests=0)
+    meter.report(events=len(rows))
 
 
 def make_source() -> Any:

@@ -28,9 +28,9 @@ class Meter:
         before = self._steps.get(name, (0.0, 0.0))
         self._steps[name] = (before[0] + time.perf_counter() - wall, before[1] + _cpu_seconds() - cpu)
 
-    def report(self, **facts: float) -> None:
+    def report(self, *, events: int) -> None:
         """Print everything as the last line."""
-        figures = {**facts, "steps": self._steps, "peaks": self._peaks, "peak_mb": max(self._peaks.values())}
+        figures = {"events": events, "steps": self._steps, "peaks": self._peaks, "peak_mb": max(self._peaks.values())}
         sys.stdout.write(json.dumps(figures) + "\n")
 
 

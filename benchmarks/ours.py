@@ -39,12 +39,11 @@ def main() -> None:
 
 def run(settings: Settings, shards: tuple[Shard, ...], meter: Meter, *, collect_only: bool) -> None:
     """Collect, refine and load the shards one after the other."""
-    events = requests = 0
+    events = 0
     for shard in shards:
         with meter.step("collect"):
             collected = pipeline.collect_shard(settings, shard)
         events += collected.events
-        requests += collected.usage.requests
     if not collect_only:
         for shard in shards:
             with meter.step("refine"):
@@ -52,7 +51,7 @@ def run(settings: Settings, shards: tuple[Shard, ...], meter: Meter, *, collect_
         for shard in shards:
             with meter.step("load"):
                 pipeline.load_shard(settings, shard)
-    meter.report(events=events, requests=requests)
+    meter.report(events=events)
 
 
 if __name__ == "__main__":

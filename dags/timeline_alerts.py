@@ -13,8 +13,8 @@ from airflow.sdk import Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
-from airflow_terms import choose_day
-from connections import connect_settings
+from timeline_connections import connect_settings
+from timeline_terms import choose_day
 
 LATE_AFTER = timedelta(hours=3)
 """How long a day's run may take from its start."""
@@ -50,14 +50,14 @@ def link_run(dag_id: str, run_id: str) -> str:
     return f"{base}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
 
-def mail_failure(context: Context, first: date) -> bool:
-    """Mail that a run without a report failed: tasks, reasons and link; once per run."""
+def mail_failure(context: Context, first: date, reason: str) -> bool:
+    """Mail that a run without a report failed: once per run, and once more for each time that it was cleared."""
     from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
 
-    this = context["ti"]
-    reason = explain_failure(context) or f"A task was not even started. {link_run(this.dag_id, this.run_id)}"
+    this, run = context["ti"], context["dag_run"]
     title = f"[failed] {this.dag_id} {first}"
-    return mail_alert(connect_settings(), f"failed {this.run_id}", first, title, [title, "", reason])
+    edition = f"failed {this.run_id} {run.clear_number}"
+    return mail_alert(connect_settings(), edition, first, title, [title, "", reason])
 
 
 async def mail_lateness(context: dict[str, Any]) -> None:

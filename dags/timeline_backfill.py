@@ -8,10 +8,10 @@ from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_terms import PlainShard, in_airflow_terms, pack_plan, refuse_unknown_parameters, skip_what_was_refused
-from connections import connect_settings
-from timeline_alerts import mail_failure
+from timeline_alerts import explain_failure, mail_failure
+from timeline_connections import connect_settings
 from timeline_steps import (
     BACKFILL_LAST,
     BACKFILL_POOL,
@@ -23,6 +23,7 @@ from timeline_steps import (
     republish,
     verify,
 )
+from timeline_terms import PlainShard, in_airflow_terms, pack_plan, refuse_unknown_parameters, skip_what_was_refused
 
 
 @task(multiple_outputs=False)
@@ -38,14 +39,17 @@ def plan() -> list[PlainShard]:
         return pack_plan(plan_backfill(connect_settings(), first, last, again=params["again"]))
 
 
-@task(trigger_rule=TriggerRule.ONE_FAILED)
+@task(trigger_rule=TriggerRule.ALL_DONE)
 def tell() -> bool:
-    """Mail which tasks failed and why, once per run."""
+    """Mail which tasks failed and why, once all have ended; again if the run is cleared and fails again."""
     context = get_current_context()
+    reason = explain_failure(context)
+    if reason is None:
+        raise AirflowSkipException("nothing failed")
     first = date.fromisoformat(context["params"]["first"])
     with in_airflow_terms():
         skip_what_was_refused(connect_settings(), first)
-        return mail_failure(context, first)
+        return mail_failure(context, first, reason)
 
 
 @dag(

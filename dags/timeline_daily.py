@@ -22,7 +22,13 @@ from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 
-from airflow_terms import (
+from neople_timeline.settings import read_airflow_settings
+from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
+from timeline_connections import connect_settings
+from timeline_deadline import RunCreated
+from timeline_lineage import REPORTS, ROWS, list_mart_tables, tell_lineage
+from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, collect, load, make_mart_tasks, refine, verify
+from timeline_terms import (
     PlainShard,
     choose_day,
     in_airflow_terms,
@@ -30,12 +36,6 @@ from airflow_terms import (
     refuse_unknown_parameters,
     skip_what_was_refused,
 )
-from connections import connect_settings
-from neople_timeline.settings import read_airflow_settings
-from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
-from timeline_deadline import RunCreated
-from timeline_lineage import REPORTS, ROWS, list_mart_tables, tell_lineage
-from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, collect, load, make_mart_tasks, refine, verify
 
 CALENDAR = read_airflow_settings().calendar
 log = logging.getLogger("timeline.daily")

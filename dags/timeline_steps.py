@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.sdk import Asset, get_current_context, task
 
-from airflow_terms import PlainShard, in_airflow_terms, list_days, name_spark_run, unpack_shard
-from connections import connect_settings
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import Kind
 from neople_timeline.settings import read_airflow_settings
+from timeline_connections import connect_settings
 from timeline_lineage import MART_FOLDERS, PARQUET, RAW, ROWS, list_mart_tables, tell_lineage
+from timeline_terms import PlainShard, in_airflow_terms, list_days, name_spark_run, unpack_shard
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.decorator import Task
@@ -109,7 +109,7 @@ def make_mart_tasks(shards: Any) -> tuple[Any, ...]:
     if read_airflow_settings().marts_engine != "spark":
         return (marts(shards),)
     try:
-        from spark_marts import SubmitMarts  # noqa: PLC0415 - an optional part
+        from timeline_spark import SubmitMarts  # noqa: PLC0415 - an optional part
     except ImportError as error:
         raise ConfigError(
             f"MARTS_ENGINE is spark, but the dependency group `spark` is not installed: {error}"

@@ -14,7 +14,7 @@ def read_environment() -> dict[str, str]:
     """Give each setting as the variable that the command line reads; a missing Connection ends it as wrong settings."""
     try:
         with redirect_stdout(sys.stderr):  # where Airflow's log goes, from the import on
-            from connections import connect_settings  # noqa: PLC0415
+            from timeline_connections import connect_settings  # noqa: PLC0415
 
             settings = asdict(connect_settings())
     except TimelineError as error:

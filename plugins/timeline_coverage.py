@@ -98,7 +98,7 @@ def read_settings() -> "Settings":
     folder = conf.get_mandatory_value("core", "dags_folder")
     if folder not in sys.path:
         sys.path.append(folder)
-    from connections import connect_settings  # noqa: PLC0415 - found only now
+    from timeline_connections import connect_settings  # noqa: PLC0415 - found only now
 
     return connect_settings()
 

@@ -80,7 +80,7 @@ dead_letter: Answers that could not be read, kept byte for byte in the lake.
   reason text: what could not be read
   written_at timestamptz: when it came
 mail: Mails sent, so that a repeated run sends none twice.
-  edition text: which mail of the day: daily or weekly (-incomplete or -complete behind it), late, or failed and the run
+  edition text: which mail of the day: daily or weekly (-incomplete or -complete behind it), late, or a failed run's
   day date: the game day
   message_id text: the mail's Message-ID, the same for every try
   claimed_at timestamptz: when the sending began

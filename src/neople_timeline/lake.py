@@ -105,7 +105,7 @@ class Lake:
             return None
         try:
             lake = json.loads(found.data)
-            lake_id, lake_start = str(lake["lake_id"]), lake["day_starts_at"]
+            lake_id, lake_start = str(uuid.UUID(str(lake["lake_id"]))), lake["day_starts_at"]
         except (ValueError, TypeError, KeyError):
             raise ConfigError(f"{self.describe(LAKE_FILE)} is damaged: put it back from a backup") from None
         if lake_start != start:

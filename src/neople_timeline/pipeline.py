@@ -1,6 +1,6 @@
 """A day as a story. The DAGs and the command line call these functions; from deeper they take values, and no steps.
 
-Two know more: `doctor` opens every part by itself, and dags/spark_marts.py submits the job instead of running it.
+Two know more: `doctor` opens every part by itself, and dags/timeline_spark.py submits the job instead of running it.
 
     plan_day → collect_shard × shards → refine_shard → load_shard → build_marts → prove_days → publish_report
 
@@ -8,6 +8,7 @@ Every step can be repeated at any time: it looks at what is there and does what 
 """
 
 import gc
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -293,6 +294,12 @@ def measure_day(settings: Settings, day: date) -> Measures:
     ended_at = settings.calendar.begins_at(day + timedelta(days=1))
     with open_warehouse(settings) as connection:
         return measures.measure_day(connection, day, ended_at)
+
+
+def count_ledger(settings: Settings, day: date) -> tuple[Counter[str], int]:
+    """Count a day's character-days by state, and the events that were landed; nothing yet if nothing is planned."""
+    with open_warehouse(settings) as connection:
+        return measures.count_ledger(connection, day)
 
 
 def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:

@@ -1,6 +1,6 @@
 """One frozen value with every setting, and the only reader of the environment.
 
-Under Airflow most of it is filled from Connections of the same meaning (see dags/connections.py).
+Under Airflow most of it is filled from Connections of the same meaning (see dags/timeline_connections.py).
 """
 
 import os
@@ -25,7 +25,7 @@ Language = Literal["ko", "en"]
 
 
 FROM_ENVIRONMENT: Final = ("report_url", "report_language", "day_starts_at", "marts_engine")
-"""What comes from the environment under Airflow too; all others come from its Connections (dags/connections.py)."""
+"""What comes from the environment under Airflow too; the others are Connections (dags/timeline_connections.py)."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from urllib.request import urlopen
 import psutil
 import psycopg
 
-from neople_timeline.local import cluster, day_run
+from neople_timeline import pipeline
+from neople_timeline.local import cluster
 from neople_timeline.local.cluster import Cluster
 from neople_timeline.local.processes import find
 
@@ -62,7 +63,7 @@ def wait(what: str, is_so: Callable[[], object], patience_seconds: float = 180) 
 
 
 def count_landed(running: Cluster, day: date) -> int:
-    ledger, _ = day_run.count_ledger(running.local.settings, day)
+    ledger, _ = pipeline.count_ledger(running.local.settings, day)
     return sum(count for state, count in ledger.items() if state in {"landed", "loaded", "verified"})
 
 
@@ -85,15 +86,19 @@ def cut_off(running: Cluster, number: int) -> Iterator[None]:
     """Pull the cable of a worker's host; where there are no hosts, stop the worker with all that it started."""
     if not running.has_hosts:
         send(running, f"airflow-worker-{number}", signal.SIGSTOP, family=True)
-        yield
-        send(running, f"airflow-worker-{number}", signal.SIGCONT, family=True)
+        try:
+            yield
+        finally:
+            send(running, f"airflow-worker-{number}", signal.SIGCONT, family=True)
         return
     cable = cluster.name_cable(running, number)
     subprocess.run(["ip", "link", "set", cable, "down"], check=True)  # noqa: S607
     tell(f"the cable of worker-{number} is pulled")
-    yield
-    subprocess.run(["ip", "link", "set", cable, "up"], check=True)  # noqa: S607
-    tell("the cable is plugged in again")
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "link", "set", cable, "up"], check=True)  # noqa: S607
+        tell("the cable is plugged in again")
 
 
 @contextmanager
@@ -107,9 +112,11 @@ def full(running: Cluster, part: str) -> Iterator[None]:
                 file.flush()
         except OSError:
             tell(f"the disk of {part} is full")
-    yield
-    ballast.unlink()
-    tell("the disk has room again")
+    try:
+        yield
+    finally:
+        ballast.unlink()
+        tell("the disk has room again")
 
 
 def use_up_the_journal(running: Cluster) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,10 +59,14 @@ def test_figures_go_to_airflows_own_metrics_as_gauges(monkeypatch: pytest.Monkey
 
 
 def test_a_failed_backfill_is_mailed_with_task_reason_and_link(mails: list[tuple[Any, ...]]) -> None:
-    assert timeline_alerts.mail_failure({"ti": FakeTask({"plan": "success", "collect_3": "failed"})}, DAY)  # type: ignore[typeddict-item]
+    task = FakeTask({"plan": "success", "collect_3": "failed"})
+    context: Any = {"ti": task, "dag_run": SimpleNamespace(clear_number=2)}
+    reason = timeline_alerts.explain_failure(context)
+    assert reason is not None
+    assert timeline_alerts.mail_failure(context, DAY, reason)
 
     ((edition, day, title, lines),) = mails
-    assert (edition, day, title) == (f"failed {FakeTask.run_id}", DAY, "[failed] timeline_backfill 2026-11-15")
+    assert (edition, day, title) == (f"failed {FakeTask.run_id} 2", DAY, "[failed] timeline_backfill 2026-11-15")
     assert lines[-1] == (
         "collect_3: API003: the key is not known. "
         "http://localhost:8080/dags/timeline_backfill/runs/manual__2026-11-16T00%3A00%3A00%2B00%3A00"

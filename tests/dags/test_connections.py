@@ -8,10 +8,10 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from connections import NoConnectionsError, connect_settings, read_api, read_lake, read_mail
 from neople_timeline.errors import ConfigError
 from neople_timeline.local.airflow import describe_connections
 from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
+from timeline_connections import NoConnectionsError, connect_settings, read_api, read_lake, read_mail
 
 COMPLETE = Settings(
     neople_api_key="key",

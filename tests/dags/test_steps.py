@@ -12,9 +12,9 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import instance
 
-import airflow_terms
 import timeline_daily
 import timeline_steps
+import timeline_terms
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Calendar, Plan, Shard, days_between
@@ -73,7 +73,7 @@ class Clock:
 def give_context(monkeypatch: pytest.MonkeyPatch) -> FakeTask:
     task = FakeTask()
     context = {"ti": task, "task_state_store": FakeStore()}
-    monkeypatch.setattr(airflow_terms, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_terms, "get_current_context", lambda: context)
     return task
 
 
@@ -147,9 +147,9 @@ def test_only_runs_of_the_schedule_owe_the_days_that_it_has_left_out(
 def send_through_xcom(days: tuple[date, ...], of: int) -> str:
     """Hand a plan over as the DAGs do, see that it arrives, and return what was stored meanwhile."""
     shards = tuple(Shard(days, index, of) for index in range(of))
-    stored = json.dumps(airflow_terms.pack_plan(Plan(days, shards, 10, 20)))
-    assert tuple(map(airflow_terms.unpack_shard, json.loads(stored))) == shards
-    assert airflow_terms.list_days(json.loads(stored)) == days
+    stored = json.dumps(timeline_terms.pack_plan(Plan(days, shards, 10, 20)))
+    assert tuple(map(timeline_terms.unpack_shard, json.loads(stored))) == shards
+    assert timeline_terms.list_days(json.loads(stored)) == days
     return stored
 
 
@@ -166,7 +166,7 @@ def test_a_plan_of_all_days_that_there_are_is_a_small_xcom() -> None:
 def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch)
 
-    with pytest.raises(AirflowRescheduleException) as raised, airflow_terms.in_airflow_terms():
+    with pytest.raises(AirflowRescheduleException) as raised, timeline_terms.in_airflow_terms():
         raise RetryLater("maintenance", seconds=600)
 
     assert timedelta(seconds=595) < raised.value.reschedule_date - datetime.now(UTC) <= timedelta(seconds=600)
@@ -174,19 +174,19 @@ def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPat
 
 def wait(clock: Clock, seconds: float = 600) -> None:
     """Have a task find a maintenance, and come back when it asked for it."""
-    with pytest.raises(AirflowRescheduleException), airflow_terms.in_airflow_terms():
+    with pytest.raises(AirflowRescheduleException), timeline_terms.in_airflow_terms():
         raise RetryLater("maintenance", seconds=seconds)
     clock.at += timedelta(seconds=seconds)
 
 
 def give_up() -> None:
-    with pytest.raises(AirflowFailException, match="maintenance"), airflow_terms.in_airflow_terms():
+    with pytest.raises(AirflowFailException, match="maintenance"), timeline_terms.in_airflow_terms():
         raise RetryLater("maintenance", seconds=600)
 
 
 def test_a_task_waits_for_twelve_hours_and_when_cleared_for_as_long_again(monkeypatch: pytest.MonkeyPatch) -> None:
     task, clock = give_context(monkeypatch), Clock(AFTERNOON)
-    monkeypatch.setattr(airflow_terms, "datetime", clock)
+    monkeypatch.setattr(timeline_terms, "datetime", clock)
     for _ in range(2):
         began = clock.at
         for _ in range(72):
@@ -199,7 +199,7 @@ def test_a_task_waits_for_twelve_hours_and_when_cleared_for_as_long_again(monkey
 def test_only_waiting_on_end_counts_however_long_a_backfill_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch)
     clock = Clock(AFTERNOON)
-    monkeypatch.setattr(airflow_terms, "datetime", clock)
+    monkeypatch.setattr(timeline_terms, "datetime", clock)
     wait(clock)
     clock.at += timedelta(hours=13)  # of work
     for _ in range(72):
@@ -209,10 +209,10 @@ def test_only_waiting_on_end_counts_however_long_a_backfill_has_worked(monkeypat
 
 def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     task = give_context(monkeypatch)
-    with pytest.raises(AirflowRescheduleException), airflow_terms.in_airflow_terms():
+    with pytest.raises(AirflowRescheduleException), timeline_terms.in_airflow_terms():
         raise NotOver("2026-11-22 is not over", seconds=300)
 
-    with pytest.raises(AirflowFailException, match="not over"), airflow_terms.in_airflow_terms():
+    with pytest.raises(AirflowFailException, match="not over"), timeline_terms.in_airflow_terms():
         raise NotOver("2026-11-23 is not over. The newest day that is over is 2026-11-22", seconds=15 * 3600)
 
     assert task.pushed == {"failure": "2026-11-23 is not over. The newest day that is over is 2026-11-22"}
@@ -222,7 +222,7 @@ def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) 
 def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     task = give_context(monkeypatch)
 
-    with pytest.raises(AirflowFailException, match="no key"), airflow_terms.in_airflow_terms():
+    with pytest.raises(AirflowFailException, match="no key"), timeline_terms.in_airflow_terms():
         raise error
 
     assert task.pushed == {"failure": "no key"}
@@ -231,7 +231,7 @@ def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.M
 def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     give_context(monkeypatch)
 
-    with pytest.raises(ZeroDivisionError), airflow_terms.in_airflow_terms():
+    with pytest.raises(ZeroDivisionError), timeline_terms.in_airflow_terms():
         raise ZeroDivisionError
 
 
@@ -289,4 +289,4 @@ def test_a_misspelled_parameter_is_refused_by_name() -> None:
     run.conf = {"dya": "2026-11-20", "again": True}
     context: Any = {"dag_run": run, "dag": SimpleNamespace(params={"day": None, "again": False})}
     with pytest.raises(ConfigError, match="no parameter dya: there are again, day"):
-        airflow_terms.refuse_unknown_parameters(context)
+        timeline_terms.refuse_unknown_parameters(context)

@@ -62,8 +62,10 @@ def borrow_place(
         }
         place = Place(sandbox_world, environment, tmp_path_factory.mktemp(name))
         sandbox_world.forget_stats()
-        yield place
-        _take_down(place, server)
+        try:
+            yield place
+        finally:
+            _take_down(place, server)
 
     return borrow
 

@@ -50,7 +50,7 @@ def test_both_readmes_show_the_same_commands() -> None:
 
 
 def test_operations_tells_every_field_of_every_connection() -> None:
-    code = (ROOT / "dags/connections.py").read_text("utf-8")
+    code = (ROOT / "dags/timeline_connections.py").read_text("utf-8")
     section = (ROOT / "docs/operations.md").read_text("utf-8").split("## Connections")[1].split("\n## ")[0]
     names = set(re.findall(r'^[A-Z]+ = "(\w+)"$', code, re.MULTILINE))
     fields = set(re.findall(r'extra(?:_dejson)?(?:\.get\(|\[)"(\w+)"', code))

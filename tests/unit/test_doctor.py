@@ -1,3 +1,5 @@
+import json
+import uuid
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +126,8 @@ def test_looking_decides_nothing_and_leaves_nothing(settings: Settings, tmp_path
 
 @pytest.mark.usefixtures("parts")
 def test_a_lake_whose_days_start_elsewhere_is_found(settings: Settings) -> None:
-    open_lake(settings).put(LAKE_FILE, b'{"lake_id": "x", "day_starts_at": "00:00"}')
+    foreign = {"lake_id": str(uuid.uuid4()), "day_starts_at": "00:00"}
+    open_lake(settings).put(LAKE_FILE, json.dumps(foreign).encode())
     found = find(examine(lambda: settings), "lake")
     assert not found.ok
     assert "DAY_STARTS_AT is 06:00" in found.message

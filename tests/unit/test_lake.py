@@ -100,7 +100,7 @@ def test_the_first_claim_fixes_where_days_start(lake: Lake) -> None:
     assert lake.list_keys("") == [LAKE_FILE]
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b"{}"])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b"{}", b'{"lake_id": "", "day_starts_at": "06:00"}'])
 def test_a_damaged_lake_file_is_named(lake: Lake, content: bytes) -> None:
     lake.put(LAKE_FILE, content)
     with pytest.raises(ConfigError, match=LAKE_FILE):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,13 @@ def is_prepared(airflow: Airflow) -> bool:
     return any(airflow.home.glob("migrated-to-*"))
 
 
-def prepare(airflow: Airflow) -> None:
+def prepare(airflow: Airflow, environment: Mapping[str, str] | None = None) -> None:
     """Bring the metastore to this Airflow's version and write down the admin's password for the login page."""
     airflow.home.mkdir(exist_ok=True)
     write_private(airflow.home / "passwords.json", json.dumps({USER: airflow.password}))
     stamp = airflow.home / f"migrated-to-{version('apache-airflow')}"
     if not stamp.exists():
-        run_command(airflow, "db", "migrate")
+        run_command(airflow, "db", "migrate", environment=environment)
         stamp.touch()
 
 
@@ -192,7 +192,7 @@ class RestApi:
             connection.request(method, path, json.dumps(body) if body is not None else None, self._headers)
             answer = connection.getresponse()
             content = answer.read()
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise LocalError(f"Airflow's API server does not answer: {error}") from error
         finally:
             connection.close()

@@ -211,12 +211,11 @@ def let_hosts_in(pg_hba: Path) -> None:
 
 def _prepare_airflow(cluster: Cluster) -> None:
     own, environment = cluster.local.airflow, cluster.environment
-    own.home.mkdir(exist_ok=True)
-    stamp = own.home / "prepared"
+    airflow.prepare(own, environment)
+    airflow.import_connections(own, cluster.local.settings, environment)
+    stamp = own.home / "admin-made"
     if stamp.exists():
         return
-    airflow.run_command(own, "db", "migrate", environment=environment)
-    airflow.import_connections(own, cluster.local.settings, environment)
     name = ("--firstname", "neople", "--lastname", "timeline", "--email", "admin@example.org")
     # Typed twice on standard input, as a person would: no process list shows it.
     create = ("users", "create", "--role", "Admin", "--username", airflow.USER, *name)
@@ -254,6 +253,7 @@ def _stay_up(given: argparse.Namespace) -> int:
             screen.say("\nEverything stays up until Ctrl-C.")
             keeper.join()
     finally:
+        stack.ignore_signals()
         over.set()
         refuse_starts()
         if keeper.is_alive():

@@ -8,9 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import psycopg
-
 from neople_timeline import pipeline
+from neople_timeline.errors import RetryLater
 from neople_timeline.local.airflow import RestApi
 from neople_timeline.local.processes import LocalError
 from neople_timeline.settings import Settings
@@ -20,6 +19,8 @@ DAG_URL = f"/api/v2/dags/{DAG}"
 STEPS = ("plan", "collect", "refine", "load", "marts", "verify", "report", "complete")
 POOL_SLOTS = 2
 ENDED = ("success", "failed")
+RESTART_SECONDS = 300
+"""How long a part may take until it answers again."""
 
 
 @dataclass(frozen=True)
@@ -85,32 +86,38 @@ def ensure_run(api: RestApi, settings: Settings, day: date) -> str:
 
 
 def follow(api: RestApi, settings: Settings, run_id: str, day: date, is_up: Callable[[], bool]) -> Iterator[Progress]:
-    """Yield a run's progress about once a second until it ends; LocalError if `is_up` says that Airflow is not."""
+    """Yield a run's progress about once a second until it ends; LocalError if `is_up` says that Airflow is not.
+
+    What is up and does not answer is being started again, as `make cluster` does; it is waited for a while.
+    """
+    answered_at = time.monotonic()
     while True:
-        state = api.call("GET", _url(run_id))["state"]
-        found = api.call("GET", f"{_url(run_id)}/taskInstances?limit=200")["task_instances"]
-        tasks = {step: Counter(str(task["state"]) for task in found if task["task_id"] == step) for step in STEPS}
-        ledger, events = count_ledger(settings, day)
-        yield Progress(state, tasks, ledger, events)
-        if state in ENDED:
-            return
-        if not is_up():
-            raise LocalError("a process of Airflow ended while the run was going on: see the logs")
+        try:
+            progress = _look_at(api, settings, run_id, day)
+        except (LocalError, RetryLater):
+            if not is_up() or time.monotonic() - answered_at > RESTART_SECONDS:
+                raise
+        else:
+            answered_at = time.monotonic()
+            yield progress
+            if progress.state in ENDED:
+                return
+            if not is_up():
+                raise LocalError("a process of Airflow ended while the run was going on: see the logs")
         time.sleep(0.7)
+
+
+def _look_at(api: RestApi, settings: Settings, run_id: str, day: date) -> Progress:
+    state = api.call("GET", _url(run_id))["state"]
+    found = api.call("GET", f"{_url(run_id)}/taskInstances?limit=200")["task_instances"]
+    tasks = {step: Counter(str(task["state"]) for task in found if task["task_id"] == step) for step in STEPS}
+    return Progress(state, tasks, *pipeline.count_ledger(settings, day))
 
 
 def explain_failure(api: RestApi, run_id: str) -> list[str]:
     """Say which tasks failed, with the reasons that they gave."""
     tasks = api.call("GET", f"{_url(run_id)}/taskInstances?{urlencode({'state': 'failed', 'limit': 50})}")
     return [f"{_name(task)}: {_read_reason(api, run_id, task)}" for task in tasks["task_instances"]]
-
-
-def count_ledger(settings: Settings, day: date) -> tuple[Counter[str], int]:
-    """Count a day's character-days by state, and the events that were landed; nothing yet if nothing is planned."""
-    statement = "SELECT state, count(*), coalesce(sum(events), 0) FROM timeline.collection WHERE day = %s GROUP BY 1"
-    with psycopg.connect(settings.warehouse_url) as connection:
-        rows = connection.execute(statement, (day,)).fetchall()
-    return Counter({state: count for state, count, _ in rows}), sum(int(events) for _, _, events in rows)
 
 
 def _find_run(api: RestApi, logical_date: datetime) -> dict[str, Any] | None:

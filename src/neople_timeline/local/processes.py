@@ -106,9 +106,11 @@ def stop(names: Iterable[str], home: Path, *, patience_seconds: float = 10) -> l
             _signal(family[0], _read_stop_signal(name, home))
     everyone = [process for family in families.values() for process in family]
     _, alive = psutil.wait_procs(everyone, timeout=patience_seconds)
-    for process in alive:
+    # Some may have been born, or have lost their parents, since they were listed.
+    left = {*alive, *(process for name in families for process in _list_family(name, home))}
+    for process in left:
         _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=5)
+    psutil.wait_procs(left, timeout=5)
     for child in _children:
         child.poll()
     for name in families:
@@ -190,14 +192,19 @@ def _list_family(name: str, home: Path) -> list[psutil.Process]:
     """List a recorded process and its descendants, and those of its session that lost their parents."""
     leader = find(name, home)
     if leader is not None:
-        return [leader, *leader.children(recursive=True)]
+        family = [leader, *leader.children(recursive=True)]
+        return [*family, *(one for one in _list_session(leader.pid) if one not in family)]
     try:
         session = json.loads(_record(name, home).read_text())["pid"]
     except FileNotFoundError:
         return []
     if psutil.pid_exists(session) and os.getsid(session) == session and not _is_zombie(session):
         return []  # the id belongs to somebody else now: as long as our session lived, nobody could get it
-    return [process for process in psutil.process_iter() if _read_session(process.pid) == session]
+    return _list_session(session)
+
+
+def _list_session(leader: int) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _read_session(process.pid) == leader]
 
 
 def _is_zombie(pid: int) -> bool:

@@ -34,6 +34,7 @@ from neople_timeline.local.processes import (
 )
 
 SUPERVISOR = "supervisor"
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORLD = ("--characters", "500", "--seed", "1", "--rate", "1000", "--latency", "30ms")
 
 
@@ -46,13 +47,13 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
     own_key = hide_settings_from_children()
     members = read_roster(roster, own_key)
     began = time.monotonic()
-    with _lock(root):
-        local = open_local(root, dags, own_key)
-        is_ours = find(SUPERVISOR, local.home) is None
-        if is_ours:
-            remember(SUPERVISOR, local.home)
+    is_ours = False
     try:
         with _lock(root):
+            local = open_local(root, dags, own_key)
+            is_ours = find(SUPERVISOR, local.home) is None
+            if is_ours:
+                remember(SUPERVISOR, local.home)
             _start_parts(local, members)
         api = airflow.RestApi(local.airflow.port, local.airflow.password)
         day_run.wait_for_dag(api)
@@ -62,9 +63,11 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
         if is_ours and not once:
             _stay(local)
     finally:
-        refuse_starts()
         if is_ours:
-            stop_home(local.home)
+            ignore_signals()
+            refuse_starts()
+            with _lock(root):
+                stop_home(local.home)
     if not is_ours:
         screen.say("The stack was up before and stays up; `make stop` ends it.")
     return code
@@ -74,12 +77,14 @@ def down(root: Path) -> int:
     """Stop everything that was started under `root`, by whomever."""
     if not _is_any_recorded(root):
         screen.say("Nothing runs.")
+    ignore_signals()
     for path in _list_homes(root):
         supervisor = find(SUPERVISOR, path.parent)
         if supervisor is not None:
             supervisor.send_signal(signal.SIGTERM)
             psutil.wait_procs([supervisor], timeout=30)
-        stop_home(path.parent)
+        with _lock(root):
+            stop_home(path.parent)
     return COMPLETE
 
 
@@ -203,10 +208,14 @@ def _stay(local: Local) -> None:
     raise LocalError(f"a process of Airflow ended by itself: see {local.home}/logs")
 
 
-def stop_home(home: Path) -> None:
-    """Stop everything that was started under `home`, Airflow's processes first; Ctrl-C no longer interrupts."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def ignore_signals() -> None:
+    """Let nothing interrupt what comes now: who is stopped while he stops things leaves some of them."""
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def stop_home(home: Path) -> None:
+    """Stop everything that was started under `home`, Airflow's processes first."""
     names = [name for name in list_recorded(home) if name != SUPERVISOR]
     is_airflow = [name for name in names if name.startswith("airflow")]
     began = time.monotonic()
@@ -265,8 +274,13 @@ def main() -> None:
 
 
 def exit_with(step: Callable[[], int], *, once: bool) -> NoReturn:
-    """Run a program to its end and leave with the exit code that says how it was; a signal to end is Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run a program to its end and leave with the exit code that says how it was; a signal to end is Ctrl-C.
+
+    So is a terminal that is closed, unless `nohup` says otherwise: what was started does not hear of it by itself.
+    """
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         code = step()
     except KeyboardInterrupt:

@@ -130,10 +130,10 @@ class Sandbox:
 
     async def _answer(self, request: web.BaseRequest) -> Reply:
         parts = request.rel_url.raw_path.removeprefix("/df/").split("/")
-        route = name_route(parts) if request.method == "GET" else "none"
-        self.stats.by_route[route] += 1
-        if route == "none":
+        if request.method != "GET":
             raise ApiError("DNF900")
+        route = name_route(parts)
+        self.stats.by_route[route] += 1
         character_id = parts[3] if len(parts) > 3 else ""
         rules = self.faults.striking(route, character_id) if self.faults.armed else []
         self.stats.by_fault.update(rule.fault for rule in rules)

@@ -1,5 +1,6 @@
 """A day in figures for monitoring, and what of it others may build on."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -69,6 +70,14 @@ def measure_day(connection: psycopg.Connection, day: date, ended_at: datetime) -
         collecting_seconds=spent.usage.seconds if spent else None,
         lag_seconds=(proven_at - ended_at).total_seconds() if proven_at else None,
     )
+
+
+def count_ledger(connection: psycopg.Connection, day: date) -> tuple[Counter[str], int]:
+    """Count a day's character-days by state, and the events that were landed."""
+    rows = connection.execute(
+        "SELECT state, count(*), coalesce(sum(events), 0) FROM timeline.collection WHERE day = %s GROUP BY 1", (day,)
+    ).fetchall()
+    return Counter({state: count for state, count, _ in rows}), sum(int(events) for _, _, events in rows)
 
 
 def total_days(connection: psycopg.Connection, days: Sequence[date]) -> list[DayTotal]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-import airflow_terms
 import timeline_steps
+import timeline_terms
 from neople_timeline.local.airflow import describe_connections
 from neople_timeline.settings import Settings
 
@@ -57,12 +57,12 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTask:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr("neople_timeline.pipeline.list_touched", lambda _settings, days: days)
     task = FakeTask()
-    monkeypatch.setattr(airflow_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun()})
+    monkeypatch.setattr(timeline_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun()})
     return task
 
 
 def submit(task: FakeTask) -> None:
-    from spark_marts import SubmitMarts  # noqa: PLC0415 - needs the provider
+    from timeline_spark import SubmitMarts  # noqa: PLC0415 - needs the provider
 
     SubmitMarts(task_id="submit_marts", shards=SHARDS).execute({"ti": task, "dag_run": FakeRun()})
 

@@ -12,8 +12,8 @@ from airflow.providers.apache.spark.operators.spark_submit import (  # type: ign
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_terms import in_airflow_terms, list_days, name_spark_run
-from connections import SPARK, connect_settings, require_spark
+from timeline_connections import SPARK, connect_settings, require_spark
+from timeline_terms import in_airflow_terms, list_days, name_spark_run
 
 JOB = find_spec("neople_timeline.marts.spark_job")
 
