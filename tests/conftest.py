@@ -3,14 +3,12 @@
 A test gets a database, an object prefix and a maildir of its own, so tests may run in any order and side by side.
 """
 
-import json
 import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
@@ -19,6 +17,7 @@ import optional_browser
 import optional_spark
 from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings, make_settings
+from sandbox_client import SandboxApi
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -97,32 +96,6 @@ def smtp(smtp_server: Smtp) -> Smtp:
     for mail in (smtp_server.maildir / "new").glob("*"):
         mail.unlink()
     return smtp_server
-
-
-@dataclass(frozen=True)
-class SandboxApi:
-    """`url` is what NEOPLE_API_URL takes; the routes of `/sandbox/` (roster, truth, stats, faults) are under it too."""
-
-    url: str
-    key: str
-
-    @property
-    def control_url(self) -> str:
-        return f"{self.url}/sandbox"
-
-    def read(self, path: str) -> bytes:
-        """GET a control route, as in `roster.csv` or `truth?start=…&end=…`."""
-        with urlopen(f"{self.control_url}/{path}", timeout=30) as answer:  # noqa: S310 - loopback
-            return bytes(answer.read())
-
-    def put(self, path: str, value: object) -> None:
-        """PUT to a control route, as in `faults` or `settings`."""
-        request = Request(f"{self.control_url}/{path}", json.dumps(value).encode(), method="PUT")  # noqa: S310 - loopback
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-            answer.read()
-
-    def stats(self) -> dict[str, object]:
-        return dict(json.loads(self.read("stats")))
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ CHAOS=short (some minutes, 2,000 characters) or CHAOS=long (20,000); `make chaos
 """
 
 import os
-import sys
-from pathlib import Path
 
 if os.environ.get("CHAOS"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
     from standing import metrics, mount, running  # noqa: F401 - fixtures
 else:
     collect_ignore_glob = ["test_*.py"]

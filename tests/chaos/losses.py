@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from urllib.request import urlopen
 
 import psutil
 import psycopg
@@ -16,6 +15,7 @@ from neople_timeline import pipeline
 from neople_timeline.local import cluster
 from neople_timeline.local.cluster import Cluster
 from neople_timeline.local.processes import find
+from sandbox_client import SandboxApi
 
 LONG = os.environ.get("CHAOS") == "long"
 CHARACTERS, SLOTS, RATE = (20_000, 2, 1_000) if LONG else (2_000, 1, 50)
@@ -26,10 +26,9 @@ def tell(text: str) -> None:
     print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)  # noqa: T201 - shown when it fails, or with -s
 
 
-def ask(running: Cluster, path: str) -> bytes:
-    with urlopen(f"{running.local.settings.neople_api_url}/sandbox/{path}", timeout=120) as answer:  # noqa: S310
-        data: bytes = answer.read()
-    return data
+def open_api(running: Cluster) -> SandboxApi:
+    settings = running.local.settings
+    return SandboxApi(settings.neople_api_url, settings.neople_api_key)
 
 
 def send(running: Cluster, name: str, number: signal.Signals, *, family: bool = False) -> psutil.Process:

@@ -8,21 +8,19 @@ import signal
 import time
 from datetime import UTC, datetime
 
-import msgspec
 import psycopg
 import pytest
-from compare_truth import compare, list_debts, read_truth
 from losses import (
     CHARACTERS,
     LONG,
     SLOTS,
-    ask,
     count_landed,
     cut_off,
     explain,
     full,
     kill,
     list_collectors,
+    open_api,
     query,
     read_state,
     send,
@@ -31,6 +29,7 @@ from losses import (
     wait,
 )
 
+from compare_truth import compare, list_debts, read_truth
 from neople_timeline.local import airflow, day_run
 from neople_timeline.local.cluster import Cluster
 
@@ -87,10 +86,10 @@ def test_a_day_survives_the_loss_of_its_parts(running: Cluster, metrics: tuple[s
     assert read_state(running, run_id) == "success"
     assert time.monotonic() - began < PATIENCE_SECONDS
     assert list_debts(settings) == {}
-    truth = read_truth(lambda path: ask(running, path), [day])
+    truth = read_truth(open_api(running).read, [day])
     compare(settings, truth, [day])
-    stats = msgspec.json.decode(ask(running, "stats"))
-    tell(f"contents are the sandbox's truth; its statistics: {stats}")
+    stats = open_api(running).stats()
+    tell(f"contents are the sandbox's truth, after {stats['requests']:,} requests")
     assert stats["violations"] == 0
     assert len(list((running.local.maildir / "new").iterdir())) == 1
     assert query(running, "SELECT count(*) FROM timeline.day WHERE verified_at IS NULL") == [(0,)]

@@ -4,12 +4,11 @@ import json
 import secrets
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from urllib.request import Request, urlopen
 
 import pytest
-from compare_truth import compare, list_debts, read_truth
-from losses import LONG, ask, query, read_state, tell, wait
+from losses import LONG, open_api, query, read_state, tell, wait
 
+from compare_truth import compare, list_debts, read_truth
 from neople_timeline.local import airflow, day_run, processes
 from neople_timeline.local.cluster import Cluster
 
@@ -36,13 +35,6 @@ def replace_in_file(running: Cluster, api: airflow.RestApi, key: str) -> None:
     del api
     described = airflow.describe_connections(running.local.settings)["neople_api"] | {"password": key}
     (running.local.airflow.home / "file.json").write_text(json.dumps({"neople_api": described}))
-
-
-def accept_only(running: Cluster, key: str) -> None:
-    """Have the sandbox revoke the old key, and answer quickly."""
-    body = json.dumps({"key": key, "rate": 1_000}).encode()
-    url = f"{running.local.settings.neople_api_url}/sandbox/settings"
-    urlopen(Request(url, body, method="PUT"), timeout=10).close()  # noqa: S310 - loopback
 
 
 def run(running: Cluster, api: airflow.RestApi, day: date) -> list[str]:
@@ -75,7 +67,7 @@ def test_a_new_key_needs_no_restart(
     )
     before = list_processes(running)
     key = f"new-{secrets.token_hex(16)}"
-    accept_only(running, key)
+    open_api(running).switch(key=key, rate=1_000)  # the old one is revoked
 
     assert any("API003" in reason for reason in run(running, api, day))
     replace(running, api, key)
@@ -88,7 +80,7 @@ def test_a_new_key_needs_no_restart(
         (str(server), str(character))
         for server, character in query(running, "SELECT server_id, character_id FROM timeline.roster")
     }
-    truth = read_truth(lambda path: ask(running, path), [day])
+    truth = read_truth(open_api(running).read, [day])
     for event in list(truth):
         if event[1:3] not in roster:
             del truth[event]

@@ -46,8 +46,8 @@ class Server:
 @pytest.fixture(scope="module")
 def server(world: World) -> Iterator[Server]:
     """Airflow's API server over a day of which two characters are owed."""
-    world.control("settings", {"key_error": ""})
-    pipeline.import_roster(world.settings, world.control("roster.csv"))
+    world.api.switch(key_error="")
+    pipeline.import_roster(world.settings, world.api.read("roster.csv"))
     plan = pipeline.plan_day(world.settings, DAY)
     for shard in plan.shards:
         pipeline.collect_shard(world.settings, shard)

@@ -4,35 +4,21 @@ import json
 import os
 import secrets
 import subprocess
-from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from typing import Any
 
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
 from cryptography.fernet import Fernet
 from obstore.store import S3Store
 
 from neople_timeline.local import airflow, processes, services
 from neople_timeline.settings import Settings, make_settings
+from sandbox_client import SandboxApi
 
 DAGS = Path(__file__).parents[2] / "dags"
 CHARACTERS = 60
-
-
-class Event(NamedTuple):
-    server_id: str
-    character_id: str
-    minute: str
-    code: int
-    name: str
-    data: str
-    """JSON with sorted keys."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +48,9 @@ class World:
         assert row, self.printed[-1][-5000:]
         return str(row[0])
 
-    def control(self, path: str, body: dict[str, Any] | None = None) -> bytes:
-        """Ask the sandbox's own routes: GET, or PUT with a body."""
-        request = Request(  # noqa: S310
-            f"{self.settings.neople_api_url}/sandbox/{path}",
-            data=json.dumps(body).encode() if body is not None else None,
-            method="PUT" if body is not None else "GET",
-        )
-        with urlopen(request, timeout=30) as answer:  # noqa: S310
-            return bytes(answer.read())
+    @property
+    def api(self) -> SandboxApi:
+        return SandboxApi(self.settings.neople_api_url, self.settings.neople_api_key)
 
     @property
     def store(self) -> S3Store:
@@ -89,27 +69,6 @@ class World:
         """Tell each object's ETag and when it was last written."""
         found = (meta for batch in self.store.list() for meta in batch)
         return {meta["path"]: (meta["e_tag"], str(meta["last_modified"])) for meta in found}
-
-    def read_truth(self, day: date) -> Counter[Event]:
-        query = urlencode({"start": f"{day} 06:00", "end": f"{day + timedelta(days=1)} 05:59"})
-        lines = map(json.loads, self.control(f"truth?{query}").splitlines())
-        return Counter(
-            Event(row["serverId"], row["characterId"], row["date"], row["code"], row["name"], _sort_keys(row["data"]))
-            for row in lines
-        )
-
-    def read_lake(self, day: date) -> Counter[Event]:
-        keys = [key for key in self.list_objects() if key.startswith(f"events/day={day}/")]
-        tables = [pq.read_table(pa.BufferReader(self.store.get(key).bytes().to_bytes())) for key in keys]
-        columns = ["server_id", "character_id", "occurred_minute", "code", "name", "data"]
-        rows = (row.values() for table in tables for row in table.select(columns).to_pylist())
-        return Counter(Event(*head, _sort_keys(json.loads(data or "null"))) for *head, data in rows)
-
-    def read_warehouse(self, day: date) -> Counter[Event]:
-        rows = self.query(
-            "SELECT server_id, character_id, occurred_minute, code, name, data FROM timeline.event WHERE day = %s", day
-        )
-        return Counter(Event(*head, _sort_keys(data)) for *head, data in rows)
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.settings.warehouse_url) as connection:
@@ -150,7 +109,3 @@ def open_world(home: Path, server: services.Postgres, store: dict[str, str], smt
     airflow.prepare(installation)
     airflow.import_connections(installation, settings)
     return World(home, installation, settings, maildir, server)
-
-
-def _sort_keys(data: object) -> str:
-    return json.dumps(data, sort_keys=True, ensure_ascii=False)

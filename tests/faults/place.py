@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
-import compare_truth
 import psutil
 import psycopg
 import pytest
 from _pytest.mark.structures import ParameterSet
-from compare_truth import DayOfCharacter, Event
 
+import compare_truth
+from compare_truth import DayOfCharacter, Event
 from neople_timeline.local import services
 from neople_timeline.models import CharacterKey
 from neople_timeline.settings import Settings, make_settings
+from sandbox_client import SandboxApi
 
 DAY = date(2026, 10, 17)
 """A Saturday on which 46 of the 60 characters play, 7 of them more than a page."""
@@ -34,38 +34,8 @@ DRIVER = Path(__file__).with_name("crash_at.py")
 COMPLETE, INDEBTED, WRONG, FAILED = range(4)
 
 
-@dataclass(frozen=True)
-class World:
-    """The sandbox API and its levers."""
-
-    url: str
-    key: str
-
-    def read(self, path: str) -> bytes:
-        with urlopen(f"{self.url}/sandbox/{path}", timeout=30) as answer:  # noqa: S310 - loopback
-            return bytes(answer.read())
-
-    def change(self, path: str, value: object, method: str = "PUT") -> None:
-        request = Request(f"{self.url}/sandbox/{path}", json.dumps(value).encode(), method=method)  # noqa: S310
-        urlopen(request, timeout=30).close()  # noqa: S310 - loopback
-
-    def fail(self, *rules: Mapping[str, Any]) -> None:
-        """Let these faults happen from now on, and no others."""
-        self.change("faults", rules)
-
-    def switch(self, **settings: object) -> None:
-        self.change("settings", settings)
-
-    def forget_stats(self) -> None:
-        self.change("stats/reset", {}, "POST")
-
-    def stats(self) -> dict[str, Any]:
-        """Read the figures; `by_character` counts the timeline requests of each character."""
-        return dict(json.loads(self.read("stats?characters")))
-
-    def characters(self) -> list[CharacterKey]:
-        lines = self.read("roster.csv").decode().split()
-        return [CharacterKey(*line.split(",")) for line in lines[1:]]
+class World(SandboxApi):
+    """The sandbox API of all places."""
 
     def truth(self, *days: date) -> Counter[Event]:
         return compare_truth.read_truth(self.read, days or (DAY,))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +23,7 @@ import zstandard
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.settings import make_settings
 from neople_timeline.warehouse import connection as warehouse
+from sandbox_client import SandboxApi
 
 DAY = date(2026, 11, 15)
 COMPLETE, INDEBTED, WRONG, FAILED = range(4)
@@ -65,21 +65,19 @@ class Terminal:
     def read_objects(self, prefix: str = "") -> dict[str, bytes]:
         return {key: self.lake.get(key) for key in self.lake.list_keys(prefix)}
 
-    def control(self, path: str, body: object = None) -> bytes:
-        data = None if body is None else json.dumps(body).encode()
-        url = f"{self.settings['NEOPLE_API_URL']}/sandbox/{path}"
-        with urlopen(Request(url, data, method="PUT" if data else "GET"), timeout=30) as answer:  # noqa: S310
-            return bytes(answer.read())
+    @property
+    def api(self) -> SandboxApi:
+        return SandboxApi(self.settings["NEOPLE_API_URL"], self.settings["NEOPLE_API_KEY"])
 
     def count_requests(self) -> int:
-        return int(json.loads(self.control("stats"))["requests"])
+        return int(self.api.stats()["requests"])
 
 
 @pytest.fixture
 def make_terminal(
     tmp_path: Path,
     postgres_url: str,
-    sandbox_api: "SandboxApi",  # noqa: F821 - of conftest.py
+    sandbox_api: SandboxApi,
     smtp: "Smtp",  # noqa: F821 - of conftest.py
 ) -> Callable[[dict[str, str]], Terminal]:
     def make(lake: dict[str, str]) -> Terminal:
@@ -92,7 +90,7 @@ def make_terminal(
             **lake,
         }
         terminal = Terminal(tmp_path, settings)
-        (tmp_path / "guild.csv").write_bytes(terminal.control("roster.csv"))
+        (tmp_path / "guild.csv").write_bytes(terminal.api.read("roster.csv"))
         assert terminal.run("roster", "import", "guild.csv")[0] == COMPLETE
         return terminal
 
@@ -106,7 +104,7 @@ def terminal(make_terminal: Callable[[dict[str, str]], Terminal], s3: dict[str, 
 
 def read_truth(terminal: Terminal, day: date) -> Counter[tuple[Any, ...]]:
     span = f"start={day}%2006:00&end={day + timedelta(days=1)}%2005:59"
-    rows = map(json.loads, terminal.control(f"truth?{span}").splitlines())
+    rows = map(json.loads, terminal.api.read(f"truth?{span}").splitlines())
     return Counter((row["serverId"], row["characterId"], row["date"], row["code"], _sort(row["data"])) for row in rows)
 
 
@@ -150,7 +148,7 @@ def test_a_day_needs_no_s3_and_no_mail_server(
 
 def test_collecting_again_replaces_a_day_whole(terminal: Terminal) -> None:
     assert terminal.run("day", f"{DAY}")[0] == COMPLETE
-    terminal.control("faults", [{"fault": "unknown_code", "route": "timeline"}])
+    terminal.api.fail({"fault": "unknown_code", "route": "timeline"})
     assert terminal.run("day", f"{DAY}")[1].count("everything is there already") == 1
     assert terminal.run("day", f"{DAY}", "--again")[0] == COMPLETE
     assert read_rows(terminal, DAY) == read_truth(terminal, DAY)
@@ -160,14 +158,14 @@ def test_collecting_again_replaces_a_day_whole(terminal: Terminal) -> None:
 
 def test_what_cannot_be_had_is_owed_and_paid_by_the_next_run(terminal: Terminal) -> None:
     character = terminal.query("SELECT character_id FROM timeline.roster ORDER BY 1 LIMIT 1")[0][0]
-    terminal.control("faults", [{"fault": "html_200", "character": character}])
+    terminal.api.fail({"fault": "html_200", "character": character})
     code, said = terminal.run("day", f"{DAY}")
     assert (code, "owed" in said) == (INDEBTED, True), said
     code, said = terminal.run("owed")
     assert code == INDEBTED
     assert character in said
 
-    terminal.control("faults", [])
+    terminal.api.fail()
     code, said = terminal.run("retry")
     assert code == COMPLETE, said
     assert terminal.run("owed") == (COMPLETE, "Nothing is owed.\n")

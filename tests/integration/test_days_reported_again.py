@@ -17,9 +17,10 @@ from neople_timeline.models import Plan
 from neople_timeline.report import publish
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
+from sandbox_client import SandboxApi
 
 if TYPE_CHECKING:
-    from conftest import SandboxApi, Smtp
+    from conftest import Smtp
 
 WEDNESDAY, THURSDAY = date(2026, 10, 21), date(2026, 10, 15)
 CHARACTERS = 6
@@ -27,12 +28,12 @@ MARK = "잠정 집계:"
 
 
 @pytest.fixture
-def api(make_sandbox_api: Callable[..., "SandboxApi"]) -> "SandboxApi":
+def api(make_sandbox_api: Callable[..., SandboxApi]) -> SandboxApi:
     return make_sandbox_api("--characters", f"{CHARACTERS}", "--seed", "1", "--rate", "1000", "--latency", "0")
 
 
 @pytest.fixture
-def small(settings: Settings, api: "SandboxApi") -> Settings:
+def small(settings: Settings, api: SandboxApi) -> Settings:
     """Settings with a roster of few, of whom nothing is collected yet."""
     settings = replace(settings, neople_api_url=api.url, neople_api_key=api.key)
     pipeline.import_roster(settings, api.read("roster.csv"))
@@ -92,14 +93,14 @@ def collect(settings: Settings, plan: Plan) -> tuple[int, int]:
 
 
 def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days_and_one_of_them_not(
-    small: Settings, api: "SandboxApi"
+    small: Settings, api: SandboxApi
 ) -> None:
     day = WEDNESDAY - timedelta(days=2)
     work_off(small, pipeline.plan_day(small, day))
     (gone,) = pipeline.list_members(small)[:1]
-    api.put("faults", [{"fault": "missing_character", "character": gone.character.character_id}])
+    api.fail({"fault": "missing_character", "character": gone.character.character_id})
     assert collect(small, pipeline.plan_day(small, day + timedelta(days=1))) == (1, 0)
-    api.put("faults", [{"fault": "missing_character"}])
+    api.fail({"fault": "missing_character"})
     assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
     assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
     assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
@@ -108,14 +109,14 @@ def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days
 
 
 def test_an_outage_while_a_day_of_long_ago_is_collected_anew_makes_nobody_missing(
-    small: Settings, api: "SandboxApi"
+    small: Settings, api: SandboxApi
 ) -> None:
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     change(small, "UPDATE timeline.day SET planned_at = planned_at - interval '9 days'")
-    api.put("faults", [{"fault": "missing_character"}])
+    api.fail({"fault": "missing_character"})
     assert collect(small, pipeline.plan_day(small, WEDNESDAY, again=True)) == (0, CHARACTERS)
     change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
-    api.put("faults", [])
+    api.fail()
     assert collect(small, pipeline.plan_debts(small)) == (0, 0)
     assert change(small, "UPDATE timeline.collection SET doubted_at = NULL WHERE doubted_at IS NOT NULL") == 0
 
@@ -273,9 +274,9 @@ def test_a_proof_that_comes_while_the_page_is_written_is_told_on_the_next(
     assert pipeline.republish_reports(small) == {}
 
 
-def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, api: "SandboxApi", smtp: "Smtp") -> None:
+def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, api: SandboxApi, smtp: "Smtp") -> None:
     debtor = pipeline.list_members(small)[0].character
-    api.put("faults", [{"fault": "html_200", "character": debtor.character_id}])
+    api.fail({"fault": "html_200", "character": debtor.character_id})
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
     banner = WORDS["ko"]["owed_banner"].format(owed=1)

@@ -13,15 +13,16 @@ from neople_timeline.lake import open_lake
 from neople_timeline.models import CharacterKey, Kind, Plan
 from neople_timeline.settings import Settings
 from neople_timeline.verify import Verification
+from sandbox_client import SandboxApi
 
 if TYPE_CHECKING:
-    from conftest import SandboxApi, Smtp
+    from conftest import Smtp
 
 DAY = date(2026, 10, 20)
 
 
 @pytest.fixture
-def guild(settings: Settings, sandbox_api: "SandboxApi") -> Settings:
+def guild(settings: Settings, sandbox_api: SandboxApi) -> Settings:
     """Settings with forty characters, of whom nothing is collected yet."""
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
     return settings
@@ -45,7 +46,7 @@ def work_off(settings: Settings, plan: Plan) -> Verification:
     return pipeline.prove_days(settings, plan.days)
 
 
-def find_busiest(api: "SandboxApi", day: date) -> tuple[CharacterKey, int, int]:
+def find_busiest(api: SandboxApi, day: date) -> tuple[CharacterKey, int, int]:
     """Name the character with most events of a day, with their number, and that of everybody's."""
     counts = json.loads(api.read(f"truth/counts?start={day}%2006:00&end={day + timedelta(days=1)}%2005:59"))
     name = max(counts["by_character"], key=counts["by_character"].get)
@@ -53,14 +54,14 @@ def find_busiest(api: "SandboxApi", day: date) -> tuple[CharacterKey, int, int]:
 
 
 def test_what_another_run_landed_before_the_proof_is_in_the_mail(
-    guild: Settings, sandbox_api: "SandboxApi", smtp: "Smtp"
+    guild: Settings, sandbox_api: SandboxApi, smtp: "Smtp"
 ) -> None:
     busiest, _, events = find_busiest(sandbox_api, DAY)
-    sandbox_api.put("faults", [{"fault": "status_500", "character": busiest.character_id}])
+    sandbox_api.fail({"fault": "status_500", "character": busiest.character_id})
     plan = pipeline.plan_day(guild, DAY)
     collect(guild, plan)
     publish(guild, plan)
-    sandbox_api.put("faults", [])
+    sandbox_api.fail()
     collect(guild, pipeline.plan_debts(guild), "retry")  # and its process dies
     assert pipeline.prove_days(guild, plan.days).ok
     assert pipeline.publish_report(guild, DAY).mailed
@@ -71,58 +72,55 @@ def test_what_another_run_landed_before_the_proof_is_in_the_mail(
 
 
 def test_a_character_that_is_lost_in_the_middle_of_its_pages_is_asked_for_again(
-    guild: Settings, sandbox_api: "SandboxApi"
+    guild: Settings, sandbox_api: SandboxApi
 ) -> None:
     days = (DAY - timedelta(days=back) for back in range(60))
     day, character = next((day, found[0]) for day in days if (found := find_busiest(sandbox_api, day))[1] > 100)
-    sandbox_api.put(
-        "faults",
-        [{"fault": "missing_character", "character": character.character_id, "after": 1, "times": 1}],
-    )
+    sandbox_api.fail({"fault": "missing_character", "character": character.character_id, "after": 1, "times": 1})
     found = work_off(guild, pipeline.plan_day(guild, day))
     assert (found.ok, found.owed, found.missing) == (True, (), 0)
     assert found.events == find_busiest(sandbox_api, day)[2]
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_one_wrong_answer_makes_nobody_missing(guild: Settings, sandbox_api: "SandboxApi", *, is_new: bool) -> None:
+def test_one_wrong_answer_makes_nobody_missing(guild: Settings, sandbox_api: SandboxApi, *, is_new: bool) -> None:
     if not is_new:
         work_off(guild, pipeline.plan_day(guild, DAY - timedelta(days=1)))
     character = find_busiest(sandbox_api, DAY)[0]
-    sandbox_api.put("faults", [{"fault": "missing_character", "character": character.character_id, "times": 1}])
+    sandbox_api.fail({"fault": "missing_character", "character": character.character_id, "times": 1})
     found = work_off(guild, pipeline.plan_day(guild, DAY))
     assert (found.ok, found.owed, found.missing) == (True, (), 0)
     assert sandbox_api.stats()["by_fault"] == {"missing_character": 1}
 
 
 def test_an_api_that_finds_nobody_from_the_first_day_on_is_not_believed(
-    guild: Settings, sandbox_api: "SandboxApi"
+    guild: Settings, sandbox_api: SandboxApi
 ) -> None:
-    sandbox_api.put("faults", [{"fault": "missing_character"}])
+    sandbox_api.fail({"fault": "missing_character"})
     found = work_off(guild, pipeline.plan_day(guild, DAY))
     assert (len(found.owed), found.missing) == (40, 0)
     assert {owed.reason.split(",")[0] for owed in found.owed} == {"the API has found nobody"}
 
 
-def test_an_api_that_loses_many_who_were_there_is_not_believed(guild: Settings, sandbox_api: "SandboxApi") -> None:
+def test_an_api_that_loses_many_who_were_there_is_not_believed(guild: Settings, sandbox_api: SandboxApi) -> None:
     work_off(guild, pipeline.plan_day(guild, DAY - timedelta(days=1)))
-    sandbox_api.put("faults", [{"fault": "missing_character", "probability": 0.5}])
+    sandbox_api.fail({"fault": "missing_character", "probability": 0.5})
     found = work_off(guild, pipeline.plan_day(guild, DAY))
     assert found.owed
     assert found.missing == 0
-    sandbox_api.put("faults", [])
+    sandbox_api.fail()
     collect(guild, pipeline.plan_debts(guild), "retry")
     assert pipeline.list_owed(guild) == []
 
 
 def test_a_lost_answer_of_a_character_that_is_missing_by_now_holds_nobody_else_up(
-    guild: Settings, sandbox_api: "SandboxApi"
+    guild: Settings, sandbox_api: SandboxApi
 ) -> None:
     work_off(guild, pipeline.plan_day(guild, DAY))
     busiest, lost, events = find_busiest(sandbox_api, DAY)
     lake = open_lake(guild)
     lake.delete(lake.list_keys(f"raw/day={DAY}"))
-    sandbox_api.put("faults", [{"fault": "missing_character", "character": busiest.character_id}])
+    sandbox_api.fail({"fault": "missing_character", "character": busiest.character_id})
     plan = pipeline.plan_day(guild, DAY, again=True)
     collect(guild, plan)
     with pytest.raises(RetryLater, match="is gone, and with it 1 earlier answer"):

@@ -25,13 +25,14 @@ from neople_timeline.summary import DROP_ROUTES
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.days import PAGES_LOCK
 from neople_timeline.warehouse.summary import read_summary
+from sandbox_client import SandboxApi
 
 if TYPE_CHECKING:
-    from conftest import SandboxApi, Smtp
+    from conftest import Smtp
 
 
 @pytest.fixture
-def collected(settings: Settings, sandbox_api: "SandboxApi") -> Settings:
+def collected(settings: Settings, sandbox_api: SandboxApi) -> Settings:
     """A warehouse and a lake that hold two days of 40 characters, proven."""
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
     for day in (DAY - timedelta(days=1), DAY):
@@ -138,11 +139,11 @@ def test_what_is_made_or_moved_is_no_drop_and_who_was_missing_before_is_new(coll
 
 
 def test_kinds_of_events_that_nobody_knows_and_columns_that_went_empty_are_told(
-    settings: Settings, sandbox_api: "SandboxApi", smtp: "Smtp"
+    settings: Settings, sandbox_api: SandboxApi, smtp: "Smtp"
 ) -> None:
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
     collect_day(settings, DAY - timedelta(days=1))
-    sandbox_api.put("faults", [{"fault": "unknown_code"}])
+    sandbox_api.fail({"fault": "unknown_code"})
     collect_day(settings, DAY)
     query(settings, f"UPDATE timeline.event SET item_name = NULL WHERE day = '{DAY}' RETURNING 1")
     with connect(settings) as connection:
@@ -176,7 +177,7 @@ def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again
 
 
 def test_the_last_day_of_a_week_brings_the_week_and_its_mail_once(
-    settings: Settings, sandbox_api: "SandboxApi", smtp: "Smtp"
+    settings: Settings, sandbox_api: SandboxApi, smtp: "Smtp"
 ) -> None:
     wednesday, thursday = date(2026, 10, 21), date(2026, 10, 15)
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))

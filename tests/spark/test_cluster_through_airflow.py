@@ -41,7 +41,7 @@ def test_a_cluster_that_loses_a_worker_in_mid_job_gives_exact_marts_and_tells_no
     monkeypatch.setenv("MARTS_ENGINE", "spark")
     host, _, port = cluster.master.rpartition(":")
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", f'{{"conn_type": "spark", "host": "{host}", "port": {port}}}')
-    pipeline.import_roster(world.settings, world.control("roster.csv"))
+    pipeline.import_roster(world.settings, world.api.read("roster.csv"))
     lake = open_lake(world.settings)
     lake.claim(world.settings.calendar)  # the bucket is there only once something is in it
 
