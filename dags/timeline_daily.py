@@ -81,7 +81,7 @@ def report() -> dict[str, Any]:
             skip_what_was_refused(settings, day)
         send_measures(day)
         done = publish_report(settings, day, explain_failure(context))
-        for other, again in republish_reports(settings).items():
+        for other, again in republish_reports(settings, but=day).items():
             log.info("The report of %s was out of date, and is written anew: %s", other, again.url)
     tell_lineage(settings, reads=[*ROWS, *list_mart_tables()], writes=[REPORTS])
     log.info("The report is at %s; mailed now: %s", done.url, done.mailed)

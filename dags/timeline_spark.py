@@ -37,12 +37,12 @@ class SubmitMarts(SparkSubmitOperator):  # type: ignore[misc,unused-ignore]
     def execute(self, context: Context) -> None:
         """Run spark-submit; a failed job is tried again by Airflow, and its reason is told to the report."""
         from neople_timeline.marts import spark_run  # noqa: PLC0415 - heavy, see timeline_steps.py
-        from neople_timeline.pipeline import list_touched  # noqa: PLC0415
+        from neople_timeline.pipeline import prepare_marts  # noqa: PLC0415
 
         with in_airflow_terms():
             require_spark()
             settings = connect_settings()
-            days = list_touched(settings, list_days(self.shards))
+            days = prepare_marts(settings, list_days(self.shards))
         self.application_args = spark_run.make_arguments(name_spark_run(context), days)
         with lent_to_children(spark_run.make_environment(settings)):
             try:

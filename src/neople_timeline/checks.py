@@ -77,6 +77,8 @@ class Disagreement:
     character: CharacterKey | None
     where: str
     finding: str
+    is_final: bool = False
+    """Whether no run that is still at work could be the reason."""
 
     def __str__(self) -> str:
         """Say it in one line."""

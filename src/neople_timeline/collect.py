@@ -48,6 +48,8 @@ BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
 OUTAGE_FAILURES: Final = 40
 """Chains that fail, or characters that are lost, one after the other from which on it is not they, but the API."""
+LONGEST_LEAD_SECONDS: Final = 120.0
+"""How far the clocks may be ahead of the API's: less than what is left of `SETTLING` for events that come late."""
 SECOND_LOOK_SECONDS: Final = 5.0
 """How long after the others who is not known is asked for once more."""
 
@@ -115,6 +117,8 @@ async def collect_shard(
     What fails for one character is recorded and passed over. Maintenance, an outage, a long pause is RetryLater, a
     refused key StopCollecting; what was complete by then has been committed.
     """
+    if (lead := ledger.read_clock(doors.ledger) - time.time()) > LONGEST_LEAD_SECONDS:
+        raise RetryLater(f"PostgreSQL's clock is {lead:,.0f} s ahead of this machine's: set it", seconds=300)
     worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
     async with _open_client(settings, doors.permits, kind) as (client, keep_permits):
         absences = Absences(has_found_anybody=ledger.knows_anybody(doors.ledger))
@@ -322,6 +326,10 @@ class _Collector:
             self._absences.drop(claim)
             await self._owe(claim, error)
         else:
+            if self._client.clock_lead > LONGEST_LEAD_SECONDS:
+                ahead = f"this machine's clock is {self._client.clock_lead:,.0f} s ahead of the API's"
+                self._stop = self._stop or RetryLater(f"{ahead}: set it. A day is not over before it is", seconds=300)
+                return
             self._failures = 0
             self._absences.find(claim)
             landed = digest_days(chain, claim.days, self._calendar)

@@ -28,9 +28,49 @@ log = logging.getLogger(__name__)
 
 
 def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
-    """Write the Parquet objects of the parts of a shard whose raw answers or objects changed since; return these."""
-    pieces = cut_shard(connection, shard)
-    return [part for piece in pieces for part in _refine_at_once(calendar, lake, connection, piece)]
+    """Write the Parquet objects of the parts of a shard whose raw answers or objects changed since; return these.
+
+    A day whose raw answers are gone or damaged is left as it was, and keeps no other day from being published: the
+    proof says what is wrong with it.
+    """
+    written: list[Part] = []
+    for piece in cut_shard(connection, shard):
+        try:
+            written += _refine_at_once(calendar, lake, connection, piece)
+        except DataError:
+            for day in piece.days:
+                try:
+                    written += _refine_at_once(calendar, lake, connection, replace(piece, days=(day,)))
+                except DataError as error:
+                    log.error("%s stays as it was: %s", day, error)  # noqa: TRY400 - it is no defect of ours
+    return written
+
+
+def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Refine and load anew the days whose objects in the lake are gone, or are others than were recorded.
+
+    Somebody deleted them, or a warehouse that was put back from a backup is older than the lake. Where the answers that
+    they were made from are gone too, it is a DataError.
+    """
+    strange = sorted({part.day for part, _ in _list_strange(lake, connection, days)})
+    for day in strange:
+        log.warning("%s lies otherwise in the lake than it was recorded, and is refined and loaded anew", day)
+        refine_parts(calendar, lake, connection, Shard.whole(day))
+        load_parts(calendar, lake, connection, Shard.whole(day))
+    for part, table in _list_strange(lake, connection, strange):
+        raise DataError(
+            f"{lake.describe(object_key(part, table))} is gone or another's, and so are answers that it was made from:"
+            f" `neople-timeline day {part.day} --again` asks for them anew"
+        )
+
+
+def _list_strange(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[tuple[Part, Table]]:
+    parts = [part for part in warehouse.list_parts(connection, Shard.whole(*days)) if part.version]
+    recorded = {object_key(part, table): part.etags[table.name] for part in parts for table in TABLES}
+    etags = lake.etags(recorded)
+    return [
+        (part, table) for part in parts for table in TABLES if etags[key := object_key(part, table)] != recorded[key]
+    ]
 
 
 def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:

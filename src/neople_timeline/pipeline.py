@@ -192,12 +192,23 @@ def list_touched(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
         return calendar_days.list_touched(connection, days)
 
 
+def prepare_marts(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
+    """Pick the days as `list_touched` does, once the lake has all that their marts read as the ledger recorded it."""
+    from neople_timeline.marts.periods import days_read  # noqa: PLC0415 - as said above
+
+    with _open(settings) as (lake, connection):
+        touched = calendar_days.list_touched(connection, days)
+        parts.mend_parts(settings.calendar, lake, connection, days_read(touched))
+        return calendar_days.list_touched(connection, days)
+
+
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", ...]:
     """Answer the questions of players and analysts for the days, weeks and months that a run's days touched."""
     from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
 
+    touched = prepare_marts(settings, days)
     with _open(settings) as (lake, connection):
-        return build(settings, lake, connection, calendar_days.list_touched(connection, days))
+        return build(settings, lake, connection, touched)
 
 
 def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
@@ -263,12 +274,15 @@ def publish_report(settings: Settings, day: date, failure: str | None = None) ->
         return publish(settings, lake, connection, day, failure)
 
 
-def republish_reports(settings: Settings) -> dict[date, Published]:
-    """Write anew the page of every day that changed since it was reported, and was computed and proven since."""
+def republish_reports(settings: Settings, but: date | None = None) -> dict[date, Published]:
+    """Write anew the page of every day that changed since it was reported, and was computed and proven since.
+
+    Not that of a run's own day (`but`), which it has just written.
+    """
     from neople_timeline.report.publish import publish_report as publish  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
-        outdated = calendar_days.list_outdated_pages(connection)
+        outdated = [day for day in calendar_days.list_outdated_pages(connection) if day != but]
         return {day: publish(settings, lake, connection, day, None) for day in outdated}
 
 

@@ -54,6 +54,7 @@ def plan_day(
     _bind(calendar, lake, connection)
     if follows:
         planning.plan_missed(connection, day)
+    planning.reopen_found(connection, day)
     debts = {
         *planning.list_indebted_days(connection, day),
         *calendar_days.list_unpublished_days(connection, day),
@@ -61,6 +62,7 @@ def plan_day(
     for one in (*debts, day):
         planning.reopen_unfinished(connection, one, calendar.over_at(one))
     planning.plan_days(connection, [day], again=again)
+    planning.owe_report(connection, day)
     if follows:
         planning.mark_followed(connection, day)
     return _make_plan(connection, [*sorted(debts), day], [day])

@@ -12,7 +12,7 @@ import msgspec
 import zstandard
 
 from neople_timeline.errors import DataError
-from neople_timeline.neople.protocol import Answer, Chain
+from neople_timeline.neople.protocol import Answer, Chain, decode_answer
 
 
 class RawLine(msgspec.Struct):
@@ -29,7 +29,6 @@ class RawLine(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _lines = msgspec.json.Decoder(RawLine)
-_answers = msgspec.json.Decoder(Answer, strict=False)
 
 
 class RawWriter:
@@ -61,6 +60,6 @@ def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
             decoded = map(_lines.decode, lines)
             for _, chain in groupby(decoded, lambda line: (line.server_id, line.character_id, line.start)):
                 pages = list(chain)
-                yield pages[0], [_answers.decode(page.body) for page in pages]
+                yield pages[0], [decode_answer(page.body) for page in pages]
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise DataError(f"a raw object is damaged ({error}): collect its days again with `--again`") from None

@@ -122,15 +122,15 @@ def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Itera
 def _verify_parts(
     calendar: Calendar, lake: Lake, connection: psycopg.Connection, parts: Sequence[Part]
 ) -> Iterator[Disagreement]:
-    published: list[tuple[Part, list[LedgerEntry]]] = []
-    for part in parts:
-        entries = warehouse.read_entries(connection, part)
-        if part.loaded_version == part.version and part.sources == digest_sources(entries):
-            published.append((part, entries))
-        elif entries or part.version:
-            yield Disagreement(part.day, None, f"bucket {part.bucket}", f"is not published yet: {_mend(part)}")
-    raw, damaged = _tally_raw(calendar, lake, [entry for _, entries in published for entry in entries])
-    for part, entries in published:
+    found = [(part, warehouse.read_entries(connection, part)) for part in parts]
+    raw, damaged = _tally_raw(calendar, lake, [entry for _, entries in found for entry in entries])
+    for part, entries in found:
+        if part.loaded_version != part.version or part.sources != digest_sources(entries):
+            if entries or part.version:
+                lost = damaged.get(part.day)
+                why = f"cannot be published: {lost}" if lost else f"is not published yet: {_mend(part)}"
+                yield Disagreement(part.day, None, f"bucket {part.bucket}", why, is_final=bool(lost))
+            continue
         try:
             if part.day in damaged:
                 raise damaged[part.day]
@@ -232,7 +232,8 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
         load_parts(calendar, lake, connection, Shard.whole(day))
         before |= {one.day: one for one in audit.read_marks(connection, [day])}
     found = verify_days(calendar, lake, connection, days)
-    disputed = sorted({finding.day for finding in found.disagreements})
+    final = {finding.day for finding in found.disagreements if finding.is_final}
+    disputed = sorted({finding.day for finding in found.disagreements} - final)
     for day in disputed:  # the same events in other raw objects count as loaded already, and have left no mark yet
         refine_parts(calendar, lake, connection, Shard.whole(day))
     for after in audit.read_marks(connection, disputed):

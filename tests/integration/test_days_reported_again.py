@@ -17,6 +17,7 @@ from neople_timeline.models import Plan
 from neople_timeline.report import publish
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
+from neople_timeline.warehouse.roster import Member
 from sandbox_client import SandboxApi
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def test_a_day_collected_before_its_end_is_collected_anew_by_the_next_run_even_o
     plan = pipeline.plan_day(small, WEDNESDAY)
     assert (plan.days, plan.pending) == ((day, WEDNESDAY), 2 * CHARACTERS)
     work_off(small, plan)
-    assert list(pipeline.republish_reports(small)) == [day]
+    assert list(pipeline.republish_reports(small, but=WEDNESDAY)) == [day]
     assert MARK not in read_page(small, f"day={day}")
     assert list_subjects(smtp.maildir)[0].startswith(f"{day} 던파")
     assert pipeline.plan_day(small, WEDNESDAY + timedelta(days=1)).days == (WEDNESDAY + timedelta(days=1),)
@@ -206,7 +207,8 @@ def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_an
     assert f"이전 2일({monday} ~ {tuesday})" in read_page(small, f"day={after}")
     work_off(small, plan)
     assert pipeline.publish_report(small, after).waiting == 0
-    assert set(pipeline.republish_reports(small)) == {monday, tuesday, WEDNESDAY}
+    # Sunday's own run had come to its proof only.
+    assert set(pipeline.republish_reports(small)) == {monday - timedelta(days=1), monday, tuesday, WEDNESDAY}
     week = read_page(small, f"week={THURSDAY}")
     assert "수집하지 않은 날" not in week
     assert WORDS["ko"]["verified"] in week
@@ -287,9 +289,61 @@ def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, api: Sa
     plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=1))
     assert plan.days == (WEDNESDAY, WEDNESDAY + timedelta(days=1))
     work_off(small, plan)
-    assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
+    assert list(pipeline.republish_reports(small, but=WEDNESDAY + timedelta(days=1))) == [WEDNESDAY]
     assert banner not in read_page(small, f"day={WEDNESDAY}")
     assert any(subject.startswith("[수집 완료]") for subject in list_subjects(smtp.maildir))
+
+
+def test_a_day_whose_run_dies_before_its_report_is_reported_by_the_next(small: Settings, smtp: "Smtp") -> None:
+    for shard in pipeline.plan_day(small, WEDNESDAY).shards:
+        pipeline.collect_shard(small, shard)  # and the machine is restarted
+    work_off(small, pipeline.plan_day(small, WEDNESDAY + timedelta(days=1)))
+    pipeline.publish_report(small, WEDNESDAY + timedelta(days=1))
+    assert list(pipeline.republish_reports(small, but=WEDNESDAY + timedelta(days=1))) == [WEDNESDAY]
+    assert any(subject.startswith(f"{WEDNESDAY} ") for subject in list_subjects(smtp.maildir))
+
+
+def test_a_failure_is_told_until_a_later_run_tells_how_it_ended(small: Settings, smtp: "Smtp") -> None:
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    pipeline.publish_report(small, WEDNESDAY, "verify: an earlier day disagrees")
+    assert pipeline.republish_reports(small, but=WEDNESDAY) == {}, "the run itself has told it"
+    assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
+    assert "disagrees" not in read_page(small, f"day={WEDNESDAY}")
+    assert [subject[:4] for subject in list_subjects(smtp.maildir)][:2] == ["[수집 ", "[실패]"]
+    assert pipeline.republish_reports(small) == {}
+
+
+def test_a_missed_day_on_which_nobody_exists_is_reported_too(small: Settings, api: SandboxApi) -> None:
+    first, missed, last = (WEDNESDAY + timedelta(days=offset) for offset in (0, 1, 2))
+    pipeline.remove_members(small, [member.character for member in pipeline.list_members(small)[1:]])
+    work_off(small, pipeline.plan_day(small, first, follows=True))
+    api.fail({"fault": "missing_character"})
+    change(small, "UPDATE timeline.collection SET state = 'missing'")
+    work_off(small, pipeline.plan_day(small, last, follows=True))
+    assert missed in pipeline.republish_reports(small)
+
+
+def test_a_day_whose_every_character_left_the_roster_is_settled(small: Settings, api: SandboxApi) -> None:
+    api.fail({"fault": "html_200"})
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    pipeline.publish_report(small, WEDNESDAY)
+    members = [member.character for member in pipeline.list_members(small)]
+    pipeline.remove_members(small, members)
+    api.fail()
+    pipeline.add_members(small, [Member(members[0], None)])
+    work_off(small, pipeline.plan_day(small, WEDNESDAY + timedelta(days=1)))
+    assert WEDNESDAY in pipeline.republish_reports(small)
+    assert pipeline.plan_day(small, WEDNESDAY + timedelta(days=2)).days == (WEDNESDAY + timedelta(days=2),)
+
+
+def test_an_unfinished_day_on_which_nobody_was_found_is_collected_again_though_its_own_run_never_comes(
+    small: Settings,
+) -> None:
+    make_unfinished(small, WEDNESDAY)
+    change(small, "UPDATE timeline.collection SET state = 'missing', raw_key = NULL, events = NULL, digest = NULL")
+    change(small, "UPDATE timeline.day SET changed_in = NULL")
+    plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=2))
+    assert (plan.days[0], plan.pending) == (WEDNESDAY, 2 * CHARACTERS)
 
 
 def land_anew(settings: Settings) -> None:

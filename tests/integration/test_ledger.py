@@ -392,7 +392,7 @@ def test_a_dead_letter_is_unread_as_long_as_one_of_its_days_is_owed(connection: 
     ledger.record_failure(connection, worker, claim, "owed", "not JSON")
     assert count_unread(connection) == 1
     planning.plan_days(connection, days, again=False)
-    (again,) = [
+    *_, again = [
         one for one in ledger.claim_characters(connection, worker, Shard(days, 0, 1), 10) if one.character == who
     ]
     assert ledger.commit_landed(connection, worker, "raw/1", [Landed(days[0], who, 1, 1)]) == (1, 1)
@@ -439,9 +439,24 @@ def test_what_was_collected_of_a_character_stays_when_it_is_removed_before_it_is
     connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
     planning.plan_days(connection, [DAY], again=True)
     remove_members(connection, CHARACTERS)
-    assert connection.execute("SELECT character_id, raw_key FROM timeline.collection").fetchall() == [
-        (CHARACTERS[0].character_id, "raw/x")
+    assert connection.execute("SELECT character_id, raw_key, state FROM timeline.collection").fetchall() == [
+        (CHARACTERS[0].character_id, "raw/x", "landed")
     ]
+
+
+def test_who_was_asked_for_in_vain_is_asked_for_day_by_day(connection: psycopg.Connection) -> None:
+    days = tuple(DAY + timedelta(days=offset) for offset in range(4))
+    shard = Shard(days, 0, 1)
+    planning.plan_days(connection, days, again=False)
+    worker = ledger.start_worker(connection, shard, "backfill", 1000)
+    together, *_ = ledger.claim_characters(connection, worker, shard, 1)
+    assert together.days == days
+    ledger.record_failure(connection, worker, replace(together, days=days[:2]), "owed", "one row cannot be read")
+    ledger.finish_worker(connection, worker, Usage())
+    planning.plan_days(connection, days, again=False)
+    worker = ledger.start_worker(connection, shard, "backfill", 1000)
+    claims = [claim.days for claim in ledger.claim_characters(connection, worker, shard, 1)]
+    assert claims == [days[:1], days[1:2], days[2:]]
 
 
 def test_a_worker_is_never_given_its_own_claims_again(connection: psycopg.Connection) -> None:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from neople_timeline import pipeline
@@ -111,6 +112,84 @@ def test_an_api_that_loses_many_who_were_there_is_not_believed(guild: Settings, 
     sandbox_api.fail()
     collect(guild, pipeline.plan_debts(guild), "retry")
     assert pipeline.list_owed(guild) == []
+
+
+def test_who_was_missing_for_a_day_and_is_there_again_is_asked_for_that_day(
+    guild: Settings, sandbox_api: SandboxApi
+) -> None:
+    character, events, _ = find_busiest(sandbox_api, DAY)
+    sandbox_api.fail({"fault": "missing_character", "character": character.character_id})
+    found = work_off(guild, pipeline.plan_day(guild, DAY))
+    assert (found.ok, found.missing) == (True, 1)
+    sandbox_api.fail()
+    assert work_off(guild, pipeline.plan_day(guild, DAY + timedelta(days=1))).missing == 0
+    plan = pipeline.plan_day(guild, DAY + timedelta(days=2))
+    assert plan.days == (DAY, DAY + timedelta(days=2))
+    assert work_off(guild, plan).ok
+    with psycopg.connect(guild.warehouse_url) as connection:
+        statement = "SELECT count(*) FROM timeline.event WHERE day = %s AND character_id = %s"
+        assert connection.execute(statement, (DAY, character.character_id)).fetchone() == (events,)
+
+
+@pytest.mark.parametrize("whose", ["PostgreSQL's", "this machine's"])
+def test_nothing_is_collected_by_a_clock_that_is_ahead(
+    guild: Settings, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    plan = pipeline.plan_day(guild, DAY)
+    monkeypatch.setattr("neople_timeline.collect.LONGEST_LEAD_SECONDS", -10.0)  # as if the others were behind
+    if whose != "PostgreSQL's":
+        monkeypatch.setattr("neople_timeline.warehouse.ledger.read_clock", lambda _: 0.0)
+    with pytest.raises(RetryLater, match=f"{whose} clock is .* ahead of"):
+        collect(guild, plan)
+    assert pipeline.count_ledger(guild, DAY) == ({"planned": 40}, 0)
+
+
+def test_what_was_asked_for_by_a_clock_that_was_ahead_proves_nothing_and_is_asked_for_again(guild: Settings) -> None:
+    assert work_off(guild, pipeline.plan_day(guild, DAY)).ok
+    with psycopg.connect(guild.warehouse_url, autocommit=True) as connection:
+        connection.execute("UPDATE timeline.collection SET asked_at = clock_timestamp() + interval '9 hours'")
+        connection.execute("UPDATE timeline.day SET verified_at = NULL")
+    assert pipeline.verify_days(guild, [DAY]).provisional == (DAY,)
+    assert pipeline.plan_day(guild, DAY).pending == 40
+
+
+def test_a_lost_answer_of_one_day_keeps_no_other_day_from_being_loaded(
+    guild: Settings, sandbox_api: SandboxApi
+) -> None:
+    character, _, _ = find_busiest(sandbox_api, DAY)
+    sandbox_api.fail({"fault": "html_200", "character": character.character_id})
+    work_off(guild, pipeline.plan_day(guild, DAY))
+    lake = open_lake(guild)
+    lake.delete(lake.list_keys(f"raw/day={DAY}"))
+    sandbox_api.fail()
+    with psycopg.connect(guild.warehouse_url, autocommit=True) as connection:
+        connection.execute("UPDATE timeline.collection SET next_try_at = NULL")
+    plan = pipeline.plan_day(guild, DAY + timedelta(days=1))
+    assert plan.days == (DAY, DAY + timedelta(days=1))
+    found = work_off(guild, plan)
+    assert {finding.day for finding in found.disagreements} == {DAY}
+    assert any("cannot be published: " in str(finding) and "is gone" in str(finding) for finding in found.disagreements)
+    assert pipeline.verify_days(guild, [DAY + timedelta(days=1)]).ok
+    assert work_off(guild, pipeline.plan_day(guild, DAY, again=True)).ok
+
+
+@pytest.mark.parametrize("harm", ["deleted", "another's"])
+def test_marts_are_made_of_what_was_recorded_whatever_came_of_the_lake(guild: Settings, harm: str) -> None:
+    assert work_off(guild, pipeline.plan_day(guild, DAY)).ok
+    lake = open_lake(guild)
+    key, other = lake.list_keys(f"events/day={DAY}")
+    if harm == "deleted":
+        lake.delete([key])
+    else:
+        lake.put(key, lake.get(other))
+    totals = "SELECT sum(events) FROM timeline.mart_activity_by_hour"
+    with psycopg.connect(guild.warehouse_url, autocommit=True) as connection:
+        before = connection.execute(totals).fetchone()
+        connection.execute("DELETE FROM timeline.mart_activity_by_hour")
+        assert work_off(guild, pipeline.plan_day(guild, DAY + timedelta(days=1))).ok  # which has the week of the day
+        pipeline.build_marts(guild, [DAY])
+        assert connection.execute(f"{totals} WHERE day = '{DAY}'").fetchone() == before
+    assert pipeline.verify_days(guild, [DAY]).ok
 
 
 def test_a_lost_answer_of_a_character_that_is_missing_by_now_holds_nobody_else_up(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -63,7 +64,7 @@ def day(
     failure = f"the proof failed: `neople-timeline verify {wanted}` lists what disagrees" if has_failed else None
     published = _publish(lambda: pipeline.publish_report(settings, wanted, failure))
     say_report(settings, published, wanted)
-    _say_republished(settings)
+    _say_republished(settings, but=wanted)
     raise typer.Exit(code or (INDEBTED if published.is_provisional or published.waiting else COMPLETE))
 
 
@@ -192,9 +193,9 @@ def _publish(step: Callable[[], T]) -> T:
     return patiently(step, pause=600.0)
 
 
-def _say_republished(settings: Settings) -> None:
+def _say_republished(settings: Settings, but: date | None = None) -> None:
     """Write anew the pages of other days that the run changed, and name them."""
-    for changed, published in _publish(partial(pipeline.republish_reports, settings)).items():
+    for changed, published in _publish(partial(pipeline.republish_reports, settings, but)).items():
         out.print(f"The report of {changed} was out of date, and is written anew.")
         say_pages(settings, published)
 

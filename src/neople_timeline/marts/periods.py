@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import groupby
+from typing import get_args
 
 import pyarrow as pa
 
-from neople_timeline.catalogue import MARTS, Mart, Period, period_of
+from neople_timeline.catalogue import DAYS_BEFORE, MARTS, Mart, Period, period_of
 from neople_timeline.models import days_between, end_of_month, last_day_of, week_of
 
 
@@ -23,6 +24,12 @@ def days_covered(days: Iterable[date], period: Period) -> tuple[date, ...]:
 def with_days_before(days: Iterable[date], number: int) -> tuple[date, ...]:
     """List the days, and as many before each, in order."""
     return tuple(sorted({day - timedelta(days=back) for day in days for back in range(number + 1)}))
+
+
+def days_read(days: Sequence[date]) -> tuple[date, ...]:
+    """List every day that the marts of some days read, in order."""
+    covered = {day for period in get_args(Period) for day in days_covered(days, period)}
+    return with_days_before(covered, max(DAYS_BEFORE.values()))
 
 
 def cut_pieces(days: Iterable[date]) -> Iterator[tuple[tuple[date, ...], tuple[Mart, ...]]]:

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypeVar
 
 from pyreqwest.client import Client as HttpClient
@@ -25,6 +25,7 @@ from neople_timeline.neople.protocol import (
     Unreadable,
     WordType,
     check_status,
+    read_clock_lead,
     read_found,
     search_path,
 )
@@ -61,6 +62,8 @@ class Client:
         self.spent = Spent()
         self.was_answered = False
         """Whether the API has answered anything at all yet."""
+        self.clock_lead = 0.0
+        """Seconds that our clock is ahead of the API's, as its first answer said."""
         self._base = settings.neople_api_url
         self._pace = pace
         self._slow_down = slow_down
@@ -170,6 +173,8 @@ class Client:
                 ) from None
             finally:
                 _obey_cancellation()
+            if not self.was_answered:
+                self.clock_lead = read_clock_lead(response.headers, datetime.now(UTC))
             permit.whole = self.was_answered = True
             permit.refused = response.status != 200
         check_status(response.status, response.headers, body)

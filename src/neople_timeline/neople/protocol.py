@@ -18,7 +18,7 @@ import msgspec
 
 from neople_timeline.digest import hash_event
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
-from neople_timeline.models import KOREA, MINUTE_FORMAT, CharacterKey, Window, parse_minute
+from neople_timeline.models import KOREA, MINUTE_FORMAT, SETTLING, CharacterKey, Window, parse_minute
 
 PAGE_LIMIT: Final = 100
 OTHER_LIMIT: Final = 77
@@ -91,11 +91,16 @@ class Page(msgspec.Struct, frozen=True):
     """First and last minute that the answer is about, `{"start": …, "end": …}`."""
 
 
-class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """A timeline answer: the character as it is now, and one page of its events."""
+class _Core(msgspec.Struct, frozen=True, rename="camel"):
+    """What makes an answer one: whose it is, and what it tells."""
 
     character_id: str
     timeline: Page
+
+
+class Answer(_Core, frozen=True, rename="camel"):
+    """A timeline answer: the character as it is now, and one page of its events."""
+
     character_name: str | None = None
     level: Int32 | None = None
     job_id: str | None = None
@@ -132,6 +137,9 @@ class _Body(msgspec.Struct):
 
 
 _answers = msgspec.json.Decoder(Answer, strict=False)
+_cores = msgspec.json.Decoder(_Core, strict=False)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ABOUT_CHARACTER = msgspec.structs.fields(Answer)[len(msgspec.structs.fields(_Core)) :]
 _found = msgspec.json.Decoder(_Found, strict=False)
 _bodies = msgspec.json.Decoder(_Body, strict=False)
 
@@ -212,10 +220,35 @@ def read_retry_after(text: str, now: datetime) -> float:
     return min(max(1.0, seconds), LONGEST_RETRY_AFTER)
 
 
+def decode_answer(body: bytes | msgspec.Raw) -> Answer:
+    """Decode an answer. What it says of the character in an unexpected type is left out, and costs nothing else."""
+    try:
+        return _answers.decode(body)
+    except msgspec.ValidationError:
+        core, sent = _cores.decode(body), _fields.decode(body)
+        about = {field.name: _decode_field(sent.get(field.encode_name), field.type) for field in _ABOUT_CHARACTER}
+        return Answer(core.character_id, core.timeline, **about)
+
+
+def _decode_field(value: msgspec.Raw | None, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(value or b"null", type=kind, strict=False)
+    except msgspec.ValidationError:
+        return None
+
+
+def read_clock_lead(headers: Mapping[str, str], now: datetime) -> float:
+    """Give how many seconds our clock is ahead of the API's, as its answer tells; 0 where it does not."""
+    try:
+        return (now - parsedate_to_datetime(_read_header(headers, "date"))).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return 0.0
+
+
 def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     """Read one page, refusing everything that could not be stored unchanged or does not answer the question."""
     try:
-        answer = _answers.decode(body)
+        answer = decode_answer(body)
         rows = answer.timeline.rows
         _check_escapes(body)
         if any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
@@ -236,12 +269,16 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
 
 
 def _covers(dates: object, window: Window) -> bool:
-    """Say whether an answer is about all of a window, as far as it tells; of one that is not over, up to now is all."""
+    """Say whether an answer is about all of a window, as far as it tells; of one that is not over, up to now is all.
+
+    Now by the API's clock, which may be some minutes behind.
+    """
     try:
         start, end = (parse_minute(dates[name]).strftime(MINUTE_FORMAT) for name in ("start", "end"))  # type: ignore[index]
     except (TypeError, KeyError, ValueError):
         return True
-    return start <= window.start and (end >= window.end or window.end >= datetime.now(KOREA).strftime(MINUTE_FORMAT))
+    now = (datetime.now(KOREA) - SETTLING).strftime(MINUTE_FORMAT)
+    return start <= window.start and end >= min(window.end, now)
 
 
 class Chain:

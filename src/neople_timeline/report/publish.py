@@ -62,7 +62,8 @@ def publish_report(
         write_pages(settings, lake, connection, [of_day, of_week] if of_week else [of_day])
         mailed = (failure is not None or of_day.is_settled) and mail_report(settings, connection, of_day)
         week_mailed = bool(of_week and not of_week.state.absent and mail_report(settings, connection, of_week))
-        record_page(connection, day, generation)
+        if failure is None:  # else the page is outdated from the start: a later run tells how it ended
+            record_page(connection, day, generation)
     return Published(
         lake.describe(page_key(of_day)),
         mailed,

@@ -112,7 +112,8 @@ def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[C
 def mark_day_verified(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Note when a whole day was proven.
 
-    Not if more has landed meanwhile, nobody has asked for anything of it yet, or an answer is from before it was over.
+    Not if more has landed meanwhile, nobody has asked for anything of it yet, or an answer is from before it was over
+    (or from the future: a clock was wrong).
     What was reported of a day before its proof is outdated, so it takes a number when it becomes proven.
     """
     with connection.transaction():
@@ -122,8 +123,9 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
             "  CASE WHEN verified_at IS NULL THEN nextval('timeline.mart_generation') ELSE proven_in END"
             " WHERE day = %s AND NOT EXISTS"
             "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"
-            f"   OR (c.asked_at < %s AND NOT {OPEN})))"
-            " AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND c.state <> 'planned')",
+            f"   OR ((c.asked_at < %s OR c.asked_at > clock_timestamp()) AND NOT {OPEN})))"
+            " AND (SELECT coalesce(bool_or(c.state <> 'planned'), true)"
+            "  FROM timeline.collection c WHERE c.day = d.day)",
             (day, over_at),
         )
 

@@ -52,8 +52,8 @@ def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[
     """List the days before one that were not taken to the end: loaded, computed and proven."""
     rows = connection.execute(
         f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {OF_A_BACKFILL}"
-        f" AND (changed_in > {MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL"
-        "  OR EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND state = 'landed')))) ORDER BY day",
+        f" AND (changed_in > {MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL OR EXISTS"
+        "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND state IN ('landed', 'missing'))))) ORDER BY day",
         {"before": before, "marts": DAILY_MARTS},
     )
     return [row[0] for row in rows]
@@ -82,7 +82,7 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     """List the days which, or whose week, changed, were computed and proven since their page was written."""
     rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND changed_in <= {MARTS_AT}"
+        f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}"
         f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}) ORDER BY day",
         {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS},
     )

@@ -38,6 +38,12 @@ class Landed:
     digest: int
 
 
+def read_clock(connection: psycopg.Connection) -> float:
+    """Read PostgreSQL's clock, by which the ledger notes when something was asked for, in seconds since 1970."""
+    row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float").fetchone()
+    return float(row[0]) if row else 0.0
+
+
 def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate: int) -> int:
     """Register a collector and return its id, greater than all before it."""
     return ask_number(
@@ -91,7 +97,7 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
         "   asked_at = clock_timestamp() FROM chosen"
         "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
         f"  AND {_OPEN} AND {DUE} AND {_FREE}"
-        " RETURNING c.server_id, c.character_id, c.day, c.bucket"
+        " RETURNING c.server_id, c.character_id, c.day, c.bucket, c.state = 'owed'"
     )
     values = {**_describe(shard), "limit": limit, "me": worker_id}
     # One text is one transaction of PostgreSQL's own: who is paused in the middle of it does not keep the lock.
@@ -99,14 +105,16 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
     cursor.execute(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK}); {statement}".encode(), values)
     cursor.nextset()
     rows = cursor.fetchall()
-    claimed: dict[CharacterKey, dict[date, int]] = {}
-    for server_id, character_id, day, bucket in rows:
-        claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket
-    return [
-        Claim(character, run, buckets[run[0]])
-        for character, buckets in sorted(claimed.items())
-        for run in split_windows(buckets)
-    ]
+    claimed: dict[CharacterKey, dict[date, tuple[int, bool]]] = {}
+    for server_id, character_id, day, bucket, is_owed in rows:
+        claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket, is_owed
+    return [Claim(character, run, days[run[0]][0]) for character, days in sorted(claimed.items()) for run in _cut(days)]
+
+
+def _cut(days: Mapping[date, tuple[int, bool]]) -> list[tuple[date, ...]]:
+    """Cut days into runs for a chain each. Who was asked for in vain is asked day by day: one may spoil the others."""
+    owed = [(day,) for day, (_, is_owed) in days.items() if is_owed]
+    return sorted([*owed, *split_windows(day for day, (_, is_owed) in days.items() if not is_owed)])
 
 
 def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:

@@ -60,21 +60,25 @@ def list_members(connection: psycopg.Connection) -> list[Member]:
 
 
 def remove_members(connection: psycopg.Connection, characters: Sequence[CharacterKey]) -> int:
-    """Take characters off the roster and drop what is still owed of them; what was collected stays.
+    """Take characters off the roster and drop what is still owed of them; what was collected stays, as it was.
 
     So does what a collector is at: a character that is put back meanwhile would be in no plan.
     """
     matching = "(server_id, character_id) IN (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]))"
-    owed = (
-        f"FROM timeline.collection WHERE {OPEN} AND raw_key IS NULL"
-        f" AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}"
-    )
+    owed = f"{OPEN} AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}"
     values = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}
     with connection.transaction():
         connection.execute(_ALONE)
-        days = [row[0] for row in connection.execute(f"SELECT DISTINCT day {owed}".encode(), values)]
+        found = connection.execute(f"SELECT DISTINCT day FROM timeline.collection WHERE {owed}".encode(), values)
+        days = [row[0] for row in found]
         connection.execute(LOCK_DAYS, {"days": days})
-        connection.execute(f"DELETE {owed} AND day = ANY(%(days)s)".encode(), {**values, "days": days})
+        these = f"{owed} AND day = ANY(%(days)s) AND raw_key IS"
+        connection.execute(f"DELETE FROM timeline.collection WHERE {these} NULL".encode(), {**values, "days": days})
+        connection.execute(
+            "UPDATE timeline.collection SET state = 'landed', reason = NULL, next_try_at = NULL, doubted_at = NULL"
+            f" WHERE {these} NOT NULL".encode(),
+            {**values, "days": days},
+        )
         # A day that was proven has changed with it: its page lists the character.
         connection.execute(f"{TOUCH} WHERE day = ANY(%s) AND verified_at IS NOT NULL", (days,))
         return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}".encode(), values).rowcount

@@ -91,7 +91,7 @@ def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime)
     """Say whether a day runs until `over_at`, or was collected in part while it ran."""
     row = connection.execute(
         "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection"
-        " WHERE day = %(day)s AND asked_at < %(over_at)s AND state <> ALL(%(open)s))",
+        " WHERE day = %(day)s AND (asked_at < %(over_at)s OR asked_at > clock_timestamp()) AND state <> ALL(%(open)s))",
         {"day": day, "over_at": over_at, "open": list(OPEN_STATES)},
     ).fetchone()
     return bool(row and row[0])

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pages import CHARACTER, CURSOR, ROWS, WINDOW, make_page, make_row, spell
 
 from neople_timeline.digest import hash_event
-from neople_timeline.models import Window
+from neople_timeline.models import KOREA, Window
 from neople_timeline.neople.protocol import (
     LONGEST_CHAIN,
     OTHER_LIMIT,
@@ -141,5 +142,14 @@ def test_an_answer_whose_dates_are_of_another_kind_is_read(dates: object) -> Non
     Chain(CHARACTER, PAST).accept(make_page([], dates=dates))
 
 
+def test_of_days_that_are_over_an_answer_must_tell_all_though_the_window_s_last_day_runs() -> None:
+    now = datetime.now(KOREA)
+    window = Window(f"{now - timedelta(days=3):%Y-%m-%d} 06:00", f"{now + timedelta(days=1):%Y-%m-%d} 05:59")
+    early = {"start": window.start, "end": f"{now - timedelta(days=2):%Y-%m-%d} 12:00"}
+    with pytest.raises(Unreadable, match="covers less"):
+        Chain(CHARACTER, window).accept(make_page([], dates=early))
+
+
 def test_of_a_day_that_runs_an_answer_may_end_now() -> None:
-    Chain(CHARACTER, FUTURE).accept(make_page([], dates=WHOLE))
+    now = datetime.now(KOREA) - timedelta(minutes=2)  # by a clock that is a little behind
+    Chain(CHARACTER, FUTURE).accept(make_page([], dates={"start": FUTURE.start, "end": f"{now:%Y-%m-%d %H:%M}"}))

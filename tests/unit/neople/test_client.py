@@ -1,9 +1,11 @@
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import count
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +17,7 @@ from neople_timeline.models import CharacterKey, Window
 from neople_timeline.neople import client as client_module
 from neople_timeline.neople.client import LONGEST_PAUSE, MOST_REFUSALS, TRIES, Client
 from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import Maintenance, SlowDown, Unreadable
+from neople_timeline.neople.protocol import Maintenance, SlowDown, Unreadable, read_clock_lead
 from neople_timeline.settings import Settings
 
 CHARACTER = CharacterKey("cain", "0" * 32)
@@ -39,6 +41,8 @@ class FakeHttp:
 
 
 class FakeRequest:
+    headers: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
@@ -53,7 +57,7 @@ class FakeRequest:
         async def read() -> SimpleNamespace:
             return SimpleNamespace(to_bytes=lambda: body)
 
-        return SimpleNamespace(status=status, headers={}, bytes=read)
+        return SimpleNamespace(status=status, headers=self.headers, bytes=read)
 
 
 class Talk:
@@ -135,6 +139,21 @@ def test_a_character_of_which_a_page_came_is_not_one_that_the_api_does_not_know(
     talk = Talk(in_turn(*before, gone, *doubtful, *doubtful), monkeypatch)
     assert len(talk.fetch().hashes) == 2
     assert talk.client.spent.retried == 1
+
+
+def test_the_first_answer_tells_how_far_the_clock_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(lambda _: (200, make_page([1])), monkeypatch)
+    assert talk.client.clock_lead == 0.0
+    for minutes in (10, 20):
+        moment = datetime.now(UTC) - timedelta(minutes=minutes)
+        monkeypatch.setattr(FakeRequest, "headers", {"date": format_datetime(moment, usegmt=True)})
+        talk.fetch()
+        assert talk.client.clock_lead == pytest.approx(600, abs=5)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "Fri, 32 Nov 2026 00:00:00 GMT", "1"])
+def test_a_date_that_is_none_says_nothing_of_the_clock(text: str) -> None:
+    assert read_clock_lead({"date": text}, datetime.now(UTC)) == 0.0
 
 
 def test_after_some_tries_it_is_given_up_with_the_bytes_that_came(monkeypatch: pytest.MonkeyPatch) -> None:

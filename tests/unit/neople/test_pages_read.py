@@ -88,12 +88,29 @@ def test_what_is_no_timeline_of_this_character_is_refused_and_kept(body: bytes) 
     assert caught.value.body == body
 
 
-@pytest.mark.parametrize(
-    "body", [make_page([make_row(code=2**31)]), make_page([], fame=2**31), make_page([], level=-(2**40))]
-)
-def test_a_number_too_large_for_its_column_is_refused_for_its_character_alone(body: bytes) -> None:
+def test_a_code_too_large_for_its_column_is_refused_for_its_character_alone() -> None:
     with pytest.raises(Unreadable):
-        read_answer(CHARACTER, WINDOW, body)
+        read_answer(CHARACTER, WINDOW, make_page([make_row(code=2**31)]))
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ({"fame": 2**31, "level": 115}, {"fame": None, "level": 115}),
+        (
+            {"level": 115.5, "guildId": 123, "guildName": "길드"},
+            {"level": None, "guild_id": None, "guild_name": "길드"},
+        ),
+        ({"jobName": False, "jobId": {"a": 1}, "fame": "61203"}, {"job_name": None, "job_id": None, "fame": 61203}),
+        ({"adventureName": ["모험"], "characterName": None}, {"adventure_name": None, "character_name": None}),
+    ],
+)
+def test_a_character_s_field_of_another_type_is_left_out_and_costs_nothing_else(
+    sent: dict[str, Any], read: dict[str, Any]
+) -> None:
+    answer = read_answer(CHARACTER, WINDOW, make_page([make_row()], **sent))
+    assert {name: getattr(answer, name) for name in read} == read
+    assert len(answer.timeline.rows) == 1
 
 
 # Text and numbers that PostgreSQL cannot store ----------------------------------------------------------------------
