@@ -17,7 +17,7 @@ import optional_browser
 import optional_spark
 from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings, make_settings
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

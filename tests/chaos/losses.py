@@ -15,7 +15,7 @@ from neople_timeline import pipeline
 from neople_timeline.local import cluster
 from neople_timeline.local.cluster import Cluster
 from neople_timeline.local.processes import find
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 LONG = os.environ.get("CHAOS") == "long"
 CHARACTERS, SLOTS, RATE = (20_000, 2, 1_000) if LONG else (2_000, 1, 50)

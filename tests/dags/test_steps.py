@@ -259,7 +259,7 @@ def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monke
         "is_planned": lambda _settings, _day: True,
         "build_marts": lambda _settings, days: built.append(days) or (),
         "publish_report": lambda _settings, one, _failure: built.append(one) or page,
-        "republish_reports": lambda _settings: built.append("others") or {earlier: page},
+        "republish_reports": lambda _settings, but=None: built.append(f"others but {but}") or {earlier: page},
     }
     for name, step in steps.items():
         monkeypatch.setattr(f"neople_timeline.pipeline.{name}", step)
@@ -272,7 +272,7 @@ def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monke
     timeline_daily.report.function()
     assert timeline_steps.republish.function() == {f"{earlier}": page.url}
 
-    assert built == [(earlier, date(2026, 11, 14), day), day, "others", "others"]
+    assert built == [(earlier, date(2026, 11, 14), day), day, f"others but {day}", "others but None"]
 
 
 def test_a_day_that_was_asked_for_and_refused_is_reported_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTask:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     (tmp_path / "outcome").write_text("exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr("neople_timeline.pipeline.list_touched", lambda _settings, days: days)
+    monkeypatch.setattr("neople_timeline.pipeline.prepare_marts", lambda _settings, days: days)
     task = FakeTask()
     monkeypatch.setattr(timeline_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun()})
     return task

@@ -15,7 +15,7 @@ from obstore.store import S3Store
 
 from neople_timeline.local import airflow, processes, services
 from neople_timeline.settings import Settings, make_settings
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 DAGS = Path(__file__).parents[2] / "dags"
 CHARACTERS = 60

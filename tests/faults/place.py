@@ -25,7 +25,7 @@ from compare_truth import DayOfCharacter, Event
 from neople_timeline.local import services
 from neople_timeline.models import CharacterKey
 from neople_timeline.settings import Settings, make_settings
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 DAY = date(2026, 10, 17)
 """A Saturday on which 46 of the 60 characters play, 7 of them more than a page."""

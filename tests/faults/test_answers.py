@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from compare_truth import compare
 from place import COMPLETE, DAY, INDEBTED, Place, World, owe
 
+from compare_truth import compare
 from neople_timeline.lake import open_lake
 from neople_timeline.models import CharacterKey
 

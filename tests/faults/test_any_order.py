@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import pytest
-from compare_truth import assert_nothing_false
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -18,6 +17,8 @@ from place import COMPLETE, DAY, Place, Run, World, in_sessions
 from s3_proxy import Trouble, run_proxy
 from test_crashes import COLLECTING, PUBLISHING
 from test_outages import RESTARTS, TROUBLES
+
+from compare_truth import assert_nothing_false
 
 DAYS = (DAY - timedelta(days=1), DAY)
 COMMANDS = (

@@ -23,7 +23,7 @@ import zstandard
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.settings import make_settings
 from neople_timeline.warehouse import connection as warehouse
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 DAY = date(2026, 11, 15)
 COMPLETE, INDEBTED, WRONG, FAILED = range(4)

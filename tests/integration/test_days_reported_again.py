@@ -18,7 +18,7 @@ from neople_timeline.report import publish
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.roster import Member
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 if TYPE_CHECKING:
     from conftest import Smtp

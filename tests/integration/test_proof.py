@@ -14,7 +14,7 @@ from neople_timeline.lake import open_lake
 from neople_timeline.models import CharacterKey, Kind, Plan
 from neople_timeline.settings import Settings
 from neople_timeline.verify import Verification
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 if TYPE_CHECKING:
     from conftest import Smtp

@@ -25,7 +25,7 @@ from neople_timeline.summary import DROP_ROUTES
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.days import PAGES_LOCK
 from neople_timeline.warehouse.summary import read_summary
-from sandbox_client import SandboxApi
+from sandbox_control import SandboxApi
 
 if TYPE_CHECKING:
     from conftest import Smtp
