@@ -52,25 +52,25 @@ def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     Somebody deleted them, or a warehouse that was put back from a backup is older than the lake. Where the answers that
     they were made from are gone too, it is a DataError.
     """
-    strange = sorted({part.day for part, _ in _list_strange(lake, connection, days)})
-    for day in strange:
+    strange = _list_strange(lake, connection, days)
+    for day in sorted({part.day for part in strange}):
         log.warning("%s lies otherwise in the lake than it was recorded, and is refined and loaded anew", day)
         refine_parts(calendar, lake, connection, Shard.whole(day))
         load_parts(calendar, lake, connection, Shard.whole(day))
-    for part, table in _list_strange(lake, connection, strange):
+    for part in _list_strange(lake, connection, sorted({part.day for part in strange})):
+        if part not in strange:
+            raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
         raise DataError(
-            f"{lake.describe(object_key(part, table))} is gone or another's, and so are answers that it was made from:"
-            f" `neople-timeline day {part.day} --again` asks for them anew"
+            f"Parquet of {part.day}, bucket {part.bucket}, is gone or another's, and so are answers that it was made"
+            f" from: `neople-timeline day {part.day} --again` asks for them anew"
         )
 
 
-def _list_strange(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[tuple[Part, Table]]:
+def _list_strange(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[Part]:
+    """List the parts of which the lake does not have the objects that were recorded."""
     parts = [part for part in warehouse.list_parts(connection, Shard.whole(*days)) if part.version]
-    recorded = {object_key(part, table): part.etags[table.name] for part in parts for table in TABLES}
-    etags = lake.etags(recorded)
-    return [
-        (part, table) for part in parts for table in TABLES if etags[key := object_key(part, table)] != recorded[key]
-    ]
+    found = lake.etags(object_key(part, table) for part in parts for table in TABLES)
+    return [part for part in parts if any(found[object_key(part, table)] != part.etags[table.name] for table in TABLES)]
 
 
 def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:

@@ -12,7 +12,7 @@ import pytest
 from collected_day import collect_day
 
 from neople_timeline import parts, pipeline
-from neople_timeline.errors import RetryLater
+from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import Shard
 from neople_timeline.settings import Settings
@@ -90,3 +90,30 @@ def test_an_answer_that_lands_after_its_part_was_refined_is_not_called_loaded(
     assert warehouse.replace_part(connection, part, events, characters)
     left = connection.execute("SELECT count(*) FROM timeline.collection WHERE state = 'landed'").fetchone()
     assert left == (changed,) == (1,)
+
+
+def test_parquet_that_is_gone_is_written_anew_and_told_where_its_answers_are_gone_too(
+    settings: Settings, connection: psycopg.Connection, day: date
+) -> None:
+    lake = open_lake(settings)
+    before = {key: lake.get(key) for key in lake.list_keys(f"events/day={day}")}
+    lake.delete(before)
+    parts.mend_parts(settings.calendar, lake, connection, [day])
+    assert {key: lake.get(key) for key in lake.list_keys(f"events/day={day}")} == before
+    assert pipeline.verify_days(settings, [day]).ok
+
+    lake.delete([*before, *lake.list_keys(f"raw/day={day}")])
+    with pytest.raises(DataError, match=f"{day}, bucket 0, is gone or another's.*--again"):
+        parts.mend_parts(settings.calendar, lake, connection, [day])
+
+
+def test_parquet_that_another_run_is_writing_is_waited_for(
+    settings: Settings, connection: psycopg.Connection, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = open_lake(settings)
+    lake.delete(lake.list_keys(f"events/day={day}"))
+    found = warehouse.list_parts(connection, Shard.whole(day))
+    monkeypatch.setattr(parts, "refine_parts", lambda *_: [warehouse.record_part(connection, part) for part in found])
+    monkeypatch.setattr(parts, "load_parts", lambda *_: [])
+    with pytest.raises(RetryLater, match="another run"):
+        parts.mend_parts(settings.calendar, lake, connection, [day])

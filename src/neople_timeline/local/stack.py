@@ -63,9 +63,9 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
         if is_ours and not once:
             _stay(local)
     finally:
+        refuse_starts()
         if is_ours:
             ignore_signals()
-            refuse_starts()
             with _lock(root):
                 stop_home(local.home)
     if not is_ours:
