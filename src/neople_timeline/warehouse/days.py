@@ -35,6 +35,11 @@ _WEEK_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart"
     " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
 )
+# A page compares its day with the day before and the same day of the week before.
+_COMPARED_AT: Final = (
+    "(SELECT max(generation) FROM timeline.published_mart"
+    " WHERE mart = ANY(%(marts)s) AND period IN (d.day - 1, d.day - 7))"
+)
 _PROVEN_AT: Final = (
     "(SELECT max(proven_in) FROM timeline.day p WHERE p.day BETWEEN"
     " d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"
@@ -80,10 +85,10 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
 
 
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
-    """List the days which, or whose week, changed, were computed and proven since their page was written."""
+    """List the days which, or whose week, or with which they are compared, were computed or proven since their page."""
     rows = connection.execute(
         f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}"
-        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}) ORDER BY day",
+        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}, {_COMPARED_AT}) ORDER BY day",
         {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS},
     )
     return [row[0] for row in rows]
