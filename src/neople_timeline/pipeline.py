@@ -183,17 +183,11 @@ def load_shard(settings: Settings, shard: Shard) -> Loaded:
 # Imported where they are used: their engine takes 0.1 s of CPU to load, which a collector shall not pay.
 
 
-def list_touched(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
+def prepare_marts(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
     """Pick from a run's days those whose marts are older than their rows; the last in any case, to mend what is there.
 
-    They are what a run that pays debts has to publish anew.
+    They are what a run that pays debts has to publish anew. The lake then has all that they read as it was recorded.
     """
-    with open_warehouse(settings) as connection:
-        return calendar_days.list_touched(connection, days)
-
-
-def prepare_marts(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
-    """Pick the days as `list_touched` does, once the lake has all that their marts read as the ledger recorded it."""
     from neople_timeline.marts.periods import days_read  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):

@@ -75,16 +75,16 @@ def test_a_mart_that_is_new_is_computed_for_older_days_that_a_backfill_takes(sma
     before, between, last = (WEDNESDAY - timedelta(days=offset) for offset in (8, 1, 0))
     for day in (before, between, last):
         work_off(small, pipeline.plan_day(small, day))
-    assert pipeline.list_touched(small, [before, between, last]) == (last,)
+    assert pipeline.prepare_marts(small, [before, between, last]) == (last,)
     computed = read_generations(small)
     pipeline.build_marts(small, [before, between, last])
     assert [day for day, generation in read_generations(small).items() if generation > computed[day]] == [last]
     change(small, f"DELETE FROM timeline.published_mart WHERE mart = 'drops_by_day' AND period = '{between}'")
-    assert pipeline.list_touched(small, [before, between, last]) == (between, last)
+    assert pipeline.prepare_marts(small, [before, between, last]) == (between, last)
     change(small, "DELETE FROM timeline.published_mart WHERE mart = 'luck_by_week'")
-    assert pipeline.list_touched(small, [before, between, last]) == (before, between, last)
+    assert pipeline.prepare_marts(small, [before, between, last]) == (before, between, last)
     work_off(small, pipeline.plan_backfill(small, before, last))
-    assert pipeline.list_touched(small, [before, between, last]) == (last,)
+    assert pipeline.prepare_marts(small, [before, between, last]) == (last,)
 
 
 def collect(settings: Settings, plan: Plan) -> tuple[int, int]:
