@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.exceptions import AirflowSkipException
 
 import timeline_alerts
+import timeline_backfill
+import timeline_terms
 from neople_timeline import pipeline
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.measures import Measures
@@ -71,6 +74,27 @@ def test_a_failed_backfill_is_mailed_with_task_reason_and_link(mails: list[tuple
         "collect_3: API003: the key is not known. "
         "http://localhost:8080/dags/timeline_backfill/runs/manual__2026-11-16T00%3A00%3A00%2B00%3A00"
     )
+
+
+@pytest.mark.parametrize(("state", "told"), [("success", 0), ("failed", 1)])
+def test_a_backfill_is_told_of_once_all_has_ended_if_something_failed(
+    monkeypatch: pytest.MonkeyPatch, mails: list[tuple[Any, ...]], state: str, told: int
+) -> None:
+    context = {
+        "ti": FakeTask({"plan": "success", "collect_0": state}),
+        "dag_run": SimpleNamespace(clear_number=0),
+        "params": {"first": f"{DAY}"},
+    }
+    for module in (timeline_backfill, timeline_terms):
+        monkeypatch.setattr(module, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_backfill, "connect_settings", Settings)
+    monkeypatch.setattr(pipeline, "is_planned", lambda _settings, _day: True)
+    if told:
+        assert timeline_backfill.tell.function()
+    else:
+        with pytest.raises(AirflowSkipException, match="nothing failed"):
+            timeline_backfill.tell.function()
+    assert len(mails) == told
 
 
 @pytest.mark.parametrize(
