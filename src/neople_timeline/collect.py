@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -358,8 +357,7 @@ class _Collector:
             return
         for absence in self._absences.settle():
             claim = absence.claim
-            may_be_doubted = await asyncio.to_thread(ledger.may_be_doubted, self._doors.ledger, claim)
-            if absence.doubt and may_be_doubted:
+            if absence.doubt is not None and await asyncio.to_thread(ledger.may_be_doubted, self._doors.ledger, claim):
                 reason = f"the API {absence.doubt}, and is asked again: {absence.answer}"
                 await self._record_owed(claim, reason, is_doubted=True)
             else:
@@ -389,8 +387,9 @@ class _Collector:
 
     async def _record_failure(self, claim: Claim, state: str, reason: str, *, is_doubted: bool = False) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
-        record = partial(ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason)
-        await asyncio.to_thread(record, is_doubted=is_doubted)
+        await asyncio.to_thread(
+            ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason, is_doubted=is_doubted
+        )
 
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)

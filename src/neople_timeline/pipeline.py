@@ -188,21 +188,26 @@ def prepare_marts(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
 
     They are what a run that pays debts has to publish anew. The lake then has all that they read as it was recorded.
     """
+    with _open(settings) as (lake, connection):
+        return _prepare_marts(settings, lake, connection, days)
+
+
+def _prepare_marts(
+    settings: Settings, lake: Lake, connection: psycopg.Connection, days: Sequence[date]
+) -> tuple[date, ...]:
     from neople_timeline.marts.periods import days_read  # noqa: PLC0415 - as said above
 
-    with _open(settings) as (lake, connection):
-        touched = calendar_days.list_touched(connection, days)
-        parts.mend_parts(settings.calendar, lake, connection, days_read(touched))
-        return calendar_days.list_touched(connection, days)
+    touched = calendar_days.list_touched(connection, days)
+    parts.mend_parts(settings.calendar, lake, connection, days_read(touched))
+    return calendar_days.list_touched(connection, days)
 
 
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", ...]:
     """Answer the questions of players and analysts for the days, weeks and months that a run's days touched."""
     from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
 
-    touched = prepare_marts(settings, days)
     with _open(settings) as (lake, connection):
-        return build(settings, lake, connection, touched)
+        return build(settings, lake, connection, _prepare_marts(settings, lake, connection, days))
 
 
 def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from neople_timeline.digest import NO_DATA
 from neople_timeline.errors import DataError
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, number_of, to_instant
-from neople_timeline.neople.protocol import Answer, Int32, Row
+from neople_timeline.neople.protocol import Answer, Int32, Row, decode_field, decode_fields
 from neople_timeline.raw import read_chains
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
@@ -52,7 +52,6 @@ Payload = msgspec.defstruct(
 )
 _EMPTY: Final = Payload()
 _payloads = msgspec.json.Decoder(Payload, strict=False)
-_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True)
@@ -265,21 +264,14 @@ def _read_payload(data: bytes) -> Any:
 def _read_retyped(data: bytes) -> Any:
     """Read field by field a payload in which some have types of their own; those that make no sense stay empty."""
     try:
-        values = _objects.decode(data)
+        values = decode_fields(data)
     except msgspec.ValidationError:
         return _EMPTY
-    fields = {name: _read_field(values.get(name), kind) for name, kind in _FIELDS.items()}
+    fields = {name: decode_field(values.get(name), kind) for name, kind in _FIELDS.items()}
     return Payload(**fields, ticket=_read_ticket(values.get("ticket")))
 
 
 def _read_ticket(value: msgspec.Raw | None) -> Ticket | NoTicket:
     if value is None or bytes(value) == NO_DATA:
         return NoTicket()
-    return cast("Ticket", _read_field(value, Ticket) or Ticket())
-
-
-def _read_field(value: msgspec.Raw | None, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(value or NO_DATA, type=kind, strict=False)
-    except msgspec.ValidationError:
-        return None
+    return cast("Ticket", decode_field(value, Ticket) or Ticket())

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from neople_timeline.digest import hash_event
+from neople_timeline.digest import NO_DATA, hash_event
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
 from neople_timeline.models import KOREA, MINUTE_FORMAT, SETTLING, CharacterKey, Window, parse_minute
 
@@ -138,7 +138,8 @@ class _Body(msgspec.Struct):
 
 _answers = msgspec.json.Decoder(Answer, strict=False)
 _cores = msgspec.json.Decoder(_Core, strict=False)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""Decodes an object into its fields, each as the JSON text it came as."""
 _ABOUT_CHARACTER = msgspec.structs.fields(Answer)[len(msgspec.structs.fields(_Core)) :]
 _found = msgspec.json.Decoder(_Found, strict=False)
 _bodies = msgspec.json.Decoder(_Body, strict=False)
@@ -225,14 +226,15 @@ def decode_answer(body: bytes | msgspec.Raw) -> Answer:
     try:
         return _answers.decode(body)
     except msgspec.ValidationError:
-        core, sent = _cores.decode(body), _fields.decode(body)
-        about = {field.name: _decode_field(sent.get(field.encode_name), field.type) for field in _ABOUT_CHARACTER}
+        core, sent = _cores.decode(body), decode_fields(body)
+        about = {field.name: decode_field(sent.get(field.encode_name), field.type) for field in _ABOUT_CHARACTER}
         return Answer(core.character_id, core.timeline, **about)
 
 
-def _decode_field(value: msgspec.Raw | None, kind: Any) -> Any:
+def decode_field(value: msgspec.Raw | None, kind: Any) -> Any:
+    """Decode a field; None where it is absent, or of a type that makes no sense."""
     try:
-        return msgspec.json.decode(value or b"null", type=kind, strict=False)
+        return msgspec.json.decode(value or NO_DATA, type=kind, strict=False)
     except msgspec.ValidationError:
         return None
 

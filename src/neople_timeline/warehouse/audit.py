@@ -14,7 +14,7 @@ from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS
 from neople_timeline.warehouse.parts import Part
-from neople_timeline.warehouse.planning import OPEN
+from neople_timeline.warehouse.planning import OPEN, TOO_EARLY
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[C
 def mark_day_verified(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Note when a whole day was proven.
 
-    Not if more has landed meanwhile, nobody has asked for anything of it yet, or an answer is from before it was over
-    (or from the future: a clock was wrong).
+    Not if more has landed meanwhile, nobody has asked for anything of it yet, or an answer is from before it was over.
     What was reported of a day before its proof is outdated, so it takes a number when it becomes proven.
     """
     with connection.transaction():
@@ -121,12 +120,12 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
         connection.execute(
             "UPDATE timeline.day AS d SET verified_at = clock_timestamp(), proven_in ="
             "  CASE WHEN verified_at IS NULL THEN nextval('timeline.mart_generation') ELSE proven_in END"
-            " WHERE day = %s AND NOT EXISTS"
+            " WHERE day = %(day)s AND NOT EXISTS"
             "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"
-            f"   OR ((c.asked_at < %s OR c.asked_at > clock_timestamp()) AND NOT {OPEN})))"
+            f"   OR {TOO_EARLY}))"
             " AND (SELECT coalesce(bool_or(c.state <> 'planned'), true)"
             "  FROM timeline.collection c WHERE c.day = d.day)",
-            (day, over_at),
+            {"day": day, "over_at": over_at},
         )
 
 

@@ -38,10 +38,9 @@ class Landed:
     digest: int
 
 
-def read_clock(connection: psycopg.Connection) -> float:
+def read_clock(connection: psycopg.Connection) -> int:
     """Read PostgreSQL's clock, by which the ledger notes when something was asked for, in seconds since 1970."""
-    row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float").fetchone()
-    return float(row[0]) if row else 0.0
+    return ask_number(connection, "SELECT extract(epoch FROM clock_timestamp())")
 
 
 def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate: int) -> int:

@@ -22,8 +22,11 @@ LOST_FOR: Final = timedelta(days=28)
 UNTRIED_AT_ONCE: Final = 7
 """How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
 
-OPEN: Final = "state IN ('planned', 'owed')"
+OPEN_STATES: Final = ("planned", "owed")
+OPEN: Final = f"state IN {OPEN_STATES}"
 """Says of a character-day of the ledger that it is still to be collected."""
+TOO_EARLY: Final = f"((asked_at < %(over_at)s OR asked_at > clock_timestamp()) AND NOT {OPEN})"
+"""Says of one that it was asked for before its day was over, or in the future: a clock was wrong then."""
 DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 """Says of a character-day `c` of the ledger that it may be asked for now."""
 
@@ -170,14 +173,10 @@ def reopen_found(connection: psycopg.Connection, before: date) -> None:
 
 
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
-    """Collect again what was asked for before the day was over, however late it landed.
-
-    So is what was asked for in the future: a clock was wrong then.
-    """
+    """Collect again what was asked for before the day was over, however late it landed."""
     connection.execute(
-        "UPDATE timeline.collection SET state = 'planned', reason = NULL"
-        f" WHERE day = %s AND (asked_at < %s OR asked_at > clock_timestamp()) AND NOT {OPEN}",
-        (day, over_at),
+        f"UPDATE timeline.collection SET state = 'planned', reason = NULL WHERE day = %(day)s AND {TOO_EARLY}",
+        {"day": day, "over_at": over_at},
     )
 
 

@@ -9,11 +9,10 @@ from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import DAILY_MARTS, MARTS_AT, OF_A_BACKFILL
-from neople_timeline.warehouse.planning import OPEN
+from neople_timeline.warehouse.planning import OPEN, OPEN_STATES, TOO_EARLY
 
 SHOWN: Final = 50
 REASONS: Final = 20
-OPEN_STATES: Final = ("planned", "owed")
 COLLECTED: Final = ("landed", "loaded", "verified")
 
 LEDGER: Final = """
@@ -91,8 +90,8 @@ def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime)
     """Say whether a day runs until `over_at`, or was collected in part while it ran."""
     row = connection.execute(
         "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection"
-        " WHERE day = %(day)s AND (asked_at < %(over_at)s OR asked_at > clock_timestamp()) AND state <> ALL(%(open)s))",
-        {"day": day, "over_at": over_at, "open": list(OPEN_STATES)},
+        f" WHERE day = %(day)s AND {TOO_EARLY})",
+        {"day": day, "over_at": over_at},
     ).fetchone()
     return bool(row and row[0])
 
