@@ -276,11 +276,14 @@ def _covers(dates: object, window: Window) -> bool:
     Now by the API's clock, which may be some minutes behind.
     """
     try:
-        start, end = (parse_minute(dates[name]).strftime(MINUTE_FORMAT) for name in ("start", "end"))  # type: ignore[index]
+        start, end = dates["start"], dates["end"]  # type: ignore[index]
+        parse_minute(start), parse_minute(end)
     except (TypeError, KeyError, ValueError):
         return True
-    now = (datetime.now(KOREA) - SETTLING).strftime(MINUTE_FORMAT)
-    return start <= window.start and end >= min(window.end, now)
+    if end < window.end:
+        now = (datetime.now(KOREA) - SETTLING).strftime(MINUTE_FORMAT)
+        return bool(start <= window.start and end >= now)
+    return bool(start <= window.start)
 
 
 class Chain:
