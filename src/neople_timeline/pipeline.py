@@ -278,11 +278,11 @@ def republish_reports(settings: Settings, but: date | None = None) -> dict[date,
 
     Not that of a run's own day (`but`), which it has just written.
     """
-    from neople_timeline.report.publish import publish_report as publish  # noqa: PLC0415 - as said above
+    from neople_timeline.report.publish import publish_reports  # noqa: PLC0415 - as said above
 
     with _open(settings) as (lake, connection):
         outdated = [day for day in calendar_days.list_outdated_pages(connection) if day != but]
-        return {day: publish(settings, lake, connection, day, None) for day in outdated}
+        return publish_reports(settings, lake, connection, outdated)
 
 
 def is_planned(settings: Settings, day: date) -> bool:

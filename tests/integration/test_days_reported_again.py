@@ -310,6 +310,26 @@ def test_a_page_is_written_anew_when_the_day_changes_with_which_it_is_compared(s
     assert pipeline.republish_reports(small) == {}
 
 
+def test_the_pages_of_characters_are_written_once_for_all_days_and_lead_back_to_their_last_one(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [WEDNESDAY - timedelta(days=back) for back in (2, 1, 0)]
+    for day in days:
+        work_off(small, pipeline.plan_day(small, day))
+        pipeline.publish_report(small, day)
+    change(small, f"UPDATE timeline.day SET reported_in = 0 WHERE day < '{WEDNESDAY}'")
+    written: list[str] = []
+    write_page = publish.write_page
+    monkeypatch.setattr(
+        publish, "write_page", lambda lake, key, *rest: [written.append(key), write_page(lake, key, *rest)]
+    )
+    assert list(pipeline.republish_reports(small)) == days[:2]
+    own = [key for key in written if key.startswith("reports/characters/")]
+    assert (len(own), len(set(own))) == (CHARACTERS, CHARACTERS)
+    for key in own:
+        assert f'href="../../day={WEDNESDAY}/index.html"' in open_lake(small).get(key).decode()
+
+
 def test_a_day_whose_run_dies_before_its_report_is_reported_by_the_next(small: Settings, smtp: "Smtp") -> None:
     for shard in pipeline.plan_day(small, WEDNESDAY).shards:
         pipeline.collect_shard(small, shard)  # and the machine is restarted

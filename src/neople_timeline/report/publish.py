@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -45,21 +45,35 @@ RESTART_SECONDS = (0, 2, 5, 10, 20, 40, 60)
 """How long PostgreSQL is waited for before each try to note that a mail has left."""
 
 
+def publish_reports(
+    settings: Settings, lake: Lake, connection: psycopg.Connection, days: Iterable[date]
+) -> dict[date, Published]:
+    """Publish several days one after the other; who is on them gets a page once."""
+    written: set[str] = set()
+    return {day: publish_report(settings, lake, connection, day, written=written) for day in days}
+
+
 def publish_report(
-    settings: Settings, lake: Lake, connection: psycopg.Connection, day: date, failure: str | None = None
+    settings: Settings,
+    lake: Lake,
+    connection: psycopg.Connection,
+    day: date,
+    failure: str | None = None,
+    written: set[str] | None = None,
 ) -> Published:
     """Write the pages of a day, of its characters and, on a week's last day, of the week; mail each edition once.
 
     A week of which a day was never planned has a page and no mail: its figures would pass for the week's. A day that
     still runs or is not proven brings no week and no mail, so that its one mail is left for the whole day; `failure`
     says what keeps it from that. A mail that fails raises after the pages are in the lake, and the page counts as
-    outdated until it is out.
+    outdated until it is out. `written` are the pages of characters that need not be written again; it grows.
     """
     with hold_pages(connection):
         begin_page(connection, day)
         generation = take_generation(connection)
         of_day, of_week = read_summaries(settings, connection, day, failure)
-        write_pages(settings, lake, connection, [of_day, of_week] if of_week else [of_day])
+        editions = [of_day, of_week] if of_week else [of_day]
+        write_pages(settings, lake, connection, editions, set() if written is None else written)
         mailed = (failure is not None or of_day.is_settled) and mail_report(settings, connection, of_day)
         week_mailed = bool(of_week and not of_week.state.absent and mail_report(settings, connection, of_week))
         if failure is None:  # else the page is outdated from the start: a later run tells how it ended
@@ -86,14 +100,18 @@ def read_summaries(
     return summary, None
 
 
-def write_pages(settings: Settings, lake: Lake, connection: psycopg.Connection, summaries: Sequence[Summary]) -> None:
+def write_pages(
+    settings: Settings, lake: Lake, connection: psycopg.Connection, summaries: Sequence[Summary], written: set[str]
+) -> None:
     """Draw the editions and the characters that they link to, and write all of them."""
-    pages = draw_profiles(settings, connection, summaries)
-    known = {*pages, *(page_key(summary) for summary in summaries)}
-    etags = lake.etags(known)
+    profiles = draw_profiles(settings, lake, connection, summaries)
+    pages = {key: draw for key, draw in profiles.items() if key not in written}
+    known = {*profiles, *(page_key(summary) for summary in summaries)}
+    etags = lake.etags({*pages, *(page_key(summary) for summary in summaries)})
     connection.execute("SELECT 1")  # fails if the lock is lost: others may have written since what was read here
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(lambda key: write_page(lake, key, pages[key](), etags), pages))
+    written |= set(pages)
     for summary in summaries:  # one by one: what draws the charts is not made for threads
         write_page(lake, page_key(summary), draw_report(settings, lake, summary, known), etags)
 
@@ -105,7 +123,9 @@ def draw_report(settings: Settings, lake: Lake, summary: Summary, known: Collect
     return render_page(summary, settings.report_language, {*known, *beside})
 
 
-def draw_profiles(settings: Settings, connection: psycopg.Connection, summaries: Sequence[Summary]) -> Pages:
+def draw_profiles(
+    settings: Settings, lake: Lake, connection: psycopg.Connection, summaries: Sequence[Summary]
+) -> Pages:
     """Say how to draw the pages of characters and adventures as of the newest day."""
     newest = read_newest_day(connection)
     if newest is None:
@@ -114,7 +134,9 @@ def draw_profiles(settings: Settings, connection: psycopg.Connection, summaries:
     adventures = list_adventures(profiles)
     own = {character_key(profile.person): profile for profile in profiles}
     shared = {adventure_key(adventure.server_id, adventure.name): adventure for adventure in adventures}
-    known = {*own, *shared, *(page_key(summary) for summary in summaries)}
+    editions = {page_key(summary) for summary in summaries}
+    last_days = {day_key(profile.days[-1].day) for profile in profiles}
+    known = {*own, *shared, *editions, *(key for key, etag in lake.etags(last_days - editions).items() if etag)}
     language = settings.report_language
     return {
         **{key: partial(render_character, profile, language, known) for key, profile in own.items()},
