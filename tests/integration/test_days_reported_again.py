@@ -294,17 +294,20 @@ def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, api: Sa
     assert any(subject.startswith("[수집 완료]") for subject in list_subjects(smtp.maildir))
 
 
-def test_a_page_is_written_anew_when_the_day_changes_with_which_it_is_compared(small: Settings, smtp: "Smtp") -> None:
-    tuesday = WEDNESDAY - timedelta(days=1)
-    for day in (tuesday, WEDNESDAY):
+@pytest.mark.parametrize("back", [1, 13])
+def test_a_page_is_written_anew_when_a_day_changes_that_it_shows_beside_its_own(
+    small: Settings, smtp: "Smtp", back: int
+) -> None:
+    earlier = WEDNESDAY - timedelta(days=back)
+    for day in (earlier - timedelta(days=1), earlier, WEDNESDAY):
         work_off(small, pipeline.plan_day(small, day))
         pipeline.publish_report(small, day)
     assert pipeline.republish_reports(small) == {}
     before, mails = read_page(small, f"day={WEDNESDAY}"), list_subjects(smtp.maildir)
-    assert change(small, f"DELETE FROM timeline.collection WHERE day = '{tuesday}' AND bucket = 0")
-    work_off(small, pipeline.plan_day(small, tuesday, again=True))
+    assert change(small, f"DELETE FROM timeline.collection WHERE day = '{earlier}' AND bucket = 0")
+    work_off(small, pipeline.plan_day(small, earlier, again=True))
     assert change(small, "UPDATE timeline.mart_servers_by_day SET events = events + 1000000")
-    assert list(pipeline.republish_reports(small)) == [tuesday, WEDNESDAY]
+    assert list(pipeline.republish_reports(small)) == [earlier, WEDNESDAY]
     assert read_page(small, f"day={WEDNESDAY}") != before
     assert list_subjects(smtp.maildir) == mails
     assert pipeline.republish_reports(small) == {}

@@ -17,6 +17,9 @@ from neople_timeline.warehouse.connection import hold_locks
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
+TREND_DAYS: Final = 14
+"""Days that a page shows: its own and those before it, with which it is compared, and of which a week has two."""
+
 LOCK_DAYS: Final = "SELECT FROM timeline.day WHERE day = ANY(%(days)s) ORDER BY day FOR NO KEY UPDATE"
 """Lets nobody else say of some days that they are proven, or that something landed, until the transaction ends.
 
@@ -35,10 +38,9 @@ _WEEK_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart"
     " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
 )
-# A page compares its day with the day before and the same day of the week before.
-_COMPARED_AT: Final = (
+_SHOWN_BESIDE_AT: Final = (
     "(SELECT max(generation) FROM timeline.published_mart"
-    " WHERE mart = ANY(%(marts)s) AND period IN (d.day - 1, d.day - 7))"
+    f" WHERE mart = ANY(%(marts)s) AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"
 )
 _PROVEN_AT: Final = (
     "(SELECT max(proven_in) FROM timeline.day p WHERE p.day BETWEEN"
@@ -85,10 +87,10 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
 
 
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
-    """List the days which, or whose week, or with which they are compared, were computed or proven since their page."""
+    """List the days of whose pages something was computed or proven since they were written."""
     rows = connection.execute(
         f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}"
-        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}, {_COMPARED_AT}) ORDER BY day",
+        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}, {_SHOWN_BESIDE_AT}) ORDER BY day",
         {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS},
     )
     return [row[0] for row in rows]

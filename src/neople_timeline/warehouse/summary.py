@@ -25,10 +25,10 @@ from neople_timeline.summary import (
     Summary,
 )
 from neople_timeline.tables import PAYLOAD_COLUMNS
+from neople_timeline.warehouse.days import TREND_DAYS
 from neople_timeline.warehouse.planning import OPEN
 from neople_timeline.warehouse.state import is_provisional, read_state
 
-TREND_DAYS: Final = 14
 BEST_DROPS: Final = 20
 LUCKY: Final = 5
 SHOWN: Final = 50
