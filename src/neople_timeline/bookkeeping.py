@@ -62,7 +62,7 @@ worker: Collectors and what they spent. The id is the fencing generation of thei
   finished_at timestamptz: when it ended of its own accord
   allowed_rate integer: limit of the key, in requests a second
   requests bigint: requests that it sent
-  retried bigint: of these, sent again after a failure, or because the API knew no such character
+  retried bigint: of these, failed, or sent again because the API knew no such character
   repeated bigint: of these, sent again to fetch a chain of pages anew
   throttled bigint: of these, refused as too many
   unlanded bigint: of these, for pages that were not in the ledger when it last told; lost if it has ended since

@@ -222,9 +222,9 @@ class Usage:
 
     requests: int = 0
     retried: int = 0
-    """Requests that were sent again: after time-outs, resets, 5xx, unreadable bodies, and for who is not known."""
+    """Requests that brought nothing: time-outs, resets, 5xx, unreadable bodies; and second ones for who is unknown."""
     repeated: int = 0
-    """Pages fetched again because their chain had to start anew."""
+    """Pages that came and were given up, because their chain had to start anew or was not to be believed."""
     throttled: int = 0
     """Requests that the API refused as too many (API002 or 429)."""
     unlanded: int = 0

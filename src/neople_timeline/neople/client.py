@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypeVar
@@ -121,7 +121,11 @@ class Client:
         return chain
 
     async def _search(self, server_id: str, name: str, word_type: WordType) -> list[FoundCharacter]:
-        return read_found(await self._ask(search_path(server_id, name, word_type)))
+        try:
+            return read_found(await self._ask(search_path(server_id, name, word_type)))
+        except RetryLater as error:
+            self._count_failure(error)
+            raise
 
     async def _walk(self, chain: Chain, *, is_known: bool = False) -> Chain:
         """Follow a chain to its end; a character of which the API has told a page is not one that it does not know."""
@@ -131,12 +135,21 @@ class Client:
         except SkipCharacter as error:
             if not (is_known or chain.bodies):
                 raise
-            self.spent.repeated += len(chain.bodies)
-            raise Unreadable(f"the API loses the character in the middle of its pages: {error}") from None
-        except RetryLater:
-            self.spent.repeated += len(chain.bodies)
+            lost = Unreadable(f"the API loses the character in the middle of its pages: {error}")
+            self._count_failure(lost, chain.bodies)
+            raise lost from None
+        except RetryLater as error:
+            self._count_failure(error, chain.bodies)
             raise
         return chain
+
+    def _count_failure(self, error: RetryLater, pages: Sequence[bytes] = ()) -> None:
+        """Count a request that failed, and the pages before it that are given up with it."""
+        self.spent.repeated += len(pages)
+        if isinstance(error, SlowDown):
+            self.spent.throttled += 1
+        else:
+            self.spent.retried += 1
 
     async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try a few times with growing, jittered pauses; what is still wrong then is the caller's to record."""
@@ -147,7 +160,6 @@ class Client:
             except Maintenance:
                 raise
             except SlowDown as error:
-                self.spent.throttled += 1
                 refusals += 1
                 await self._slow_down(error.seconds)
                 if refusals == MOST_REFUSALS or error.seconds > LONGEST_PAUSE:
@@ -156,7 +168,6 @@ class Client:
                 failures += 1
                 if failures == TRIES:
                     raise
-                self.spent.retried += 1
                 await asyncio.sleep(random.uniform(0.25, 0.5) * 2**failures)  # noqa: S311 - jitter, no secret
 
     async def _ask(self, path: str) -> bytes:

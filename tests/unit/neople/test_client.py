@@ -81,7 +81,11 @@ class Talk:
         self.slept.append(seconds)
 
     def fetch(self) -> Any:
-        return asyncio.run(self.client.fetch_chain(CHARACTER, WINDOW))
+        try:
+            return asyncio.run(self.client.fetch_chain(CHARACTER, WINDOW))
+        finally:
+            spent = self.client.spent
+            assert spent.retried + spent.repeated + spent.throttled <= spent.requests == len(self.http.asked)
 
 
 def make_page(minutes: Sequence[int], cursor: str | None = None) -> bytes:
@@ -161,7 +165,7 @@ def test_after_some_tries_it_is_given_up_with_the_bytes_that_came(monkeypatch: p
     with pytest.raises(Unreadable) as caught:
         talk.fetch()
     assert caught.value.body == b"broken"
-    assert talk.client.spent.requests == TRIES
+    assert (talk.client.spent.requests, talk.client.spent.retried) == (TRIES, TRIES)
 
 
 @pytest.mark.parametrize(
@@ -197,11 +201,8 @@ def test_refusals_without_end_give_the_place_away(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_long_wait_is_told_to_all_and_not_slept_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(*_: object) -> bytes:
-        raise SlowDown("later", seconds=LONGEST_PAUSE + 1)
-
-    talk = Talk(lambda _: (200, b""), monkeypatch)
-    monkeypatch.setattr(talk.client, "_ask", refuse)
+    talk = Talk(lambda _: (429, b""), monkeypatch)
+    monkeypatch.setattr(FakeRequest, "headers", {"retry-after": f"{LONGEST_PAUSE + 1:.0f}"})
     with pytest.raises(SlowDown):
         talk.fetch()
     assert talk.slowed == [LONGEST_PAUSE + 1]
@@ -222,7 +223,7 @@ def test_a_row_sent_twice_by_overlapping_pages_is_never_taken_for_two(monkeypatc
     talk = Talk(in_turn(*overlapping * TRIES), monkeypatch)
     with pytest.raises(Unreadable, match="overlap"):
         talk.fetch()
-    assert talk.client.spent.repeated == 3 * TRIES
+    assert (talk.client.spent.repeated, talk.client.spent.retried) == (3 * TRIES, 0)
 
 
 def test_pages_that_overlap_only_once_are_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
