@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 LAKE_FILE: Final = "lake.json"
 _PART: Final = re.compile(r"/bucket-(\d+)-of-\d+\.parquet$")
+_REFUSED: Final = re.compile(r"\(os error (1|13|20|21|30)\)")
+"""What an operating system says that will not pass: no right to, no folder, a folder, read-only."""
 FETCHERS: Final = 8
 """How many objects are read at once when many are wanted."""
 
@@ -245,6 +247,10 @@ class Lake:
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
             return ConfigError(f"the store refuses the login for {where}: check AWS_ACCESS_KEY_ID and its rights")
         reason = str(error).splitlines()[0][:300]
+        if isinstance(self._store, LocalStore) and _REFUSED.search(reason):
+            return ConfigError(
+                f"{where} cannot be read and written here: {reason}. Check LAKE_URL and the folder's rights"
+            )
         if key == LAKE_FILE and " 400 Bad Request" in reason:  # no name for a bucket, or a region that it is not in
             return ConfigError(f"the store does not understand the request for {where}: check LAKE_URL and AWS_REGION")
         return RetryLater(f"the store does not answer for {where}: {reason}", seconds=30)

@@ -125,3 +125,9 @@ def test_keys_are_named_for_people_and_for_sorting(lake: Lake, folder: Path) -> 
 def test_a_folder_that_cannot_be_made_is_named() -> None:
     with pytest.raises(ConfigError, match="LAKE_URL: the folder /proc/none/lake cannot be made"):
         open_lake(Settings(lake_url="file:///proc/none/lake"))
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_not_waited_for(lake: Lake, folder: Path) -> None:
+    (folder / "raw").write_bytes(b"a file")
+    with pytest.raises(ConfigError, match=r"raw/day=2026-11-15/x cannot be read and written here.*LAKE_URL"):
+        lake.put_new("raw/day=2026-11-15/x", b"")
