@@ -5,6 +5,7 @@ values but not their spelling, so there a digest of the canonical form is compar
 and with it all that was derived from the payload.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -89,17 +90,25 @@ class Disagreement:
 Tallies = dict[CharacterKey, Tally]
 
 
-def tally_events(events: Iterable[EventText], *, canonical: bool) -> Tallies:
-    """Count and digest events per character: the payload as it is spelt, or its canonical form and what is derived."""
-    counts: dict[CharacterKey, int] = {}
-    sums: dict[CharacterKey, int] = {}
+def tally_events(events: Iterable[EventText]) -> tuple[Tallies, Tallies]:
+    """Count and digest events per character: with the payload as it is spelt, and in its canonical form.
+
+    The canonical form includes what was derived from the payload.
+    """
+    counts: Counter[CharacterKey] = Counter()
+    as_spelt: Counter[CharacterKey] = Counter()
+    canonical: Counter[CharacterKey] = Counter()
     for event in events:
         character = CharacterKey(event.server_id, event.character_id)
         data = NO_DATA if event.data is None else event.data.encode()
-        if canonical:
-            data = canonicalize(data) + b"\x1f" + event.derived.encode()
-        counts[character] = counts.get(character, 0) + 1
-        sums[character] = sums.get(character, 0) + hash_event(event.code, event.name, event.occurred_minute, data)
+        equal_data = canonicalize(data) + b"\x1f" + event.derived.encode()
+        counts[character] += 1
+        as_spelt[character] += hash_event(event.code, event.name, event.occurred_minute, data)
+        canonical[character] += hash_event(event.code, event.name, event.occurred_minute, equal_data)
+    return _fold(counts, as_spelt), _fold(counts, canonical)
+
+
+def _fold(counts: Mapping[CharacterKey, int], sums: Mapping[CharacterKey, int]) -> Tallies:
     return {character: Tally(count, fold_digest(sums[character])) for character, count in counts.items()}
 
 

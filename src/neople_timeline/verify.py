@@ -84,6 +84,28 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
     )
 
 
+def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
+    """Verify the days of a run, while others may land, refine and load rows of them.
+
+    What somebody left half done is loaded first. A day that changes while it is compared is RetryLater, whatever was
+    found: only two looks at the same rows can disagree.
+    """
+    before = {one.day: one for one in audit.read_marks(connection, days)}
+    for day in [one.day for one in before.values() if not one.is_settled]:
+        refine_parts(calendar, lake, connection, Shard.whole(day))
+        load_parts(calendar, lake, connection, Shard.whole(day))
+        before |= {one.day: one for one in audit.read_marks(connection, [day])}
+    found = verify_days(calendar, lake, connection, days)
+    final = {finding.day for finding in found.disagreements if finding.is_final}
+    disputed = sorted({finding.day for finding in found.disagreements} - final)
+    for day in disputed:  # the same events in other raw objects count as loaded already, and have left no mark yet
+        refine_parts(calendar, lake, connection, Shard.whole(day))
+    for after in audit.read_marks(connection, disputed):
+        if not before[after.day].is_settled or before[after.day].changes != after.changes:
+            raise RetryLater(f"{after.day} changed while it was compared: another run is at work on it", seconds=10)
+    return found
+
+
 def _list_orphans(lake: Lake, connection: psycopg.Connection, day: date) -> list[str]:
     return audit.list_orphans(connection, day, [*lake.list_keys(raw_prefix(day)), *lake.list_keys(dead_prefix(day))])
 
@@ -143,10 +165,9 @@ def _verify_part(
     lake: Lake, connection: psycopg.Connection, part: Part, entries: Sequence[LedgerEntry], raw: Tallies
 ) -> list[Disagreement]:
     expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
-    parquet = tally_events(_read_parquet(lake, part), canonical=False)
-    canonical = tally_events(_read_parquet(lake, part), canonical=True)
+    parquet, canonical = tally_events(_read_parquet(lake, part))
     characters = _read_characters(lake, part)
-    stored = tally_events(audit.stream_events(connection, part), canonical=True)
+    _, stored = tally_events(audit.stream_events(connection, part))
     in_warehouse = [
         *compare_tallies(part.day, "PostgreSQL", canonical, stored),
         *compare_characters(part.day, "PostgreSQL", characters, audit.read_characters(connection, part)),
@@ -218,25 +239,3 @@ def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBat
             yield batch.select(table.schema.names)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None
-
-
-def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
-    """Verify the days of a run, while others may land, refine and load rows of them.
-
-    What somebody left half done is loaded first. A day that changes while it is compared is RetryLater, whatever was
-    found: only two looks at the same rows can disagree.
-    """
-    before = {one.day: one for one in audit.read_marks(connection, days)}
-    for day in [one.day for one in before.values() if not one.is_settled]:
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-        load_parts(calendar, lake, connection, Shard.whole(day))
-        before |= {one.day: one for one in audit.read_marks(connection, [day])}
-    found = verify_days(calendar, lake, connection, days)
-    final = {finding.day for finding in found.disagreements if finding.is_final}
-    disputed = sorted({finding.day for finding in found.disagreements} - final)
-    for day in disputed:  # the same events in other raw objects count as loaded already, and have left no mark yet
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-    for after in audit.read_marks(connection, disputed):
-        if not before[after.day].is_settled or before[after.day].changes != after.changes:
-            raise RetryLater(f"{after.day} changed while it was compared: another run is at work on it", seconds=10)
-    return found

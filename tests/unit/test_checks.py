@@ -13,6 +13,7 @@ from neople_timeline.checks import (
     DERIVED,
     Disagreement,
     EventText,
+    Tallies,
     Tally,
     canonicalize,
     compare_characters,
@@ -111,25 +112,35 @@ def make_event(data: str | None = None, minute: str = "2026-11-15 07:00", charac
     return EventText(*character, minute, 505, "획득", data)
 
 
+def tally_as_spelt(events: list[EventText]) -> Tallies:
+    as_spelt, _ = tally_events(events)
+    return as_spelt
+
+
+def tally_by_value(events: list[EventText]) -> Tallies:
+    _, canonical = tally_events(events)
+    return canonical
+
+
 def test_tallies_count_and_digest_each_character_for_itself() -> None:
     events = [make_event('{"a":1}'), make_event('{"a":1}'), make_event(character=BAKAL)]
     hashes = [hash_event(505, "획득", "2026-11-15 07:00", b'{"a":1}')] * 2
-    tallies = tally_events(events, canonical=False)
+    tallies = tally_as_spelt(events)
     assert tallies[CAIN] == Tally(2, digest_hashes(hashes))
     assert tallies[BAKAL] == Tally(1, digest_hashes([hash_event(505, "획득", "2026-11-15 07:00", b"null")]))
 
 
 def test_another_spelling_is_another_payload_unless_compared_by_value() -> None:
     spelt, other = [make_event('{"a": 1.0, "b": 2}')], [make_event('{"b":2,"a":1}')]
-    assert tally_events(spelt, canonical=False) != tally_events(other, canonical=False)
-    assert tally_events(spelt, canonical=True) == tally_events(other, canonical=True)
+    assert tally_as_spelt(spelt) != tally_as_spelt(other)
+    assert tally_by_value(spelt) == tally_by_value(other)
 
 
 def test_what_was_derived_from_a_payload_counts_where_values_are_compared() -> None:
     event = make_event('{"a":1}')
     other = event._replace(derived="태초")
-    assert tally_events([event], canonical=True) != tally_events([other], canonical=True)
-    assert tally_events([event], canonical=False) == tally_events([other], canonical=False)
+    assert tally_by_value([event]) != tally_by_value([other])
+    assert tally_as_spelt([event]) == tally_as_spelt([other])
 
 
 def test_every_column_of_an_event_is_compared() -> None:
@@ -152,7 +163,7 @@ def test_derived_columns_are_spelt_one_after_the_other_and_nothing_is_not_an_emp
 
 
 def test_no_payload_and_null_are_the_same() -> None:
-    assert tally_events([make_event(None)], canonical=True) == tally_events([make_event("null")], canonical=True)
+    assert tally_by_value([make_event(None)]) == tally_by_value([make_event("null")])
 
 
 def test_agreement_finds_nothing_and_no_events_need_no_entry() -> None:
