@@ -22,7 +22,7 @@ LATE_AFTER = timedelta(hours=3)
 
 def send_measures(day: date) -> None:
     """Send a day's figures as gauges `timeline.…` through Airflow's own OpenTelemetry or StatsD, if one is on."""
-    from neople_timeline.pipeline import measure_day  # noqa: PLC0415
+    from neople_timeline.pipeline import measure_day
 
     for name, value in asdict(measure_day(connect_settings(), day)).items():
         if value is not None:
@@ -52,7 +52,7 @@ def link_run(dag_id: str, run_id: str) -> str:
 
 def mail_failure(context: Context, first: date, reason: str) -> bool:
     """Mail that a run without a report failed: once per run, and once more for each time that it was cleared."""
-    from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
+    from neople_timeline.pipeline import mail_alert
 
     this, run = context["ti"], context["dag_run"]
     title = f"[failed] {this.dag_id} {first}"
@@ -69,7 +69,7 @@ async def mail_lateness(context: dict[str, Any]) -> None:
 
 
 def _mail_lateness(context: dict[str, Any]) -> None:
-    from neople_timeline.pipeline import mail_alert  # noqa: PLC0415
+    from neople_timeline.pipeline import mail_alert
 
     run = context["dag_run"]
     running = datetime.now(UTC) - datetime.fromisoformat(run["queued_at"])

@@ -32,7 +32,7 @@ def plan() -> list[PlainShard]:
     context = get_current_context()
     params = context["params"]
     with in_airflow_terms():
-        from neople_timeline.pipeline import plan_backfill  # noqa: PLC0415
+        from neople_timeline.pipeline import plan_backfill
 
         refuse_unknown_parameters(context)
         first, last = (date.fromisoformat(params[name]) for name in ("first", "last"))

@@ -59,7 +59,7 @@ def plan() -> list[PlainShard]:
     # Airflow skips intervals that passed while it was down or the DAG was paused: the next scheduled run owes them.
     follows = context["dag_run"].run_type == "scheduled"
     with in_airflow_terms():
-        from neople_timeline.pipeline import plan_day  # noqa: PLC0415
+        from neople_timeline.pipeline import plan_day
 
         refuse_unknown_parameters(context)
         again = bool(context["params"]["again"])
@@ -74,7 +74,7 @@ def report() -> dict[str, Any]:
     """
     context = get_current_context()
     with in_airflow_terms():
-        from neople_timeline.pipeline import publish_report, republish_reports  # noqa: PLC0415
+        from neople_timeline.pipeline import publish_report, republish_reports
 
         settings, day = connect_settings(), read_day(context)
         if context["params"]["day"]:

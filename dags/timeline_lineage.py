@@ -43,7 +43,7 @@ def locate(settings: Settings, data_set: DataSet) -> str:
     """Give the address of a data set: no user, and no password."""
     if isinstance(data_set, Folder):
         return f"{settings.lake_url.rstrip('/')}/{data_set.name}"
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - heavy, see timeline_steps.py
+    from psycopg.conninfo import conninfo_to_dict
 
     server = conninfo_to_dict(settings.warehouse_url)
     host, port = (str(server.get(key) or default).split(",")[0] for key, default in (("host", ""), ("port", 5432)))
@@ -55,6 +55,6 @@ def locate(settings: Settings, data_set: DataSet) -> str:
 
 def list_mart_tables() -> list[WarehouseTable]:
     """List the marts' tables."""
-    from neople_timeline.catalogue import MARTS  # noqa: PLC0415 - as above
+    from neople_timeline.catalogue import MARTS
 
     return [WarehouseTable(mart.warehouse_name) for mart in MARTS]

@@ -36,8 +36,8 @@ class SubmitMarts(SparkSubmitOperator):  # type: ignore[misc,unused-ignore]
 
     def execute(self, context: Context) -> None:
         """Run spark-submit; a failed job is tried again by Airflow, and its reason is told to the report."""
-        from neople_timeline.marts import spark_run  # noqa: PLC0415 - heavy, see timeline_steps.py
-        from neople_timeline.pipeline import prepare_marts  # noqa: PLC0415
+        from neople_timeline.marts import spark_run
+        from neople_timeline.pipeline import prepare_marts
 
         with in_airflow_terms():
             require_spark()

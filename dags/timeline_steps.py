@@ -63,7 +63,7 @@ def explain_mapped(step: "Task[P, R]") -> "Task[P, R]":
 def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import collect_shard  # noqa: PLC0415
+        from neople_timeline.pipeline import collect_shard
 
         settings = connect_settings()
         done = collect_shard(settings, unpack_shard(shard), kind=kind)
@@ -83,7 +83,7 @@ def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
 def refine(shard: PlainShard) -> dict[str, int]:
     """Make typed Parquet of a shard's raw answers, one object per table, day and bucket."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import refine_shard  # noqa: PLC0415
+        from neople_timeline.pipeline import refine_shard
 
         settings = connect_settings()
         done = refine_shard(settings, unpack_shard(shard))
@@ -96,7 +96,7 @@ def refine(shard: PlainShard) -> dict[str, int]:
 def load(shard: PlainShard) -> dict[str, int]:
     """Put a shard's Parquet into PostgreSQL in the place of what was there of it, in one transaction per part."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import load_shard  # noqa: PLC0415
+        from neople_timeline.pipeline import load_shard
 
         settings = connect_settings()
         done = load_shard(settings, unpack_shard(shard))
@@ -109,7 +109,7 @@ def make_mart_tasks(shards: Any) -> tuple[Any, ...]:
     if read_airflow_settings().marts_engine != "spark":
         return (marts(shards),)
     try:
-        from timeline_spark import SubmitMarts  # noqa: PLC0415 - an optional part
+        from timeline_spark import SubmitMarts  # an optional part
     except ImportError as error:
         raise ConfigError(
             f"MARTS_ENGINE is spark, but the dependency group `spark` is not installed: {error}"
@@ -128,7 +128,7 @@ def make_mart_tasks(shards: Any) -> tuple[Any, ...]:
 def marts(shards: list[PlainShard]) -> dict[str, int]:
     """Answer the questions of players and analysts for the days that changed: lake and PostgreSQL, rows by mart."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import build_marts  # noqa: PLC0415
+        from neople_timeline.pipeline import build_marts
 
         settings = connect_settings()
         built = build_marts(settings, list_days(shards))
@@ -140,7 +140,7 @@ def marts(shards: list[PlainShard]) -> dict[str, int]:
 def publish_marts() -> dict[str, int]:
     """Publish what the Spark job of this run computed: lake and PostgreSQL, rows by mart."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import publish_marts  # noqa: PLC0415
+        from neople_timeline.pipeline import publish_marts
 
         settings = connect_settings()
         published = publish_marts(settings, name_spark_run(get_current_context()))
@@ -155,7 +155,7 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
     What was proven of each day goes with the Assets, to whom it matters.
     """
     with in_airflow_terms():
-        from neople_timeline.pipeline import prove_days, total_days  # noqa: PLC0415
+        from neople_timeline.pipeline import prove_days, total_days
 
         settings = connect_settings()
         found = prove_days(settings, list_days(shards))
@@ -180,6 +180,6 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
 def republish() -> dict[str, str]:
     """Write anew the page of every day that changed since it was reported: where each is."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import republish_reports  # noqa: PLC0415
+        from neople_timeline.pipeline import republish_reports
 
         return {f"{day}": done.url for day, done in republish_reports(connect_settings()).items()}

@@ -82,7 +82,7 @@ def refuse_unknown_parameters(context: Context) -> None:
 
 def skip_what_was_refused(settings: Settings, day: date) -> None:
     """Skip a task that would tell others of a day that `plan` refused: who asked for it sees that by itself."""
-    from neople_timeline.pipeline import is_planned  # noqa: PLC0415 - heavy, see timeline_steps.py
+    from neople_timeline.pipeline import is_planned
 
     if not is_planned(settings, day):
         raise AirflowSkipException(f"{day} was asked for and refused by plan: nobody else is told")

@@ -39,12 +39,12 @@ async def serve(
 @lru_cache(maxsize=1)
 def make_app() -> "FastAPI":
     """Make the application: every route asks for the login, and there are no pages about the routes."""
-    from airflow.api_fastapi.core_api.security import requires_access_dag  # noqa: PLC0415
-    from fastapi import Depends, FastAPI, HTTPException  # noqa: PLC0415
-    from fastapi.exception_handlers import http_exception_handler  # noqa: PLC0415
-    from fastapi.responses import PlainTextResponse, RedirectResponse  # noqa: PLC0415
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi.exception_handlers import http_exception_handler
+    from fastapi.responses import PlainTextResponse, RedirectResponse
 
-    from neople_timeline.errors import TimelineError  # noqa: PLC0415
+    from neople_timeline.errors import TimelineError
 
     def explain(_request: object, error: Exception) -> PlainTextResponse:
         return PlainTextResponse(str(error), status_code=503, headers=HEADERS)  # these errors show no secrets
@@ -73,19 +73,19 @@ def find_root() -> str:
 
 def show_calendar(until: date | None = None, day: date | None = None) -> "HTMLResponse":
     """Show the months up to a day, and what is owed of a chosen one."""
-    from fastapi.responses import HTMLResponse  # noqa: PLC0415
+    from fastapi.responses import HTMLResponse
 
-    from neople_timeline.pipeline import show_coverage  # noqa: PLC0415
+    from neople_timeline.pipeline import show_coverage
 
     return HTMLResponse(show_coverage(read_settings(), until, day), headers=HEADERS)
 
 
 def show_report(path: str) -> "HTMLResponse":
     """Show a page of the report as it lies in the lake."""
-    from fastapi import HTTPException  # noqa: PLC0415
-    from fastapi.responses import HTMLResponse  # noqa: PLC0415
+    from fastapi import HTTPException
+    from fastapi.responses import HTMLResponse
 
-    from neople_timeline.pipeline import read_report  # noqa: PLC0415
+    from neople_timeline.pipeline import read_report
 
     page = read_report(read_settings(), path)
     if page is None:
@@ -98,7 +98,7 @@ def read_settings() -> "Settings":
     folder = conf.get_mandatory_value("core", "dags_folder")
     if folder not in sys.path:
         sys.path.append(folder)
-    from timeline_connections import connect_settings  # noqa: PLC0415 - found only now
+    from timeline_connections import connect_settings  # found only now
 
     return connect_settings()
 

@@ -195,7 +195,7 @@ def prepare_marts(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
 def _prepare_marts(
     settings: Settings, lake: Lake, connection: psycopg.Connection, days: Sequence[date]
 ) -> tuple[date, ...]:
-    from neople_timeline.marts.periods import days_read  # noqa: PLC0415 - as said above
+    from neople_timeline.marts.periods import days_read
 
     touched = calendar_days.list_touched(connection, days)
     parts.mend_parts(settings.calendar, lake, connection, days_read(touched))
@@ -204,7 +204,7 @@ def _prepare_marts(
 
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", ...]:
     """Answer the questions of players and analysts for the days, weeks and months that a run's days touched."""
-    from neople_timeline.marts.build import build_marts as build  # noqa: PLC0415 - as said above
+    from neople_timeline.marts.build import build_marts as build
 
     with _open(settings) as (lake, connection):
         return build(settings, lake, connection, _prepare_marts(settings, lake, connection, days))
@@ -212,7 +212,7 @@ def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", 
 
 def publish_marts(settings: Settings, run: str) -> tuple["MartBuilt", ...]:
     """Publish the marts that a Spark job, submitted by somebody else, has computed for a run."""
-    from neople_timeline.marts.spark_run import publish_run  # noqa: PLC0415 - as said above
+    from neople_timeline.marts.spark_run import publish_run
 
     with _open(settings) as (lake, connection):
         return publish_run(lake, connection, run)
@@ -226,7 +226,7 @@ def verify_days(settings: Settings, days: Sequence[date]) -> Verification:
 
     What is proven, and what has to be loaded or computed again, is noted in the ledger.
     """
-    from neople_timeline.marts.check import check_marts  # noqa: PLC0415 - as said above
+    from neople_timeline.marts.check import check_marts
 
     with _open(settings) as (lake, connection):
         found = verify.verify_days(settings.calendar, lake, connection, days)
@@ -266,7 +266,7 @@ def list_owed(settings: Settings, first: date | None = None, last: date | None =
 
 def publish_report(settings: Settings, day: date, failure: str | None = None) -> Published:
     """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did."""
-    from neople_timeline.report.publish import publish_report as publish  # noqa: PLC0415 - as said above
+    from neople_timeline.report.publish import publish_report as publish
 
     # What failed may be that the lake is another.
     with _open(settings, check_bond=failure is None) as (lake, connection):
@@ -278,7 +278,7 @@ def republish_reports(settings: Settings, but: date | None = None) -> dict[date,
 
     Not that of a run's own day (`but`), which it has just written.
     """
-    from neople_timeline.report.publish import publish_reports  # noqa: PLC0415 - as said above
+    from neople_timeline.report.publish import publish_reports
 
     with _open(settings) as (lake, connection):
         outdated = [day for day in calendar_days.list_outdated_pages(connection) if day != but]
@@ -293,7 +293,7 @@ def is_planned(settings: Settings, day: date) -> bool:
 
 def mail_alert(settings: Settings, edition: str, day: date, title: str, lines: list[str]) -> bool:
     """Mail some lines to those who get the reports, once per edition and day; return whether it was sent now."""
-    from neople_timeline.report import alert  # noqa: PLC0415 - as said above
+    from neople_timeline.report import alert
 
     with open_warehouse(settings) as connection:
         return alert.mail_alert(settings, connection, edition, day, title, lines)
@@ -329,7 +329,7 @@ def export_table(settings: Settings, table: str, first: date, last: date) -> Ite
 
 def show_coverage(settings: Settings, until: date | None = None, day: date | None = None) -> bytes:
     """Render the calendar of what is there and what is owed, the page inside Airflow; it reads only."""
-    from neople_timeline.report import coverage  # noqa: PLC0415 - as for the report
+    from neople_timeline.report import coverage
 
     newest = settings.calendar.last_over(datetime.now(UTC))
     last = max(settings.calendar.first_day, min(until or newest, newest))
@@ -339,7 +339,7 @@ def show_coverage(settings: Settings, until: date | None = None, day: date | Non
 
 def read_report(settings: Settings, path: str) -> bytes | None:
     """Read a page of the report by its path below `reports/`; None where there is none."""
-    from neople_timeline.report import coverage  # noqa: PLC0415 - as for the report
+    from neople_timeline.report import coverage
 
     return coverage.read_report(open_lake(settings), path)
 
