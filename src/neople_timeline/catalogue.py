@@ -39,14 +39,6 @@ HEADER: Final = re.compile(
 )
 COLUMN_LINE: Final = re.compile(rf"(?P<name>[a-z_]+) (?P<type>{'|'.join(ARROW_TYPES)}): (?P<meaning>.+)")
 
-VIEW_NAMES: Final = ("codes", "rarities", "drops", "raid_rows", "dungeon_runs", "last_phases", "clears", "luck")
-"""Definitions that several marts share, each after those it needs."""
-
-KEPT_VIEWS: Final[Mapping[str, tuple[Period, ...]]] = {"raid_rows": ("day", "week"), "dungeon_runs": ("week", "month")}
-"""What these kinds of periods have in common: small, so it is computed once and kept until all marts are computed."""
-DAYS_BEFORE: Final = {"raid_rows": 7}
-"""How many days before the periods are kept as well, to learn from."""
-
 MART_NAMES: Final = (
     "drops_by_day",
     "drops_by_item",
@@ -102,7 +94,7 @@ class View:
     kept_for: tuple[Period, ...]
     """The kinds of periods whose marts read it, where it is computed once and kept; else none."""
     days_before: int
-    """How many days before the periods are kept with them."""
+    """How many days before the periods are kept with them, to learn from."""
 
 
 def parse_mart(name: str, text: str) -> Mart:
@@ -137,7 +129,20 @@ def _read_sql(folder: str, name: str) -> str:
     return resources.files("neople_timeline.marts").joinpath(folder, f"{name}.sql").read_text("utf-8")
 
 
-VIEWS: Final = tuple(
-    View(name, _read_sql("views", name), KEPT_VIEWS.get(name, ()), DAYS_BEFORE.get(name, 0)) for name in VIEW_NAMES
+def _read_view(name: str, *, kept_for: tuple[Period, ...] = (), days_before: int = 0) -> View:
+    return View(name, _read_sql("views", name), kept_for, days_before)
+
+
+VIEWS: Final = (
+    _read_view("codes"),
+    _read_view("rarities"),
+    _read_view("drops"),
+    _read_view("raid_rows", kept_for=("day", "week"), days_before=7),
+    _read_view("dungeon_runs", kept_for=("week", "month")),
+    _read_view("last_phases"),
+    _read_view("clears"),
+    _read_view("luck"),
 )
+"""Definitions that several marts share, each after those it needs."""
+
 MARTS: Final = tuple(parse_mart(name, _read_sql("sql", name)) for name in MART_NAMES)
