@@ -5,12 +5,13 @@ Under Airflow most of it is filled from Connections of the same meaning (see dag
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import time
+from functools import partial
 from ipaddress import ip_address
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from neople_timeline.errors import ConfigError
@@ -84,25 +85,9 @@ def make_settings(values: Mapping[str, str]) -> Settings:
     for name, value in values.items():
         is_address = name.endswith("_url") and not value.startswith("file:")
         if not value.isprintable() or (is_address and " " in value):
-            raise ConfigError(f"{name.upper()} has letters that cannot be in it: copy it again")
-    fields: dict[str, object] = dict(values)
-    if url := values.get("neople_api_url"):
-        fields["neople_api_url"] = _read_api_url(url)
-    if rate := values.get("neople_api_rate"):
-        fields["neople_api_rate"] = _read_rate(rate)
-    if start := values.get("day_starts_at"):
-        fields["day_starts_at"] = _read_time(start)
-    if url := values.get("lake_url"):
-        fields["lake_url"] = _read_lake_url(url)
-    if url := values.get("aws_endpoint_url"):
-        _check_endpoint(url)
-    if url := values.get("report_url"):
-        fields["report_url"] = _read_report_url(url)
-    if url := values.get("warehouse_url"):
-        fields["warehouse_url"] = _read_warehouse_url(url)
-    _check_choice(values, "marts_engine", get_args(MartsEngine))
-    _check_choice(values, "report_language", get_args(Language))
-    return Settings(**cast("dict[str, str]", fields))  # type: ignore[arg-type]  # each value was read above
+            raise ConfigError(f"{name.upper()} contains characters that are not allowed there: copy it again")
+    fields = {name: _READERS.get(name, str)(value) for name, value in values.items()}
+    return Settings(**fields)  # type: ignore[arg-type]  # each is of its field's type by now
 
 
 def _read_api_url(text: str) -> str:
@@ -138,9 +123,10 @@ def _read_lake_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _check_endpoint(text: str) -> None:
+def _read_endpoint(text: str) -> str:
     if not _is_address(text):
         raise ConfigError("AWS_ENDPOINT_URL must be an address such as http://127.0.0.1:9000")
+    return text
 
 
 def _read_report_url(text: str) -> str:
@@ -186,6 +172,21 @@ def _split_url(text: str) -> SplitResult:
     return parts
 
 
-def _check_choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:
-    if name in values and values[name] not in choices:
-        raise ConfigError(f"{name.upper()} is {values[name]!r}: choose one of {', '.join(choices)}")
+def _read_choice(name: str, choices: tuple[str, ...], text: str) -> str:
+    if text not in choices:
+        raise ConfigError(f"{name} is {text!r}: choose one of {', '.join(choices)}")
+    return text
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "neople_api_url": _read_api_url,
+    "neople_api_rate": _read_rate,
+    "lake_url": _read_lake_url,
+    "aws_endpoint_url": _read_endpoint,
+    "warehouse_url": _read_warehouse_url,
+    "report_url": _read_report_url,
+    "report_language": partial(_read_choice, "REPORT_LANGUAGE", get_args(Language)),
+    "day_starts_at": _read_time,
+    "marts_engine": partial(_read_choice, "MARTS_ENGINE", get_args(MartsEngine)),
+}
+"""How the text of a setting becomes its value; a ConfigError names it. All others are taken as they are."""
