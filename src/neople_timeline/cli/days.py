@@ -46,7 +46,10 @@ def day(
         bool, typer.Option("--unfinished", help="Collect a day that is not over; it is collected again once it is.")
     ] = False,
 ) -> None:
-    """Collect, prove and report one day; `yesterday` also owes the days since it was last run, as a schedule does."""
+    """Collect, prove and report one day.
+
+    `yesterday` also takes up the days that were left out since it was last run, as a schedule does.
+    """
     settings = read_settings()
     settings.require("neople_api_key", "lake_url", "warehouse_url")
     wanted = read_day(day)
@@ -112,11 +115,11 @@ def retry() -> None:
 
 @app.command()
 def owed(
-    first: Annotated[str | None, typer.Argument(metavar="[FROM]")] = None,
-    last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
+    first: Annotated[str | None, typer.Argument(metavar="[FROM]", help="The first day; without it, all days.")] = None,
+    last: Annotated[str | None, typer.Argument(metavar="[TO]", help="The last day; without it, FROM alone.")] = None,
 ) -> None:
     """List what is owed, by character-day and reason."""
-    from_day, to_day = read_days(first, last) if first and last else (read_day(first) if first else None, None)
+    from_day, to_day = read_days(first, last) if first else (None, None)
     debts = pipeline.list_owed(read_settings(), from_day, to_day)
     for debt in debts:
         out.print(
@@ -128,10 +131,14 @@ def owed(
 
 @app.command()
 def verify(
-    first: Annotated[str, typer.Argument(metavar="FROM")],
-    last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
+    first: Annotated[str, typer.Argument(metavar="FROM", help="The first day.")],
+    last: Annotated[str | None, typer.Argument(metavar="[TO]", help="The last day; without it, FROM alone.")] = None,
 ) -> None:
-    """Prove days: ledger, raw, Parquet and PostgreSQL agree, and both have the marts that were published."""
+    """Prove that all who hold the data of some days agree.
+
+    Of each character-day the ledger, the raw answers, Parquet and PostgreSQL are compared; of the marts the lake and
+    PostgreSQL.
+    """
     days = list(days_between(*read_days(first, last)))
     raise typer.Exit(say_verification(patiently(partial(pipeline.verify_days, read_settings(), days))))
 
@@ -155,13 +162,13 @@ def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
 @app.command()
 def export(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="event, character, or a mart such as drops_by_item.")],
-    first: Annotated[str, typer.Argument(metavar="FROM")],
-    last: Annotated[str | None, typer.Argument(metavar="[TO]")] = None,
+    first: Annotated[str, typer.Argument(metavar="FROM", help="The first day.")],
+    last: Annotated[str | None, typer.Argument(metavar="[TO]", help="The last day; without it, FROM alone.")] = None,
 ) -> None:
     """Write a table's days as CSV for a spreadsheet.
 
-    It goes to the standard output. A text of over 32,766 letters, which no cell of a spreadsheet holds, is cut and ends
-    in an ellipsis.
+    It goes to the standard output. A text of over 32,766 characters, more than a spreadsheet's cell holds, is cut and
+    ends in an ellipsis.
     """
     lines = pipeline.export_table(read_settings(), table, *read_days(first, last))
     header = next(lines)

@@ -44,7 +44,7 @@ def add_characters(
     settings = read_settings()
     settings.require("neople_api_key", "warehouse_url")
     if not all(name.isprintable() for name in names):  # or bytes that Python could not decode
-        raise ConfigError("a name has letters that cannot be read here: set PYTHONUTF8=1 in the environment")
+        raise ConfigError("a name contains characters that cannot be read here: set PYTHONUTF8=1 in the environment")
     # As macOS spells Korean, and as a spreadsheet pads it, the API would find nobody.
     names = [normalize("NFC", name.strip()) for name in names]
     if not all(names):

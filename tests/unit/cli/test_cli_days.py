@@ -279,7 +279,10 @@ def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch
     steps = stand_in(monkeypatch, list_owed=(DEBT,))
     result = run("owed", "2026-11-01")
     assert result.exit_code == INDEBTED
-    assert steps.calls[0][1] == (date(2026, 11, 1), None)
+    assert run("owed", "2026-11-01", "2026-11-15").exit_code == run("owed").exit_code == INDEBTED
+    days = [arguments[-2:] for _, arguments, _ in steps.calls]
+    first, last = date(2026, 11, 1), date(2026, 11, 15)
+    assert days == [(first, first), (first, last), (None, None)]
     assert f"2026-11-15  cain/{'a' * 32}  the connection failed  (tries: 2)" in result.output
     stand_in(monkeypatch, list_owed=())
     assert run("owed").exit_code == COMPLETE
