@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 
 from neople_timeline.models import days_between
@@ -82,27 +83,12 @@ def measure(engine: str, folder: str) -> tuple[float, float, int]:
 
 def watch(process: subprocess.Popen[str], peaks: list[float]) -> None:
     """Follow the resident memory of a process and its children, in MB."""
+    leader = psutil.Process(process.pid)
     while process.poll() is None:
-        peaks[0] = max(peaks[0], sum(read_resident(pid) for pid in list_family(process.pid)))
+        with suppress(psutil.NoSuchProcess):
+            family = [leader, *leader.children(recursive=True)]
+            peaks[0] = max(peaks[0], sum(one.memory_info().rss for one in family) / 2**20)
         time.sleep(0.1)
-
-
-def list_family(pid: int) -> list[int]:
-    """List a process and all that it started."""
-    family = [pid]
-    with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            family += list_family(int(child))
-    return family
-
-
-def read_resident(pid: int) -> float:
-    """Read a process's resident memory in MB; one that is gone has none."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def find_files(folder: str, table: Table, days: Sequence[date]) -> list[Path]:
