@@ -56,8 +56,7 @@ def read_api(connection: Connection) -> dict[str, str]:
     if not connection.password:
         raise ConfigError(f"the Connection {API} has no password: put the API key there")
     host = connection.host or Settings.neople_api_url
-    scheme, found, rest = host.partition("://")
-    address = host if found else f"{connection.schema or 'https'}://{scheme}{rest}"
+    address = host if "://" in host else f"{connection.schema or 'https'}://{host}"
     return {
         "neople_api_url": f"{address}:{connection.port}" if connection.port else address,
         "neople_api_key": connection.password,
@@ -73,7 +72,7 @@ def read_lake(connection: Connection) -> dict[str, str]:
     access, secret, token = connection.login, connection.password, extra.get("aws_session_token")
     if not access and str(extra["lake_url"]).startswith("s3://"):
         # Imported here because it costs a second, and most installations have the two keys in the Connection.
-        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # noqa: PLC0415
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
         access, secret, token = AwsGenericHook(aws_conn_id=connection.conn_id).get_credentials()
     return {

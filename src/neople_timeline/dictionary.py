@@ -17,11 +17,11 @@ Made from `tables.py`, `bookkeeping.py` and the headers of `marts/sql/*.sql` by 
 Do not edit it.
 
 Columns have the same names in the lake (Parquet) and in PostgreSQL (schema `timeline`), where those that came later
-are last. A day is the game's
-day, 06:00 to 05:59 Korean time unless `DAY_STARTS_AT` says otherwise, named by the date on which it starts. A week
-runs from Thursday to Wednesday and is named by its Thursday, a month by its first day. Instants are UTC; a "Korean
-minute" is text, `YYYY-MM-DD HH:mm`. Counts are numbers of events or characters, levels are the game's own numbers;
-nothing else has a unit. `source` is the field of the API's answer; empty where the project derives the value.
+are last. A day is the game's day, 06:00 to 05:59 Korean time unless `DAY_STARTS_AT` says otherwise, named by the date
+on which it starts. A week runs from Thursday to Wednesday and is named by its Thursday, a month by its first day.
+Instants are UTC; a "Korean minute" is text, `YYYY-MM-DD HH:mm`. Counts are numbers of events or characters, levels are
+the game's own numbers; nothing else has a unit. `source` is the field of the API's answer; empty where the project
+derives the value.
 """
 
 
@@ -32,9 +32,9 @@ def render_dictionary() -> str:
     parts.append("## Marts\n\nComputed anew for the days, weeks and months that a run touches, and replaced whole.\n")
     parts += ["\n".join(_describe_mart(mart)) for mart in MARTS]
     parts.append(
-        "## Bookkeeping\n\nThe project's own notes, in PostgreSQL only (schema `timeline`). Read them, but leave"
+        "## Bookkeeping\n\nThe project's own notes, in PostgreSQL only (schema `timeline`). Read them, but leave the\n"
+        "writing to the project; `roster` alone is yours.\n"
     )
-    parts.append("the writing to the project; `roster` alone is yours.\n")
     parts += ["\n".join(_describe_own(table)) for table in OWN_TABLES]
     return "\n".join(parts)
 

@@ -54,16 +54,19 @@ def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     """
     strange = _list_strange(lake, connection, days)
     for day in sorted({part.day for part in strange}):
-        log.warning("%s lies otherwise in the lake than it was recorded, and is refined and loaded anew", day)
+        log.warning("%s in the lake differs from what was recorded, and is refined and loaded anew", day)
         refine_parts(calendar, lake, connection, Shard.whole(day))
         load_parts(calendar, lake, connection, Shard.whole(day))
-    for part in _list_strange(lake, connection, sorted({part.day for part in strange})):
-        if part not in strange:
-            raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
-        raise DataError(
-            f"Parquet of {part.day}, bucket {part.bucket}, is gone or another's, and so are answers that it was made"
-            f" from: `neople-timeline day {part.day} --again` asks for them anew"
-        )
+    still = _list_strange(lake, connection, sorted({part.day for part in strange}))
+    if not still:
+        return
+    part = still[0]
+    if part not in strange:
+        raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
+    raise DataError(
+        f"Parquet of {part.day}, bucket {part.bucket}, is gone or another's, and so are answers that it was made"
+        f" from: `neople-timeline day {part.day} --again` asks for them anew"
+    )
 
 
 def _list_strange(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[Part]:

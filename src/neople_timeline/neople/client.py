@@ -70,7 +70,7 @@ class Client:
         try:
             builder = ClientBuilder().default_headers({"apikey": settings.neople_api_key, "accept": "application/json"})
         except ValueError:  # it quotes the key
-            raise ConfigError("NEOPLE_API_KEY has letters that no key has: copy it again") from None
+            raise ConfigError("NEOPLE_API_KEY contains characters that no key has: copy it again") from None
         # No redirects: they would carry the key to another host. No proxies from the environment by surprise either.
         self._http: HttpClient = (
             builder.user_agent("neople-timeline")
