@@ -46,11 +46,11 @@ BATCH_CHAINS: Final = 1000
 BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
 OUTAGE_FAILURES: Final = 40
-"""Chains that fail, or characters that are lost, one after the other from which on it is not they, but the API."""
+"""After so many failed chains, or lost characters, one after the other, the API is to blame and not they."""
 LONGEST_LEAD_SECONDS: Final = 120.0
 """How far the clocks may be ahead of the API's: less than what is left of `SETTLING` for events that come late."""
 SECOND_LOOK_SECONDS: Final = 5.0
-"""How long after the others who is not known is asked for once more."""
+"""How long after the others a character that the API does not know is asked for once more."""
 
 Progress = Callable[[Collected], None]
 
@@ -100,8 +100,8 @@ def digest_days(chain: Chain, days: tuple[date, ...], calendar: Calendar) -> lis
 
 
 @dataclass(frozen=True)
-class Doors:
-    """The connections that a collector needs: two to PostgreSQL, so that a slow claim never delays the permits."""
+class Stores:
+    """The connections that a collector needs: two to PostgreSQL, so that a slow claim delays no permit or heartbeat."""
 
     lake: Lake
     ledger: psycopg.Connection
@@ -109,25 +109,25 @@ class Doors:
 
 
 async def collect_shard(
-    settings: Settings, doors: Doors, shard: Shard, *, kind: Kind, progress: Progress | None = None
+    settings: Settings, stores: Stores, shard: Shard, *, kind: Kind, progress: Progress | None = None
 ) -> Collected:
     """Collect everything that the ledger has open and due for a shard, and commit it.
 
     What fails for one character is recorded and passed over. Maintenance, an outage, a long pause is RetryLater, a
     refused key StopCollecting; what was complete by then has been committed.
     """
-    if (lead := ledger.read_clock(doors.ledger) - time.time()) > LONGEST_LEAD_SECONDS:
+    if (lead := ledger.read_clock(stores.ledger) - time.time()) > LONGEST_LEAD_SECONDS:
         raise RetryLater(f"PostgreSQL's clock is {lead:,.0f} s ahead of this machine's: set it", seconds=300)
-    worker_id = ledger.start_worker(doors.ledger, shard, kind, settings.neople_api_rate)
-    async with _open_client(settings, doors.permits, kind) as (client, keep_permits):
-        absences = Absences(has_found_anybody=ledger.knows_anybody(doors.ledger))
-        collector = _Collector(settings.calendar, doors, shard, worker_id, client, absences, progress)
+    worker_id = ledger.start_worker(stores.ledger, shard, kind, settings.neople_api_rate)
+    async with _open_client(settings, stores.permits, kind) as (client, keep_permits):
+        absences = Absences(has_found_anybody=ledger.knows_anybody(stores.ledger))
+        collector = _Collector(settings.calendar, stores, shard, worker_id, client, absences, progress)
         try:
             await _run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
         finally:
             log.info("%s", collector.usage.describe(settings.neople_api_rate))
-            if not doors.ledger.broken:  # best effort: without it, the claims simply run out
-                ledger.finish_worker(doors.ledger, worker_id, collector.usage)
+            if not stores.ledger.broken:  # best effort: without it, the claims simply run out
+                ledger.finish_worker(stores.ledger, worker_id, collector.usage)
     return collector.collected
 
 
@@ -191,7 +191,7 @@ class _Collector:
     def __init__(
         self,
         calendar: Calendar,
-        doors: Doors,
+        stores: Stores,
         shard: Shard,
         worker_id: int,
         client: Client,
@@ -200,7 +200,7 @@ class _Collector:
     ) -> None:
         self.collected = Collected(landed=0, events=0, missing=0, owed=0, usage=Usage())
         self._calendar = calendar
-        self._doors = doors
+        self._stores = stores
         self._shard = shard
         self._worker_id = worker_id
         self._client = client
@@ -239,7 +239,7 @@ class _Collector:
             await self._look_again()
             await self._land_rest()
             await self._settle_absences()
-            left = await asyncio.to_thread(ledger.count_left, self._doors.ledger, self._worker_id, self._shard)
+            left = await asyncio.to_thread(ledger.count_left, self._stores.ledger, self._worker_id, self._shard)
             if not left:
                 break
             log.info("%s character-days are with another worker: waiting until it lands them or its lease ends", left)
@@ -258,7 +258,7 @@ class _Collector:
                 self._report()
 
     async def _tell_usage(self) -> None:
-        await asyncio.to_thread(ledger.keep_alive, self._doors.ledger, self._worker_id, self.usage)
+        await asyncio.to_thread(ledger.keep_alive, self._stores.permits, self._worker_id, self.usage)
 
     def _report(self) -> None:
         self.collected = replace(self.collected, usage=self.usage)
@@ -269,7 +269,7 @@ class _Collector:
         characters = max(100, CLAIMED_DAYS // len(self._shard.days))
         while self._more and not self._stop:
             claims = await asyncio.to_thread(
-                ledger.claim_characters, self._doors.ledger, self._worker_id, self._shard, characters
+                ledger.claim_characters, self._stores.ledger, self._worker_id, self._shard, characters
             )
             self._absences.ask(claims)
             for claim in claims:
@@ -344,7 +344,7 @@ class _Collector:
         return self._calendar.window(claim.days[0], claim.days[-1])
 
     async def _miss(self, claim: Claim, answer: str) -> None:
-        was_there = await asyncio.to_thread(ledger.was_there, self._doors.ledger, claim.character)
+        was_there = await asyncio.to_thread(ledger.was_there, self._stores.ledger, claim.character)
         if self._absences.add(claim, answer, was_there=was_there):
             await self._record_missing(claim, answer)
         elif self._absences.lost_in_a_row >= OUTAGE_FAILURES:
@@ -352,12 +352,12 @@ class _Collector:
             self._stop = self._stop or RetryLater(f"the API knows none of {lost}: {answer}", seconds=60)
 
     async def _settle_absences(self) -> None:
-        """Call who is gone missing or owed, last of all: others wait for what this collector holds, so none is left."""
+        """Record who is absent as missing or owed. Last of all: other collectors wait for what this one holds."""
         if self._stop:
             return
         for absence in self._absences.settle():
             claim = absence.claim
-            if absence.doubt is not None and await asyncio.to_thread(ledger.may_be_doubted, self._doors.ledger, claim):
+            if absence.doubt is not None and await asyncio.to_thread(ledger.may_be_doubted, self._stores.ledger, claim):
                 reason = f"the API {absence.doubt}, and is asked again: {absence.answer}"
                 await self._record_owed(claim, reason, is_doubted=True)
             else:
@@ -368,7 +368,7 @@ class _Collector:
         self.collected = replace(self.collected, missing=self.collected.missing + len(claim.days))
 
     async def _owe(self, claim: Claim, error: Unreadable) -> None:
-        self._failures += 1
+        self._failures += not claim.was_owed  # debts that can never be read would keep all others waiting
         if self._failures >= OUTAGE_FAILURES or not self._client.was_answered:
             self._stop = self._stop or RetryLater(f"the API does not answer sensibly: {error}", seconds=60)
             return
@@ -382,13 +382,13 @@ class _Collector:
         self.collected = replace(self.collected, owed=self.collected.owed + len(claim.days))
 
     def _keep_dead_letter(self, key: str, claim: Claim, error: Unreadable) -> None:
-        self._doors.lake.put_new(key, error.body)
-        ledger.record_dead_letter(self._doors.ledger, claim, key, str(error))
+        self._stores.lake.put_new(key, error.body)
+        ledger.record_dead_letter(self._stores.ledger, claim, key, str(error))
 
     async def _record_failure(self, claim: Claim, state: str, reason: str, *, is_doubted: bool = False) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
         await asyncio.to_thread(
-            ledger.record_failure, self._doors.ledger, self._worker_id, claim, state, reason, is_doubted=is_doubted
+            ledger.record_failure, self._stores.ledger, self._worker_id, claim, state, reason, is_doubted=is_doubted
         )
 
     async def _land_batch(self, bucket: int) -> None:
@@ -411,5 +411,5 @@ class _Collector:
 
     def _land(self, key: str, batch: Batch) -> tuple[int, int]:
         """Commit: first the object, then the ledger that points to it."""
-        self._doors.lake.put_new(key, batch.writer.seal())
-        return ledger.commit_landed(self._doors.ledger, self._worker_id, key, batch.landed)
+        self._stores.lake.put_new(key, batch.writer.seal())
+        return ledger.commit_landed(self._stores.ledger, self._worker_id, key, batch.landed)

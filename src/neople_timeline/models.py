@@ -190,6 +190,8 @@ class Claim:
     days: tuple[date, ...]
     bucket: int
     """Of the first day: claims of one bucket are landed together."""
+    was_owed: bool = False
+    """Whether it was asked for in vain before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,9 @@ def collect_shard(
     RetryLater and StopCollecting leave all that was complete committed.
     """
     with _open(settings) as (lake, connection), connect(settings) as permits:
-        doors = collect.Doors(lake, connection, permits)
+        stores = collect.Stores(lake, connection, permits)
         gc.freeze()  # what is loaded by now stays: looking through it for garbage would hold requests up
-        return uvloop.run(collect.collect_shard(settings, doors, shard, kind=kind, progress=progress))
+        return uvloop.run(collect.collect_shard(settings, stores, shard, kind=kind, progress=progress))
 
 
 # refine -------------------------------------------------------------------------------------------------------------

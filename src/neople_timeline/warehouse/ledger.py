@@ -6,12 +6,13 @@ meanwhile. Objects that no row points to are orphans and never read.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
 
 import psycopg
 
+from neople_timeline.errors import RetryLater
 from neople_timeline.models import CharacterKey, Claim, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
@@ -25,6 +26,10 @@ CLAIM_LOCK: Final = 7_105_206_604
 _OPEN = f"c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND {OPEN}"
 LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
 """The workers whose claims hold."""
+_NOTE_USAGE: Final = (
+    "UPDATE timeline.worker SET seen_at = clock_timestamp(), requests = %(requests)s, retried = %(retried)s,"
+    " repeated = %(repeated)s, throttled = %(throttled)s, unlanded = %(unlanded)s,"
+)
 _FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"
 
 
@@ -54,43 +59,41 @@ def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate:
 
 
 def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
-    """Prolong a worker's claims and note what it has spent."""
-    connection.execute(
-        "UPDATE timeline.worker SET seen_at = clock_timestamp(),"
-        " expires_at = clock_timestamp() + %s * interval '1 second',"
-        " requests = %s, retried = %s, repeated = %s, throttled = %s, unlanded = %s WHERE worker_id = %s",
-        (
-            LEASE_SECONDS,
-            usage.requests,
-            usage.retried,
-            usage.repeated,
-            usage.throttled,
-            usage.unlanded,
-            worker_id,
-        ),
+    """Prolong a worker's claims and note what it has spent.
+
+    Once its lease has run out it is RetryLater: others may have had its claims meanwhile, and with new claims for the
+    same character-days its old answers would pass for new ones.
+    """
+    lives = connection.execute(
+        f"{_NOTE_USAGE} expires_at = clock_timestamp() + {LEASE_SECONDS} * interval '1 second'"
+        " WHERE worker_id = %(worker_id)s AND expires_at > clock_timestamp()".encode(),
+        {"worker_id": worker_id, **asdict(usage)},
     )
+    if not lives.rowcount:
+        raise RetryLater(
+            f"this collector stood still for {LEASE_SECONDS} s: it begins anew where it had come to", seconds=1
+        )
 
 
 def finish_worker(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
     """Let go of a worker's claims."""
-    keep_alive(connection, worker_id, usage)
     connection.execute(
-        "UPDATE timeline.worker SET expires_at = clock_timestamp(), finished_at = clock_timestamp()"
-        " WHERE worker_id = %s",
-        (worker_id,),
+        f"{_NOTE_USAGE} expires_at = least(expires_at, clock_timestamp()), finished_at = clock_timestamp()"
+        " WHERE worker_id = %(worker_id)s".encode(),
+        {"worker_id": worker_id, **asdict(usage)},
     )
 
 
 def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shard, limit: int) -> list[Claim]:
     """Claim all open, due days of the next few characters of a shard; the oldest days come first, and so do debts.
 
-    What the worker has already is never given to it again, even after its lease ran out.
+    What the worker has already is never given to it again, and after its lease ran out nothing is.
     """
     statement = (
         # In the order of an index, which is read only until there are enough, however many are open.
         "WITH chosen AS (SELECT DISTINCT server_id, character_id FROM ("
         "  SELECT server_id, character_id FROM timeline.collection c"
-        f"  WHERE {_OPEN} AND {DUE} AND {_FREE}"
+        f"  WHERE {_OPEN} AND {DUE} AND {_FREE} AND %(me)s IN {LIVE}"
         "  ORDER BY day, bucket, server_id, character_id LIMIT %(limit)s) AS next)"
         " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1,"
         "   asked_at = clock_timestamp() FROM chosen"
@@ -105,15 +108,17 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
     cursor.nextset()
     rows = cursor.fetchall()
     claimed: dict[CharacterKey, dict[date, tuple[int, bool]]] = {}
-    for server_id, character_id, day, bucket, is_owed in rows:
-        claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket, is_owed
-    return [Claim(character, run, days[run[0]][0]) for character, days in sorted(claimed.items()) for run in _cut(days)]
+    for server_id, character_id, day, bucket, was_owed in rows:
+        claimed.setdefault(CharacterKey(server_id, character_id), {})[day] = bucket, was_owed
+    return [
+        Claim(character, run, *days[run[0]]) for character, days in sorted(claimed.items()) for run in _cut_runs(days)
+    ]
 
 
-def _cut(days: Mapping[date, tuple[int, bool]]) -> list[tuple[date, ...]]:
+def _cut_runs(days: Mapping[date, tuple[int, bool]]) -> list[tuple[date, ...]]:
     """Cut days into runs for a chain each. Who was asked for in vain is asked day by day: one may spoil the others."""
-    owed = [(day,) for day, (_, is_owed) in days.items() if is_owed]
-    return sorted([*owed, *split_windows(day for day, (_, is_owed) in days.items() if not is_owed)])
+    owed = [(day,) for day, (_, was_owed) in days.items() if was_owed]
+    return sorted([*owed, *split_windows(day for day, (_, was_owed) in days.items() if not was_owed)])
 
 
 def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
