@@ -80,6 +80,8 @@ class Disagreement:
     finding: str
     is_final: bool = False
     """Whether no run that is still at work could be the reason."""
+    is_pending: bool = False
+    """Whether it is only that something which landed is not published yet: nothing differs from anything."""
 
     def __str__(self) -> str:
         """Say it in one line."""

@@ -357,9 +357,14 @@ class _Collector:
             return
         for absence in self._absences.settle():
             claim = absence.claim
-            if absence.doubt is not None and await asyncio.to_thread(ledger.may_be_doubted, self._stores.ledger, claim):
-                reason = f"the API {absence.doubt}, and is asked again: {absence.answer}"
-                await self._record_owed(claim, reason, is_doubted=True)
+            is_found = await asyncio.to_thread(
+                ledger.is_found_by, self._stores.ledger, self._worker_id, claim.character
+            )
+            doubt = "knows it on other days" if is_found else absence.doubt
+            if doubt is not None and await asyncio.to_thread(ledger.may_be_doubted, self._stores.ledger, claim):
+                await self._record_owed(
+                    claim, f"the API {doubt}, and is asked again: {absence.answer}", is_doubted=True
+                )
             else:
                 await self._record_missing(claim, absence.answer)
 

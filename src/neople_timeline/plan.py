@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import psycopg
@@ -12,6 +12,10 @@ from neople_timeline.lake import Lake
 from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_windows
 from neople_timeline.warehouse import days as calendar_days
 from neople_timeline.warehouse import planning
+
+LOST_FOR: Final = timedelta(days=28)
+"""How far back a daily run looks for days on which somebody was missing who is there again; a backfill looks at all
+of its days."""
 
 STRANGERS: Final = "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
 
@@ -54,7 +58,7 @@ def plan_day(
     _bind(calendar, lake, connection)
     if follows:
         planning.plan_missed(connection, day)
-    planning.reopen_found(connection, day)
+    planning.reopen_found(connection, day - LOST_FOR, day - timedelta(days=1))
     debts = {
         *planning.list_indebted_days(connection, day),
         *calendar_days.list_unpublished_days(connection, day),
@@ -74,6 +78,7 @@ def plan_backfill(
     """Plan a range of days; until it is done they are the backfill's, and no daily run takes them."""
     planning.require_roster(connection)
     _bind(calendar, lake, connection)
+    planning.reopen_found(connection, days[0], days[-1])
     for day in days:
         planning.reopen_unfinished(connection, day, calendar.over_at(day))
     planning.plan_days(connection, days, again=again)

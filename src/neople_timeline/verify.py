@@ -3,7 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -45,6 +45,8 @@ class Verification:
     """Character-days compared."""
     events: int
     disagreements: tuple[Disagreement, ...]
+    unfinished: tuple[date, ...]
+    """Days of which something has landed and is not published: a run is at work on them, or has died over them."""
     owed: tuple[Owed, ...]
     missing: int
     uncollected: tuple[date, ...]
@@ -59,6 +61,10 @@ class Verification:
         """Say whether all holders agree; debts are listed, not disagreed upon."""
         return not self.disagreements
 
+    def is_final(self, day: date) -> bool:
+        """Say whether a day disagrees in a way that no run which is still at work could be the reason for."""
+        return any(finding.is_final for finding in self.disagreements if finding.day == day)
+
     def require_agreement(self) -> None:
         """Raise DataError, naming the first disagreements, if there are any."""
         if self.disagreements:
@@ -67,15 +73,27 @@ class Verification:
 
 
 def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
-    """Compare all holders of some days, and note in the ledger what is proven."""
+    """Compare all holders of some days, and note in the ledger what is proven.
+
+    Only two looks at the same rows can disagree: a day on which another run is at work is unfinished, whatever else
+    there is.
+    """
     known = audit.list_known_days(connection, days)
+    marks = audit.read_marks(connection, known)
+    changes = {one.day: one.changes for one in marks}
     checked, events, missing = audit.count_holdings(connection, known)
     findings = _compare(calendar, lake, connection, known)
+    unfinished = {
+        *(finding.day for finding in findings if finding.is_pending),
+        *(one.day for one in marks if not one.is_settled),
+        *(one.day for one in audit.read_marks(connection, known) if one.changes != changes[one.day]),
+    }
     return Verification(
         days=tuple(days),
         checked=checked,
         events=events,
-        disagreements=tuple(findings),
+        disagreements=tuple(finding for finding in findings if finding.is_final or finding.day not in unfinished),
+        unfinished=tuple(sorted(unfinished)),
         owed=tuple(owed for day in known for owed in audit.list_owed(connection, day, day)),
         missing=missing,
         uncollected=tuple(day for day in days if day not in known),
@@ -87,22 +105,16 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
 def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
     """Verify the days of a run, while others may land, refine and load rows of them.
 
-    What somebody left half done is loaded first. A day that changes while it is compared is RetryLater, whatever was
-    found: only two looks at the same rows can disagree.
+    What somebody left half done is loaded first. RetryLater while another run is at work on any of them.
     """
-    before = {one.day: one for one in audit.read_marks(connection, days)}
-    for day in [one.day for one in before.values() if not one.is_settled]:
+    for day in [one.day for one in audit.read_marks(connection, days) if not one.is_settled]:
         refine_parts(calendar, lake, connection, Shard.whole(day))
         load_parts(calendar, lake, connection, Shard.whole(day))
-        before |= {one.day: one for one in audit.read_marks(connection, [day])}
     found = verify_days(calendar, lake, connection, days)
-    final = {finding.day for finding in found.disagreements if finding.is_final}
-    disputed = sorted({finding.day for finding in found.disagreements} - final)
-    for day in disputed:  # the same events in other raw objects count as loaded already, and have left no mark yet
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-    for after in audit.read_marks(connection, disputed):
-        if not before[after.day].is_settled or before[after.day].changes != after.changes:
-            raise RetryLater(f"{after.day} changed while it was compared: another run is at work on it", seconds=10)
+    if at_work := [day for day in found.unfinished if not found.is_final(day)]:
+        for day in at_work:  # the same events in other raw objects count as loaded already, and leave no mark else
+            refine_parts(calendar, lake, connection, Shard.whole(day))
+        raise RetryLater(f"{at_work[0]} changed while it was compared: another run is at work on it", seconds=10)
     return found
 
 
@@ -148,10 +160,7 @@ def _verify_parts(
     raw, damaged = _tally_raw(calendar, lake, [entry for _, entries in found for entry in entries])
     for part, entries in found:
         if part.loaded_version != part.version or part.sources != digest_sources(entries):
-            if entries or part.version:
-                lost = damaged.get(part.day)
-                why = f"cannot be published: {lost}" if lost else f"is not published yet: {_mend(part)}"
-                yield Disagreement(part.day, None, f"bucket {part.bucket}", why, is_final=bool(lost))
+            yield from _find_why_not_published(part, entries, raw[part.day], damaged.get(part.day))
             continue
         try:
             if part.day in damaged:
@@ -159,6 +168,31 @@ def _verify_parts(
             yield from _verify_part(lake, connection, part, entries, raw[part.day])
         except DataError as error:
             yield Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")
+
+
+def _find_why_not_published(
+    part: Part, entries: Sequence[LedgerEntry], raw: Tallies, damage: DataError | None
+) -> Iterator[Disagreement]:
+    if damage:
+        finding = f"cannot be published: {damage}"
+        yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_final=True)
+    elif differing := _compare_raw(part, entries, raw):
+        yield from (replace(finding, is_final=True) for finding in differing)
+    elif entries or part.version:
+        finding = f"is not published yet: {_mend(part)}"
+        yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_pending=True)
+
+
+def _compare_raw(part: Part, entries: Sequence[LedgerEntry], raw: Tallies) -> list[Disagreement]:
+    expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
+    return [
+        *compare_tallies(part.day, "raw answers", expected, raw),
+        *(
+            Disagreement(part.day, character, "raw answers", "have none, not even one without events")
+            for character in sorted(expected.keys() - raw.keys())
+            if not expected[character].events  # else it was found already
+        ),
+    ]
 
 
 def _verify_part(
@@ -175,12 +209,7 @@ def _verify_part(
     if in_warehouse:
         warehouse.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
-        *compare_tallies(part.day, "raw answers", expected, raw),
-        *(
-            Disagreement(part.day, character, "raw answers", "have none, not even one without events")
-            for character in sorted(expected.keys() - raw.keys())
-            if not expected[character].events  # else it was found already
-        ),
+        *_compare_raw(part, entries, raw),
         *compare_tallies(part.day, "Parquet", expected, parquet),
         *compare_characters(
             part.day,

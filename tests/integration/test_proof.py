@@ -94,6 +94,35 @@ def test_one_wrong_answer_makes_nobody_missing(guild: Settings, sandbox_api: San
     assert sandbox_api.stats()["by_fault"] == {"missing_character": 1}
 
 
+def test_a_character_is_not_missing_on_some_days_that_is_found_on_others(
+    guild: Settings, sandbox_api: SandboxApi
+) -> None:
+    collect(guild, pipeline.plan_day(guild, DAY - timedelta(days=1)))
+    character = pipeline.list_members(guild)[0].character
+    sandbox_api.fail({"fault": "missing_character", "character": character.character_id, "after": 1})
+    collect(guild, pipeline.plan_backfill(guild, DAY - timedelta(days=2), DAY), "backfill")  # two windows of a day each
+    owed = pipeline.list_owed(guild)
+    assert {one.character for one in owed} == {character}
+    assert {one.reason.split(",")[0] for one in owed} == {"the API knows it on other days"}
+    sandbox_api.fail()
+    collect(guild, pipeline.plan_debts(guild), "retry")
+    assert pipeline.list_owed(guild) == []
+
+
+def test_who_was_missing_long_ago_and_is_there_again_is_asked_for_by_a_backfill_of_those_days(
+    guild: Settings, sandbox_api: SandboxApi
+) -> None:
+    long_ago = DAY - timedelta(days=60)
+    character = find_busiest(sandbox_api, DAY)[0]
+    sandbox_api.fail({"fault": "missing_character", "character": character.character_id})
+    collect(guild, pipeline.plan_backfill(guild, long_ago, long_ago), "backfill")
+    sandbox_api.fail()
+    plan = pipeline.plan_day(guild, DAY)
+    assert plan.days == (DAY,)
+    collect(guild, plan)
+    assert pipeline.plan_backfill(guild, long_ago, long_ago).pending == 1
+
+
 def test_an_api_that_finds_nobody_from_the_first_day_on_is_not_believed(
     guild: Settings, sandbox_api: SandboxApi
 ) -> None:
@@ -207,3 +236,15 @@ def test_a_lost_answer_of_a_character_that_is_missing_by_now_holds_nobody_else_u
     publish(guild, plan)
     found = pipeline.prove_days(guild, [DAY])
     assert (found.ok, found.missing, found.events) == (True, 1, events - lost)
+
+
+def test_what_can_never_be_published_is_told_and_not_waited_for(guild: Settings, sandbox_api: SandboxApi) -> None:
+    work_off(guild, pipeline.plan_day(guild, DAY))
+    busiest, *_ = find_busiest(sandbox_api, DAY)
+    with psycopg.connect(guild.warehouse_url, autocommit=True) as warehouse:
+        warehouse.execute(
+            "UPDATE timeline.collection SET events = events + 1, digest = digest + 1 WHERE character_id = %s",
+            (busiest.character_id,),
+        )
+    found = pipeline.prove_days(guild, [DAY])
+    assert [(finding.character, finding.where) for finding in found.disagreements] == [(busiest, "raw answers")]

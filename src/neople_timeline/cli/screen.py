@@ -146,6 +146,9 @@ def say_verification(result: Verification) -> int:
         f" {number_of(len(result.disagreements), 'disagreement')}, {len(result.owed):,} owed,"
         f" {result.missing:,} without a character, {number_of(len(result.orphans), 'orphaned object')}."
     )
+    if result.unfinished:
+        days = ", ".join(map(str, result.unfinished[:LISTED]))
+        out.print(f"Not published yet: {days}. A run is at work on it, or has died: `neople-timeline day` goes on")
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
     if result.provisional:
@@ -153,7 +156,8 @@ def say_verification(result: Verification) -> int:
         out.print(f"Asked for before its end, and not proven until `neople-timeline day` has asked again: {days}")
     if not result.ok:
         return FAILED
-    return INDEBTED if result.owed or result.uncollected or result.provisional else COMPLETE
+    is_whole = not (result.owed or result.unfinished or result.uncollected or result.provisional)
+    return COMPLETE if is_whole else INDEBTED
 
 
 def say_forecast(settings: Settings, forecast: Forecast) -> None:

@@ -7,6 +7,7 @@ from neople_timeline.settings import Language
 
 KOREAN_REASONS: Final = (
     ("the API knew it the last time", "지난번에는 있던 캐릭터라"),
+    ("the API knows it on other days", "API가 다른 날에는 찾은 캐릭터라"),
     ("the API has found nobody", "API가 아무도 찾지 못해"),
     ("not collected yet", "아직 수집하지 않음"),
     (r"the API answers HTTP (\d+(?: \w+)?)", r"API 오류(HTTP \1)"),

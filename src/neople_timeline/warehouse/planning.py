@@ -1,7 +1,7 @@
 """The ledger before it is filled: which character-days there are to collect, debts among them, and in which shards."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import psycopg
@@ -15,9 +15,6 @@ PLAN_LOCK: Final = 7_105_206_603
 MOST_BUCKETS: Final = 16
 DAYS_PLANNED_AT_ONCE: Final = 7
 """So that planning a long backfill keeps nobody else from planning for long."""
-
-LOST_FOR: Final = timedelta(days=28)
-"""How far back a run looks for days on which somebody was missing who is there again."""
 
 UNTRIED_AT_ONCE: Final = 7
 """How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
@@ -156,19 +153,19 @@ def mark_followed(connection: psycopg.Connection, day: date) -> None:
     )
 
 
-def reopen_found(connection: psycopg.Connection, before: date) -> None:
+def reopen_found(connection: psycopg.Connection, first: date, last: date) -> None:
     """Collect again the days on which a character was missing that the API has found since.
 
-    It was there all the time: the API had lost it for a while. Only days of the last weeks are looked at.
+    It was there all the time: the API had lost it for a while.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
         connection.execute(
             "UPDATE timeline.collection m SET state = 'planned', reason = NULL"
-            f" WHERE m.day >= %s AND m.day < %s AND m.state = 'missing' AND {WELL_FORMED} AND EXISTS ("
+            f" WHERE m.day BETWEEN %s AND %s AND m.state = 'missing' AND {WELL_FORMED} AND EXISTS ("
             "  SELECT FROM timeline.collection c WHERE c.server_id = m.server_id AND c.character_id = m.character_id"
             "   AND c.state IN ('landed', 'loaded', 'verified') AND c.asked_at > m.asked_at)".encode(),
-            (before - LOST_FOR, before),
+            (first, last),
         )
 
 

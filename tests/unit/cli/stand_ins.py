@@ -19,7 +19,16 @@ DAY = date(2026, 11, 15)
 CAIN = CharacterKey("cain", "a" * 32)
 COMPLETE, INDEBTED, WRONG, FAILED = range(4)
 PROVEN = Verification(
-    (DAY,), checked=5, events=100, disagreements=(), owed=(), missing=1, uncollected=(), provisional=(), orphans=()
+    (DAY,),
+    checked=5,
+    events=100,
+    disagreements=(),
+    unfinished=(),
+    owed=(),
+    missing=1,
+    uncollected=(),
+    provisional=(),
+    orphans=(),
 )
 DEBT = Owed(DAY, CAIN, "the connection failed", 2, None)
 PLAN = Plan((DAY,), (Shard((DAY,), 0, 2), Shard((DAY,), 1, 2)), 5, 5)

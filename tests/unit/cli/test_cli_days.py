@@ -295,6 +295,7 @@ def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch
         (replace(PROVEN, orphans=("raw/1",)), COMPLETE),
         (replace(PROVEN, owed=(DEBT,)), INDEBTED),
         (replace(PROVEN, uncollected=(DAY,)), INDEBTED),
+        (replace(PROVEN, unfinished=(DAY,)), INDEBTED),
         (replace(PROVEN, owed=(DEBT,), disagreements=(Disagreement(DAY, None, "bucket 1", "is gone"),)), FAILED),
     ],
 )
