@@ -13,7 +13,8 @@ from neople_timeline.errors import ConfigError, DataError, Overtaken, TimelineEr
 from neople_timeline.lake import LAKE_FILE, Lake, open_lake
 from neople_timeline.marts import spark_run
 from neople_timeline.models import number_of
-from neople_timeline.report.mail import address_mail, read_server, try_server
+from neople_timeline.report.outbox import address_mail
+from neople_timeline.report.smtp import read_server, try_server
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import open_warehouse
 

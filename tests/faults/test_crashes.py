@@ -15,7 +15,7 @@ from neople_timeline.lake import open_lake
 LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
 PLANNING = "neople_timeline.warehouse.planning"
 LOAD, AUDIT = "neople_timeline.warehouse.parts", "neople_timeline.warehouse.audit"
-PIPELINE, REPORT = "neople_timeline.pipeline", "neople_timeline.report.publish"
+PIPELINE, OUTBOX = "neople_timeline.pipeline", "neople_timeline.report.outbox"
 IN_FLIGHT = 6 + 6 * 5
 """Characters that a crash may cost: those being asked for, and those gathered or waiting to be landed."""
 
@@ -51,9 +51,9 @@ PUBLISHING = {
     "after the proof": {"at": f"{AUDIT}:mark_day_verified", "after": True},
     "before the page": {"at": f"{LAKE}.replace", "match": "reports/"},
     "after the page": {"at": f"{LAKE}.replace", "match": "reports/", "after": True},
-    "before the mail": {"at": f"{REPORT}:send_mail"},
-    "after the mail": {"at": f"{REPORT}:send_mail", "after": True},
-    "after the mail is recorded": {"at": f"{REPORT}:record_sent", "after": True},
+    "before the mail": {"at": f"{OUTBOX}:send_mail"},
+    "after the mail": {"at": f"{OUTBOX}:send_mail", "after": True},
+    "after the mail is recorded": {"at": f"{OUTBOX}:record_sent", "after": True},
 }
 
 

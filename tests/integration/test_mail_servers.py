@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.local.processes import choose_port
-from neople_timeline.report.mail import MailRefusedError, read_server, send_mail
+from neople_timeline.report.smtp import MailRefusedError, read_server, send_mail
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 

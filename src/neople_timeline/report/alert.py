@@ -5,8 +5,7 @@ from email.message import EmailMessage
 
 import psycopg
 
-from neople_timeline.report.mail import MAIL_POLICY, address_mail, make_message_id
-from neople_timeline.report.publish import send_once
+from neople_timeline.report.outbox import MAIL_POLICY, address_mail, make_message_id, send_once
 from neople_timeline.report.words import show_text
 from neople_timeline.settings import Settings
 

@@ -10,7 +10,7 @@ import psycopg
 
 from neople_timeline.lake import Lake
 from neople_timeline.models import days_between, end_of_month
-from neople_timeline.report.page import make_environment
+from neople_timeline.report.environment import make_environment
 from neople_timeline.report.places import day_key
 from neople_timeline.settings import Language
 from neople_timeline.summary import Coverage, CoveredDay

@@ -1,30 +1,18 @@
 """The page: one HTML document that needs nothing beside it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from neople_timeline.models import last_day_of, week_of
 from neople_timeline.report import charts
 from neople_timeline.report.charts import Bar
-from neople_timeline.report.places import adventure_key, character_key, day_key, make_linker, week_key
-from neople_timeline.report.reasons import show_reason
-from neople_timeline.report.words import (
-    ROUTES,
-    WEEKLY_WORDS,
-    WORDS,
-    show_change,
-    show_day,
-    show_rarity,
-    show_server,
-    show_text,
-    show_weekday,
-)
+from neople_timeline.report.environment import make_environment
+from neople_timeline.report.places import day_key, make_linker, week_key
+from neople_timeline.report.words import ROUTES, WORDS, make_speaker, show_change, show_text
 from neople_timeline.settings import Language
 from neople_timeline.summary import (
     EQUIPMENT_ROUTES,
@@ -68,6 +56,7 @@ def render_page(summary: Summary, language: Language, known: Collection[str] = (
         summary=summary,
         headlines=list_headlines(summary),
         lead=write_lead(summary, language),
+        notices=list_notices(summary, language),
         drops=drops,
         oaths=oaths,
         charts={name: Markup(svg) for name, svg in _draw_charts(summary, drops, language).items()},  # noqa: S704 - drawn by us
@@ -89,46 +78,6 @@ def list_neighbours(summary: Summary) -> tuple[tuple[str, str], ...]:
     week = week_of(summary.day)
     finished = week if summary.day == last_day_of(week) else week - timedelta(days=7)
     return (("yesterday", day_key(summary.day - timedelta(days=1))), ("weekly", week_key(finished)))
-
-
-@lru_cache
-def make_environment(language: Language, *, is_week: bool) -> Environment:
-    """Make the templates' environment of an edition: everything is escaped, nothing may be undefined."""
-    environment = Environment(
-        loader=PackageLoader("neople_timeline.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "text": show_text,
-        "reason": lambda reason: show_text(show_reason(reason, language)),
-        "number": lambda value: f"{value:,}",
-        "rarity": lambda rarity: show_rarity(rarity, language),
-    }
-    say = make_speaker(language, is_week=is_week)
-    environment.globals |= {
-        "language": language,
-        "say": say,
-        "list_notices": lambda summary: list_notices(summary, say),
-        "route": lambda code: ROUTES[language].get(code, str(code)),
-        "rarity_name": lambda rarity: show_rarity(rarity, language),
-        "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
-        "server": lambda server_id: show_server(server_id, language),
-        "weekday": lambda number: show_weekday(number, language),
-        "show_day": lambda day: show_day(day, language),
-        "day_key": day_key,
-        "character_key": character_key,
-        "adventure_key": adventure_key,
-    }
-    return environment
-
-
-def make_speaker(language: Language, *, is_week: bool) -> Callable[..., str]:
-    """Make the function that says a phrase by its key, with its blanks filled; a week has words of its own for some."""
-    words = {**WORDS[language], **(WEEKLY_WORDS[language] if is_week else {})}
-    return lambda key, **values: words[key].format(**values)
 
 
 def list_headlines(summary: Summary) -> tuple[Headline, ...]:
@@ -166,8 +115,9 @@ def write_lead(summary: Summary, language: Language) -> str:
     return say("lead_epic", epic=f"{today.epic:,}") if today.epic else say("lead_quiet")
 
 
-def list_notices(summary: Summary, say: Callable[..., str]) -> list[str]:
+def list_notices(summary: Summary, language: Language) -> list[str]:
     """Say which days were left out or are still to be collected, and what the API tells anew or no more."""
+    say = make_speaker(language, is_week=summary.is_week)
     absent, waiting = summary.state.absent, summary.state.waiting
     codes = ", ".join(f"{one.code} {show_text(one.name)} ({one.events:,})" for one in summary.novelties)
     return [

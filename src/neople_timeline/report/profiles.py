@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
-from neople_timeline.report.page import make_environment
+from neople_timeline.report.environment import make_environment
 from neople_timeline.report.places import adventure_key, character_key, make_linker
 from neople_timeline.settings import Language
 from neople_timeline.summary import Adventure, Profile

@@ -1,48 +1,32 @@
 """Publishes a day and, when it is over, its week: pages into the lake, and one mail each."""
 
-import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from email.message import EmailMessage
 from functools import partial
 
 import psycopg
 
-from neople_timeline.errors import RetryLater
 from neople_timeline.lake import Lake
 from neople_timeline.models import last_day_of, week_of
-from neople_timeline.report.mail import (
-    MailRefusedError,
-    address_mail,
-    build_mail,
-    make_message_id,
-    read_server,
-    send_mail,
-)
+from neople_timeline.report.mail import build_mail
+from neople_timeline.report.outbox import address_mail, make_message_id, send_once
 from neople_timeline.report.page import list_neighbours, page_key, render_page
 from neople_timeline.report.places import adventure_key, character_key, day_key
 from neople_timeline.report.profiles import list_adventures, render_adventure, render_character
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published, Summary
-from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.days import begin_page, hold_pages, record_page
-from neople_timeline.warehouse.mail import choose_edition, claim_mail, read_patience, record_sent, release_mail
+from neople_timeline.warehouse.mail import choose_edition
 from neople_timeline.warehouse.marts import take_generation
 from neople_timeline.warehouse.profiles import read_newest_day, read_profiles
 from neople_timeline.warehouse.summary import read_summary
-
-logger = logging.getLogger(__name__)
 
 PAGE_TYPE = "text/html; charset=utf-8"
 WRITERS = 8
 """Pages of characters that travel to the lake at once."""
 Pages = dict[str, Callable[[], bytes]]
 """How to draw each page, by its key."""
-RESTART_SECONDS = (0, 2, 5, 10, 20, 40, 60)
-"""How long PostgreSQL is waited for before each try to note that a mail has left."""
 
 
 def publish_reports(
@@ -166,41 +150,3 @@ def locate_page(settings: Settings, key: str) -> str:
     return (
         f"{settings.report_url}/{key.removeprefix('reports/')}" if settings.report_url else f"{settings.lake_url}/{key}"
     )
-
-
-def send_once(
-    settings: Settings, connection: psycopg.Connection, edition: str, day: date, message: EmailMessage
-) -> bool:
-    """Send a mail unless its edition left already; what certainly did not leave may be sent by the next run.
-
-    While somebody else sends it, or died over it, it is RetryLater: only who comes back knows that it has left.
-    """
-    server = read_server(settings.smtp_url)
-    if not claim_mail(connection, edition, day, str(message["Message-ID"])):
-        seconds = read_patience(connection, edition, day)
-        if seconds is not None:
-            raise RetryLater(f"the mail {edition} of {day} is being sent, or whoever sent it died", seconds=seconds)
-        logger.info("The mail %s of %s was sent before", edition, day)
-        return False
-    try:
-        unreached = send_mail(server, message)
-    except MailRefusedError as refused:
-        release_mail(connection, edition, day)
-        raise refused.cause from None
-    _note_sent(settings, connection, edition, day)
-    logger.info("Mailed %s of %s", edition, day)
-    if unreached:
-        logger.warning("Not taken for %s: correct REPORT_TO. All others have the mail", ", ".join(unreached))
-    return True
-
-
-def _note_sent(settings: Settings, connection: psycopg.Connection, edition: str, day: date) -> None:
-    """Note that a mail has left, even where PostgreSQL restarts just now: it would be sent again otherwise."""
-    try:
-        record_sent(connection, edition, day)
-    except (psycopg.OperationalError, psycopg.InterfaceError):
-        for seconds in RESTART_SECONDS:
-            time.sleep(seconds)
-            with suppress(RetryLater, psycopg.OperationalError), connect(settings) as fresh:
-                return record_sent(fresh, edition, day)
-        raise

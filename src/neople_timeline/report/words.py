@@ -1,7 +1,7 @@
 """The report's words in Korean and English, and how numbers, days and strangers' names are written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Final
 
@@ -352,6 +352,12 @@ _WEEKDAYS: Final = {"ko": "월화수목금토일", "en": ("Mon", "Tue", "Wed", "
 # Controls, line separators, and the invisible characters that turn the direction of the text after them.
 _UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]+")
 _TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def make_speaker(language: Language, *, is_week: bool) -> Callable[..., str]:
+    """Make the function that says a phrase by its key, with its blanks filled; a week has words of its own for some."""
+    words = {**WORDS[language], **(WEEKLY_WORDS[language] if is_week else {})}
+    return lambda key, **values: words[key].format(**values)
 
 
 def show_text(text: str, longest: int = 255) -> str:

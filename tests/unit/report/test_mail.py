@@ -5,22 +5,10 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from report_values import DAY, HOSTILE, make_figures, make_state, make_summary
 
-from neople_timeline.errors import ConfigError
-from neople_timeline.report.alert import build_alert
-from neople_timeline.report.mail import (
-    MailRefusedError,
-    MailServer,
-    address_mail,
-    build_mail,
-    make_message_id,
-    read_server,
-    try_server,
-    write_subject,
-)
+from neople_timeline.report.mail import build_mail, write_subject
+from neople_timeline.report.outbox import address_mail
 from neople_timeline.report.page import render_page
 from neople_timeline.summary import Board, Goal, Summary
 
@@ -94,15 +82,6 @@ def test_the_subject_says_the_day_and_what_is_wrong() -> None:
     assert write_subject(make_summary(owed=7), "daily-incomplete", "en") == "[7 owed] 2026-11-15 DNF timeline"
 
 
-@given(st.integers(1, 99), st.integers(1, 9999), st.sampled_from(["2026-11-24", "[수집 완료] 2026-11-24"]))
-@example(2, 53, "2026-11-24")
-def test_a_subject_of_any_length_arrives_with_all_its_spaces(primevals: int, epics: int, start: str) -> None:
-    subject = f"{start} 던파 타임라인: 태초 {primevals}개, 에픽 {epics:,}개"
-    sent = build_alert(subject, ["text"]).as_bytes()
-    assert message_from_bytes(sent, policy=policy.default)["Subject"] == subject
-    assert max(map(len, sent.splitlines())) <= 78
-
-
 def test_a_week_s_mail_is_named_by_its_thursday_and_says_so() -> None:
     week = make_summary(is_week=True)
     assert write_subject(week, "weekly", "ko") == "2026-11-09 ~ 11-15 주간 던파 타임라인: 태초 3개, 에픽 122개"
@@ -141,99 +120,3 @@ def test_hostile_names_change_no_header_and_no_markup(name: str) -> None:
     assert read_text(mail, "html").count("<") == read_text(calm, "html").count("<")
     assert read_text(mail, "plain").count("\n") == read_text(calm, "plain").count("\n")
     assert not {"\u202e", "\u2066", "\u2069"} & set(read_text(mail, "plain") + read_text(mail, "html"))
-
-
-@pytest.mark.parametrize(
-    ("sender", "recipients"),
-    [
-        ("report@example.org\r\nBcc: x@example.org", "a@example.org"),
-        ("report@example.org", "a@example.org\nBcc: x@example.org"),
-        ("report@example.org", "nobody"),
-        ("report@example.org", "a@example.org; b@example.org"),
-        ("report@example.org", "a@example.org b@example.org"),
-        ("report@example.org", "x@[evil"),
-        ("", "a@example.org"),
-    ],
-)
-def test_addresses_that_are_none_are_refused(summary: Summary, sender: str, recipients: str) -> None:
-    mail = build_mail(summary, "daily", "ko", LOCATION)
-    with pytest.raises(ConfigError, match="REPORT_FROM and REPORT_TO"):
-        address_mail(mail, sender, recipients, "<1@example.org>", NOW)
-
-
-def test_the_message_id_is_the_same_for_a_day_and_edition_and_another_for_another_lake() -> None:
-    first = make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
-    assert first == make_message_id("daily", DAY, "x <r@example.org>", "s3://lake")
-    assert first.endswith("@example.org>")
-    assert re.fullmatch(r"<[\w.-]+@[\w.]+>", make_message_id("failed manual__2026-11-16T00:00:00+00:00", DAY, "", ""))
-    assert len({first, make_message_id("daily-complete", DAY, "r@example.org", "s3://lake"),
-                make_message_id("daily", DAY, "r@example.org", "s3://other")}) == 3  # fmt: skip
-
-
-def test_a_host_that_can_be_none_is_a_wrong_setting() -> None:
-    with pytest.raises(MailRefusedError, match="SMTP_URL has a host that is none") as caught:
-        try_server(read_server(f"smtp://{'h' * 64}.example.org:25"))
-    assert isinstance(caught.value.cause, ConfigError)
-
-
-def test_smtp_url_is_read_with_its_ports_and_options() -> None:
-    assert read_server("smtp://me:p%40ss@mail.example.org") == MailServer(
-        "mail.example.org", 587, implicit_tls=False, starttls_required=False, user="me", password="p@ss"
-    )
-    assert read_server("smtps://mail.example.org").port == 465
-    assert read_server("smtps://mail.example.org").implicit_tls
-    assert read_server("smtp://mail.example.org:25?starttls=required").starttls_required
-
-
-@pytest.mark.parametrize(
-    "url", ["http://h", "smtp://", "smtp://h:x", "smtps://u:secret@h?verify=off", "smtp://u:secret@h/path", "secret"]
-)
-def test_a_malformed_smtp_url_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(ConfigError, match="SMTP_URL must look like") as refusal:
-        read_server(url)
-    assert "secret" not in str(refusal.value)
-
-
-def test_the_password_is_not_in_the_server_s_repr() -> None:
-    assert "secret" not in repr(read_server("smtp://me:secret@mail.example.org"))
-
-
-class PlainServer:
-    """Stands in for smtplib's client of a server that offers no encryption."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def ehlo_or_helo_if_needed(self) -> None:
-        self.said.append("ehlo")
-
-    def has_extn(self, name: str) -> bool:
-        return name != "starttls"
-
-    def login(self, user: str, password: str) -> None:
-        self.said.append(f"login {user} {password}")
-
-    def close(self) -> None:
-        self.said.append("close")
-
-
-@pytest.mark.parametrize(
-    ("host", "user", "is_refused"),
-    [("mail.example.org", "u", True), ("mail.example.org", "", False), ("127.0.0.1", "u", False)],
-)
-def test_a_password_travels_unencrypted_on_this_machine_only(
-    host: str,
-    user: str,
-    is_refused: bool,  # noqa: FBT001 - a table
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plain = PlainServer()
-    monkeypatch.setattr("neople_timeline.report.mail.smtplib.SMTP", lambda *_, **__: plain)
-    server = MailServer(host, 587, implicit_tls=False, starttls_required=False, user=user, password="p")
-    if is_refused:
-        with pytest.raises(MailRefusedError) as refused:
-            try_server(server)
-        assert "the password was not sent" in str(refused.value.cause)
-    else:
-        try_server(server)
-    assert plain.said == ["ehlo", *(["login u p"] if user and not is_refused else []), "close"]
