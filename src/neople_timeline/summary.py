@@ -23,6 +23,9 @@ SAFE_ROUTES: Final = (516, 556)
 DROP_ROUTES: Final = tuple(code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES)
 """Codes by which equipment comes to a character from outside its account."""
 
+TREND_DAYS: Final = 14
+"""Days that a page shows: its own and those before it, with which it is compared, and of which a week has two."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -219,7 +222,7 @@ class Summary:
     yesterday: DayFigures | None
     last_week: DayFigures | None
     trend: tuple[DayFigures, ...]
-    """The computed ones of the last 14 days, oldest first."""
+    """The computed ones of the last `TREND_DAYS`, oldest first."""
     drops: tuple[DropCount, ...]
     best_drops: tuple[Drop, ...]
     luckiest: tuple[Luck, ...]

@@ -19,6 +19,7 @@ from neople_timeline.summary import (
     OATH_ROUTES,
     RARITIES,
     SAFE_ROUTES,
+    TREND_DAYS,
     Board,
     DropCount,
     Goal,
@@ -110,7 +111,9 @@ def write_lead(summary: Summary, language: Language) -> str:
         lead = say("lead_primeval", primeval=f"{today.primeval:,}")
         others = [day.primeval for day in summary.trend if day.day != summary.day]
         if not summary.is_week and len(others) > 2 and today.primeval > max(others):
-            lead += " " + say("lead_record", days=len(others) + 1)
+            days = len(others) + 1
+            record = "lead_record" if days == TREND_DAYS else "lead_record_of_some"
+            lead += " " + say(record, days=days, last=TREND_DAYS)
         return lead
     return say("lead_epic", epic=f"{today.epic:,}") if today.epic else say("lead_quiet")
 

@@ -12,13 +12,11 @@ from typing import Final
 import psycopg
 
 from neople_timeline.catalogue import MARTS, period_of
+from neople_timeline.summary import TREND_DAYS
 from neople_timeline.warehouse.connection import hold_locks
 
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
-
-TREND_DAYS: Final = 14
-"""Days that a page shows: its own and those before it, with which it is compared, and of which a week has two."""
 
 LOCK_DAYS: Final = "SELECT FROM timeline.day WHERE day = ANY(%(days)s) ORDER BY day FOR NO KEY UPDATE"
 """Lets nobody else say of some days that they are proven, or that something landed, until the transaction ends.

@@ -10,6 +10,7 @@ from neople_timeline.models import Calendar, days_between, week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
     DROP_ROUTES,
+    TREND_DAYS,
     Attempts,
     Board,
     BoardRow,
@@ -25,7 +26,6 @@ from neople_timeline.summary import (
     Summary,
 )
 from neople_timeline.tables import PAYLOAD_COLUMNS
-from neople_timeline.warehouse.days import TREND_DAYS
 from neople_timeline.warehouse.planning import OPEN
 from neople_timeline.warehouse.state import is_provisional, read_state
 

@@ -5,9 +5,9 @@ from functools import lru_cache
 from html.parser import HTMLParser
 
 import pytest
-from report_values import DAY, HOSTILE, make_person, make_state, make_summary
+from report_values import DAY, HOSTILE, make_figures, make_person, make_state, make_summary
 
-from neople_timeline.report.page import render_page
+from neople_timeline.report.page import render_page, write_lead
 from neople_timeline.report.places import adventure_key, character_key, day_key, week_key
 from neople_timeline.report.words import show_text
 from neople_timeline.settings import Language
@@ -185,6 +185,31 @@ def test_the_first_day_has_nothing_to_compare_with() -> None:
     page = Reader(render_page(make_summary(is_first=True), "ko"))
     assert "비교할 날 없음" in page.text
     assert "최근 14일" not in page.text
+
+
+def make_trend(primevals: dict[int, int]) -> Summary:
+    """Build a day with three primeval drops; before it only these days, `{days back: primeval drops}`."""
+    days = tuple(make_figures(DAY - timedelta(days=back), primeval=count) for back, count in primevals.items())
+    return replace(make_summary(), trend=(*days, make_figures(DAY, primeval=3)))
+
+
+def test_a_record_names_the_days_that_it_is_compared_with() -> None:
+    whole = make_trend(dict.fromkeys(range(13, 0, -1), 2))
+    assert write_lead(whole, "ko").endswith(" 최근 14일 중 태초가 가장 많은 날입니다.")
+    assert write_lead(whole, "en").endswith(" The most primeval drops of the last 14 days.")
+    some = make_trend({13: 2, 12: 0, 11: 1})
+    assert write_lead(some, "ko").endswith(" 최근 14일 중 수집한 4일 가운데 태초가 가장 많은 날입니다.")
+    assert write_lead(some, "en").endswith(" The most primeval drops of the 4 days collected in the last 14.")
+
+
+@pytest.mark.parametrize("primevals", [{}, {2: 0, 1: 0}, {13: 3, 2: 0, 1: 0}, {3: 0, 2: 4, 1: 0}])
+def test_a_day_that_others_equal_or_that_few_are_compared_with_is_no_record(primevals: dict[int, int]) -> None:
+    assert write_lead(make_trend(primevals), "en") == "A day with primeval drops: 3."
+
+
+def test_a_week_is_never_compared_with_days() -> None:
+    week = replace(make_trend({3: 0, 2: 0, 1: 0}), first=DAY - timedelta(days=6))
+    assert write_lead(week, "en") == "A week with primeval drops: 3."
 
 
 def test_what_went_through_the_safe_is_a_line_of_its_own_and_in_no_sum(summary: Summary) -> None:
