@@ -95,7 +95,7 @@ def _connect(server: MailServer) -> smtplib.SMTP:
     except ssl.SSLError as error:
         raise MailRefusedError(ConfigError(f"{where} cannot be trusted: {error.reason or error}")) from None
     except UnicodeError:  # it may quote the password
-        wrong = "SMTP_URL has a host that is none, or a user or password with letters that mail servers do not take"
+        wrong = "SMTP_URL has an invalid host, or a user or password with characters that mail servers do not accept"
         raise MailRefusedError(ConfigError(wrong)) from None
     except (OSError, smtplib.SMTPException) as error:
         raise MailRefusedError(_explain(where, error)) from None

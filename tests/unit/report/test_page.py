@@ -60,7 +60,7 @@ def test_the_page_tells_the_day_in_korean_or_english(summary: Summary) -> None:
         assert text in korean.text
     for text in (
         "Sun 2026-11-15",
-        "A day with primeval drops: 3.",
+        "Primeval drops on this day: 3.",
         "첫 새벽이 빚은 대검",
         "바하이트 4 ch",
         "Cain",
@@ -196,20 +196,20 @@ def make_trend(primevals: dict[int, int]) -> Summary:
 def test_a_record_names_the_days_that_it_is_compared_with() -> None:
     whole = make_trend(dict.fromkeys(range(13, 0, -1), 2))
     assert write_lead(whole, "ko").endswith(" 최근 14일 중 태초가 가장 많은 날입니다.")
-    assert write_lead(whole, "en").endswith(" The most primeval drops of the last 14 days.")
+    assert write_lead(whole, "en").endswith(" That is the most in the last 14 days.")
     some = make_trend({13: 2, 12: 0, 11: 1})
     assert write_lead(some, "ko").endswith(" 최근 14일 중 수집한 4일 가운데 태초가 가장 많은 날입니다.")
-    assert write_lead(some, "en").endswith(" The most primeval drops of the 4 days collected in the last 14.")
+    assert write_lead(some, "en").endswith(" That is the most on any of the 4 days collected in the last 14.")
 
 
 @pytest.mark.parametrize("primevals", [{}, {2: 0, 1: 0}, {13: 3, 2: 0, 1: 0}, {3: 0, 2: 4, 1: 0}])
 def test_a_day_that_others_equal_or_that_few_are_compared_with_is_no_record(primevals: dict[int, int]) -> None:
-    assert write_lead(make_trend(primevals), "en") == "A day with primeval drops: 3."
+    assert write_lead(make_trend(primevals), "en") == "Primeval drops on this day: 3."
 
 
 def test_a_week_is_never_compared_with_days() -> None:
     week = replace(make_trend({3: 0, 2: 0, 1: 0}), first=DAY - timedelta(days=6))
-    assert write_lead(week, "en") == "A week with primeval drops: 3."
+    assert write_lead(week, "en") == "Primeval drops this week: 3."
 
 
 def test_what_went_through_the_safe_is_a_line_of_its_own_and_in_no_sum(summary: Summary) -> None:
@@ -254,7 +254,7 @@ def test_a_week_tells_itself_as_a_week_in_both_languages() -> None:
     for text in (
         "DNF timeline weekly",
         "Mon 2026-11-09 – Sun 2026-11-15",
-        "A week with primeval drops: 3.",
+        "Primeval drops this week: 3.",
         "Star of the week",
     ):
         assert text in english.text

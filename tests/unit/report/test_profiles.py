@@ -30,7 +30,7 @@ def test_a_day_that_is_not_there_leaves_a_gap_in_the_chart() -> None:
 def test_an_adventure_s_page_lists_its_characters_and_their_best_drops_the_rarest_first() -> None:
     adventure = make_adventure()
     page = Reader(render_adventure(adventure, "en", ()))
-    for text in ("네동네모험단", "Cain", "빛의수호자", "달그림자", "Its characters", "Primeval"):
+    for text in ("네동네모험단", "Cain", "빛의수호자", "달그림자", "Characters of the adventure", "Primeval"):
         assert text in page.text
     assert [drop.rarity for drop in adventure.best_drops] == ["태초", "태초", "에픽", "에픽"]
     assert (adventure.total.events, adventure.total.active) == (320, 2)

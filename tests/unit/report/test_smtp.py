@@ -5,7 +5,7 @@ from neople_timeline.report.smtp import MailRefusedError, MailServer, read_serve
 
 
 def test_a_host_that_can_be_none_is_a_wrong_setting() -> None:
-    with pytest.raises(MailRefusedError, match="SMTP_URL has a host that is none") as caught:
+    with pytest.raises(MailRefusedError, match="SMTP_URL has an invalid host") as caught:
         try_server(read_server(f"smtp://{'h' * 64}.example.org:25"))
     assert isinstance(caught.value.cause, ConfigError)
 
