@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
+from typing import Final
 
 import psycopg
 
@@ -9,7 +10,7 @@ from neople_timeline.report.outbox import MAIL_POLICY, address_mail, make_messag
 from neople_timeline.report.words import show_text
 from neople_timeline.settings import Settings
 
-LONGEST_LINE = 2000
+LONGEST_LINE: Final = 2000
 
 
 def mail_alert(

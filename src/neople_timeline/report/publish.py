@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from typing import Final
 
 import psycopg
 
@@ -22,8 +23,8 @@ from neople_timeline.warehouse.marts import take_generation
 from neople_timeline.warehouse.profiles import read_newest_day, read_profiles
 from neople_timeline.warehouse.summary import read_summary
 
-PAGE_TYPE = "text/html; charset=utf-8"
-WRITERS = 8
+PAGE_TYPE: Final = "text/html; charset=utf-8"
+WRITERS: Final = 8
 """Pages of characters that travel to the lake at once."""
 Pages = dict[str, Callable[[], bytes]]
 """How to draw each page, by its key."""
