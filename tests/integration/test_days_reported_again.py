@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import psycopg
 import pytest
 
 from neople_timeline import pipeline, verify
-from neople_timeline.errors import RetryLater
+from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Plan
-from neople_timeline.report import publish
+from neople_timeline.report import outbox, publish
+from neople_timeline.report.smtp import MailRefusedError, MailServer
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.roster import Member
@@ -233,6 +235,25 @@ def test_a_mail_that_is_refused_for_now_leaves_with_the_next_run(small: Settings
     assert pipeline.republish_reports(small)[WEDNESDAY].mailed
     assert len([subject for subject in list_subjects(smtp.maildir) if "수집 완료" in subject]) == 1
     assert pipeline.republish_reports(small) == {}
+
+
+def test_a_mail_that_is_refused_for_good_keeps_no_other_day_from_being_reported(
+    small: Settings, smtp: "Smtp", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuesday = WEDNESDAY - timedelta(days=1)
+    for day in (tuesday, WEDNESDAY):
+        work_off(small, pipeline.plan_day(small, day, follows=True))
+    send_mail = outbox.send_mail
+
+    def refuse_one(server: MailServer, message: EmailMessage) -> tuple[str, ...]:
+        if str(tuesday) in message["Subject"]:
+            raise MailRefusedError(ConfigError("554 looks like spam"))
+        return send_mail(server, message)
+
+    monkeypatch.setattr(outbox, "send_mail", refuse_one)
+    with pytest.raises(ConfigError, match="554 looks like spam"):
+        pipeline.republish_reports(small)
+    assert [subject[:10] for subject in list_subjects(smtp.maildir) if "주간" not in subject] == [str(WEDNESDAY)]
 
 
 def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(small: Settings, smtp: "Smtp") -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import psycopg
 
+from neople_timeline.errors import ConfigError
 from neople_timeline.lake import Lake
 from neople_timeline.models import last_day_of, week_of
 from neople_timeline.report.mail import build_mail
@@ -33,9 +34,21 @@ Pages = dict[str, Callable[[], bytes]]
 def publish_reports(
     settings: Settings, lake: Lake, connection: psycopg.Connection, days: Iterable[date]
 ) -> dict[date, Published]:
-    """Publish several days one after the other; who is on them gets a page once."""
+    """Publish several days one after the other; who is on them gets a page once.
+
+    A day whose mail is refused for good keeps no other from being published: the first such ConfigError is raised last.
+    """
     written: set[str] = set()
-    return {day: publish_report(settings, lake, connection, day, written=written) for day in days}
+    published: dict[date, Published] = {}
+    errors: list[ConfigError] = []
+    for day in days:
+        try:
+            published[day] = publish_report(settings, lake, connection, day, written=written)
+        except ConfigError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return published
 
 
 def publish_report(

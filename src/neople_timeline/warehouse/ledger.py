@@ -201,10 +201,14 @@ def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool |
 
 
 def is_found_by(connection: psycopg.Connection, worker_id: int, character: CharacterKey) -> bool:
-    """Say whether the API has known a character since a worker began."""
+    """Say whether anything of a character has landed since a worker began."""
     row = connection.execute(
-        "SELECT FROM timeline.collection WHERE server_id = %s AND character_id = %s"
-        " AND state IN ('landed', 'loaded', 'verified') AND asked_at >= (SELECT started_at FROM timeline.worker WHERE worker_id = %s) LIMIT 1",
+        """
+        SELECT FROM timeline.collection
+        WHERE server_id = %s AND character_id = %s AND state IN ('landed', 'loaded', 'verified')
+          AND asked_at >= (SELECT started_at FROM timeline.worker WHERE worker_id = %s)
+        LIMIT 1
+        """,
         (*character, worker_id),
     ).fetchone()
     return row is not None
