@@ -161,6 +161,9 @@ def end_of_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
+MOST_BUCKETS = 16
+"""Into so many buckets at most a day's characters are divided; a power of two."""
+
 Kind = Literal["daily", "retry", "backfill"]
 """What a collector works for; it decides its share of the rate."""
 

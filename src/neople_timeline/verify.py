@@ -24,7 +24,7 @@ from neople_timeline.checks import (
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
-from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, number_of
+from neople_timeline.models import MOST_BUCKETS, Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, object_key, refine_parts
 from neople_timeline.refine import find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
@@ -32,7 +32,6 @@ from neople_timeline.warehouse import audit
 from neople_timeline.warehouse import parts as warehouse
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.parts import Part
-from neople_timeline.warehouse.planning import MOST_BUCKETS
 from neople_timeline.warehouse.state import is_provisional
 
 

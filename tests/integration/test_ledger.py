@@ -19,9 +19,10 @@ from neople_timeline.settings import Settings, make_settings
 from neople_timeline.tables import CHARACTERS as CHARACTER_TABLE
 from neople_timeline.warehouse import audit, ledger, planning
 from neople_timeline.warehouse.connection import ask_number, connect
-from neople_timeline.warehouse.days import DAILY_MARTS, list_unpublished_days
+from neople_timeline.warehouse.days import list_unpublished_days
 from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.parts import list_parts, record_part
+from neople_timeline.warehouse.predicates import DAILY_MARTS
 from neople_timeline.warehouse.roster import Member, add_members, remove_members
 from neople_timeline.warehouse.state import is_provisional, read_state
 

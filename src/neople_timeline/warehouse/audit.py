@@ -12,9 +12,8 @@ from neople_timeline.checks import DERIVED_SQL, EventText
 from neople_timeline.models import CharacterKey
 from neople_timeline.tables import CHARACTERS, Table
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import LOCK_DAYS
 from neople_timeline.warehouse.parts import Part
-from neople_timeline.warehouse.planning import OPEN, TOO_EARLY
+from neople_timeline.warehouse.predicates import LOCK_DAYS, OPEN, TOO_EARLY
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def list_owed(connection: psycopg.Connection, first: date | None = None, last: d
     """List the character-days that are still to be collected."""
     rows = connection.execute(
         "SELECT day, server_id, character_id, coalesce(reason, 'not collected yet'), attempts, next_try_at"
-        f" FROM timeline.collection WHERE {OPEN}"
+        f" FROM timeline.collection c WHERE {OPEN}"
         " AND day BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date) ORDER BY 1, 2, 3",
         (first, last),
     )

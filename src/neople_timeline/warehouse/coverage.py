@@ -6,7 +6,8 @@ from typing import Final
 import psycopg
 
 from neople_timeline.summary import Coverage, CoveredDay, Quota
-from neople_timeline.warehouse.state import LOST, read_state
+from neople_timeline.warehouse.predicates import LOST
+from neople_timeline.warehouse.state import read_state
 
 # Open character-days are few and have an index; the others are counted by what refine noted of them.
 DAYS: Final = """

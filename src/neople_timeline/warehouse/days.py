@@ -14,23 +14,12 @@ import psycopg
 from neople_timeline.catalogue import MARTS, period_of
 from neople_timeline.summary import TREND_DAYS
 from neople_timeline.warehouse.connection import hold_locks
+from neople_timeline.warehouse.predicates import DAILY_MARTS, MARTS_AT, OF_A_BACKFILL
 
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
-LOCK_DAYS: Final = "SELECT FROM timeline.day WHERE day = ANY(%(days)s) ORDER BY day FOR NO KEY UPDATE"
-"""Lets nobody else say of some days that they are proven, or that something landed, until the transaction ends.
-
-A statement after it sees what others had said by then."""
-
-TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
-"""Says of the days in its WHERE that they changed."""
-
-DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
 _WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
-MARTS_AT: Final = (
-    "coalesce((SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"
-)
 # The last day of a week is reported together with the week, which has the name of its first day, a Thursday.
 _WEEK_AT: Final = (
     "coalesce((SELECT min(generation) FROM timeline.published_mart"
@@ -44,13 +33,6 @@ _PROVEN_AT: Final = (
     "(SELECT max(proven_in) FROM timeline.day p WHERE p.day BETWEEN"
     " d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"
 )
-OF_A_BACKFILL: Final = (
-    "EXISTS (SELECT FROM (SELECT first_day, last_day, planned_at FROM timeline.backfill"
-    "  UNION ALL SELECT first_day, last_day, expires_at FROM timeline.worker WHERE kind = 'backfill')"
-    " AS b (first_day, last_day, left_at)"
-    " WHERE d.day BETWEEN first_day AND last_day AND left_at > clock_timestamp() - interval '12 hours')"
-)
-"""Days `d` that a backfill planned or collected: its own, until it has left them behind for half a day."""
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:

@@ -13,10 +13,9 @@ from typing import Any, Final
 import psycopg
 
 from neople_timeline.errors import RetryLater
-from neople_timeline.models import CharacterKey, Claim, Kind, Shard, Usage, split_windows
+from neople_timeline.models import MOST_BUCKETS, CharacterKey, Claim, Kind, Shard, Usage, split_windows
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
-from neople_timeline.warehouse.planning import DUE, MOST_BUCKETS, OPEN
+from neople_timeline.warehouse.predicates import DUE, LIVE, LOCK_DAYS, OPEN, TOUCH
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
@@ -24,8 +23,6 @@ CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
 _OPEN = f"c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND {OPEN}"
-LIVE = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
-"""The workers whose claims hold."""
 _NOTE_USAGE: Final = (
     "UPDATE timeline.worker SET seen_at = clock_timestamp(), requests = %(requests)s, retried = %(retried)s,"
     " repeated = %(repeated)s, throttled = %(throttled)s, unlanded = %(unlanded)s,"

@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 from pgpq.encoders import StringEncoderBuilder
 from pgpq.schema import Jsonb
 
-from neople_timeline.models import CharacterKey, LedgerEntry, Shard
+from neople_timeline.models import MOST_BUCKETS, CharacterKey, LedgerEntry, Shard
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse.connection import hold_locks
-from neople_timeline.warehouse.days import TOUCH
-from neople_timeline.warehouse.planning import MOST_BUCKETS, OPEN
+from neople_timeline.warehouse.predicates import OPEN, TOUCH
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -87,7 +86,7 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry
 def forget_earlier_answers(connection: psycopg.Connection, raw_key: str) -> int:
     """Forget a lost object's answers of character-days that are missing or asked for anew; return how many."""
     return connection.execute(
-        "UPDATE timeline.collection SET raw_key = NULL, events = NULL, digest = NULL"
+        "UPDATE timeline.collection c SET raw_key = NULL, events = NULL, digest = NULL"
         f" WHERE raw_key = %s AND ({OPEN} OR state = 'missing')",
         (raw_key,),
     ).rowcount

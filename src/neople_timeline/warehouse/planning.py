@@ -7,28 +7,16 @@ from typing import Final
 import psycopg
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import CHARACTER_ID, SERVER_ID
+from neople_timeline.models import MOST_BUCKETS
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import OF_A_BACKFILL
+from neople_timeline.warehouse.predicates import DUE, OF_A_BACKFILL, OPEN, TOO_EARLY, WELL_FORMED
 
 PLAN_LOCK: Final = 7_105_206_603
-MOST_BUCKETS: Final = 16
 DAYS_PLANNED_AT_ONCE: Final = 7
 """So that planning a long backfill keeps nobody else from planning for long."""
 
 UNTRIED_AT_ONCE: Final = 7
 """How many days that nobody has begun to collect a daily run takes along, so that its own day is not kept waiting."""
-
-OPEN_STATES: Final = ("planned", "owed")
-OPEN: Final = f"state IN {OPEN_STATES}"
-"""Says of a character-day of the ledger that it is still to be collected."""
-TOO_EARLY: Final = f"((asked_at < %(over_at)s OR asked_at > clock_timestamp()) AND NOT {OPEN})"
-"""Says of one that it was asked for before its day was over, or in the future: a clock was wrong then."""
-DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
-"""Says of a character-day `c` of the ledger that it may be asked for now."""
-
-WELL_FORMED: Final = f"(server_id ~ '^{SERVER_ID}$' AND character_id ~ '^{CHARACTER_ID}$')"
-"""Says of a character that the API can be asked for it: the roster may be filled by SQL, with anything."""
 
 
 def bind_lake(connection: psycopg.Connection, lake_id: str) -> bool:
@@ -172,7 +160,7 @@ def reopen_found(connection: psycopg.Connection, first: date, last: date) -> Non
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Collect again what was asked for before the day was over, however late it landed."""
     connection.execute(
-        f"UPDATE timeline.collection SET state = 'planned', reason = NULL WHERE day = %(day)s AND {TOO_EARLY}",
+        f"UPDATE timeline.collection c SET state = 'planned', reason = NULL WHERE day = %(day)s AND {TOO_EARLY}",
         {"day": day, "over_at": over_at},
     )
 
@@ -181,7 +169,7 @@ def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Count the character-days that still have to be collected."""
     return ask_number(
         connection,
-        f"SELECT count(*) FROM timeline.collection WHERE day = ANY(%s) AND {OPEN}",
+        f"SELECT count(*) FROM timeline.collection c WHERE day = ANY(%s) AND {OPEN}",
         (list(days),),
     )
 
@@ -225,7 +213,7 @@ def make_debts_due(connection: psycopg.Connection) -> list[date]:
     connection.execute(
         "UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL"
     )
-    rows = connection.execute(f"SELECT DISTINCT day FROM timeline.collection WHERE {OPEN} ORDER BY day")
+    rows = connection.execute(f"SELECT DISTINCT day FROM timeline.collection c WHERE {OPEN} ORDER BY day")
     return [row[0] for row in rows]
 
 

@@ -17,7 +17,7 @@ from neople_timeline.summary import (
     Person,
     Profile,
 )
-from neople_timeline.warehouse.planning import WELL_FORMED
+from neople_timeline.warehouse.predicates import WELL_FORMED
 
 DAYS: Final = 14
 BEST_DROPS: Final = 10

@@ -7,9 +7,7 @@ import psycopg
 
 from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import LOCK_DAYS, TOUCH
-from neople_timeline.warehouse.ledger import LIVE
-from neople_timeline.warehouse.planning import OPEN
+from neople_timeline.warehouse.predicates import LIVE, LOCK_DAYS, OPEN, TOUCH
 
 _ALONE = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
 """Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
@@ -69,13 +67,13 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
     values = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}
     with connection.transaction():
         connection.execute(_ALONE)
-        found = connection.execute(f"SELECT DISTINCT day FROM timeline.collection WHERE {owed}".encode(), values)
+        found = connection.execute(f"SELECT DISTINCT day FROM timeline.collection c WHERE {owed}".encode(), values)
         days = [row[0] for row in found]
         connection.execute(LOCK_DAYS, {"days": days})
         these = f"{owed} AND day = ANY(%(days)s) AND raw_key IS"
-        connection.execute(f"DELETE FROM timeline.collection WHERE {these} NULL".encode(), {**values, "days": days})
+        connection.execute(f"DELETE FROM timeline.collection c WHERE {these} NULL".encode(), {**values, "days": days})
         connection.execute(
-            "UPDATE timeline.collection SET state = 'landed', reason = NULL, next_try_at = NULL, doubted_at = NULL"
+            "UPDATE timeline.collection c SET state = 'landed', reason = NULL, next_try_at = NULL, doubted_at = NULL"
             f" WHERE {these} NOT NULL".encode(),
             {**values, "days": days},
         )

@@ -8,8 +8,15 @@ import psycopg
 from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.days import DAILY_MARTS, MARTS_AT, OF_A_BACKFILL
-from neople_timeline.warehouse.planning import OPEN, OPEN_STATES, TOO_EARLY
+from neople_timeline.warehouse.predicates import (
+    DAILY_MARTS,
+    LOST,
+    MARTS_AT,
+    OF_A_BACKFILL,
+    OPEN,
+    OPEN_STATES,
+    TOO_EARLY,
+)
 
 SHOWN: Final = 50
 REASONS: Final = 20
@@ -28,9 +35,6 @@ FROM (
   GROUP BY server_id, character_id, 5 ORDER BY 1, 3, 4, 5 LIMIT %s
 ) AS c LEFT JOIN timeline.roster r USING (server_id, character_id) ORDER BY c.day, c.server_id, c.character_id, c.reason
 """
-
-LOST: Final = "CASE WHEN expires_at > clock_timestamp() THEN 0 ELSE unlanded END"
-"""What a row of `timeline.worker` tells was fetched and never got into the ledger: those at work may land it still."""
 
 # Workers run side by side and again after a pause: only the time in which at least one was at work counts.
 SPENDING: Final = f"""
@@ -89,7 +93,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
 def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime) -> bool:
     """Say whether a day runs until `over_at`, or was collected in part while it ran."""
     row = connection.execute(
-        "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection"
+        "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection c"
         f" WHERE day = %(day)s AND {TOO_EARLY})",
         {"day": day, "over_at": over_at},
     ).fetchone()

@@ -26,7 +26,7 @@ from neople_timeline.summary import (
     Summary,
 )
 from neople_timeline.tables import PAYLOAD_COLUMNS
-from neople_timeline.warehouse.planning import OPEN
+from neople_timeline.warehouse.predicates import OPEN
 from neople_timeline.warehouse.state import is_provisional, read_state
 
 BEST_DROPS: Final = 20
@@ -55,7 +55,7 @@ WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
 
 # One character of a hundred changes no comparison.
 WHOLE_DAYS: Final = f"""
-SELECT day FROM timeline.collection WHERE day BETWEEN %(first)s AND %(last)s
+SELECT day FROM timeline.collection c WHERE day BETWEEN %(first)s AND %(last)s
 GROUP BY day HAVING count(*) FILTER (WHERE {OPEN}) <= count(*) / 100.0
 """
 

@@ -1,0 +1,57 @@
+"""What can be said of a row of the ledger or of a day, as SQL.
+
+Whoever says it has to name the row so: `c` in `timeline.collection`, `d` in `timeline.day`.
+"""
+
+from typing import Final
+
+from neople_timeline.catalogue import MARTS
+from neople_timeline.models import CHARACTER_ID, SERVER_ID
+
+# Of a character-day `c` of the ledger.
+
+OPEN_STATES: Final = ("planned", "owed")
+OPEN: Final = f"c.state IN {OPEN_STATES}"
+"""It is still to be collected."""
+
+DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
+"""It may be asked for now."""
+
+TOO_EARLY: Final = f"((c.asked_at < %(over_at)s OR c.asked_at > clock_timestamp()) AND NOT {OPEN})"
+"""It was asked for before its day was over, or in the future: a clock was wrong then."""
+
+# Of a day `d`.
+
+OF_A_BACKFILL: Final = """EXISTS (
+  SELECT FROM (
+    SELECT first_day, last_day, planned_at FROM timeline.backfill
+    UNION ALL SELECT first_day, last_day, expires_at FROM timeline.worker WHERE kind = 'backfill'
+  ) AS b (first_day, last_day, left_at)
+  WHERE d.day BETWEEN first_day AND last_day AND left_at > clock_timestamp() - interval '12 hours')"""
+"""A backfill planned or collected it: it is the backfill's own until left behind for half a day."""
+
+DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
+MARTS_AT: Final = """coalesce((
+  SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"""
+"""The generation of the oldest of its marts, 0 before all are there; the parameter `marts` is `DAILY_MARTS`."""
+
+# Of rows of other tables, under any name.
+
+WELL_FORMED: Final = f"(server_id ~ '^{SERVER_ID}$' AND character_id ~ '^{CHARACTER_ID}$')"
+"""The API can be asked for the character: the roster may be filled by SQL, with anything."""
+
+LIVE: Final = "(SELECT worker_id FROM timeline.worker WHERE expires_at > clock_timestamp() AND finished_at IS NULL)"
+"""The workers whose claims hold."""
+
+LOST: Final = "CASE WHEN expires_at > clock_timestamp() THEN 0 ELSE unlanded END"
+"""What a row of `timeline.worker` tells was fetched and never got into the ledger: those at work may land it still."""
+
+# What is done to days before and after their character-days change.
+
+LOCK_DAYS: Final = "SELECT FROM timeline.day WHERE day = ANY(%(days)s) ORDER BY day FOR NO KEY UPDATE"
+"""Lets nobody else say of some days that they are proven, or that something landed, until the transaction ends.
+
+A statement after it sees what others had said by then."""
+
+TOUCH: Final = "UPDATE timeline.day SET verified_at = NULL, changed_in = nextval('timeline.mart_generation')"
+"""Says of the days in its WHERE that they changed."""
