@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg.rows import dict_row
@@ -38,64 +38,80 @@ class Marks:
     """The number of its last change, the versions of its parts, and how many character-days wait to be loaded."""
 
 
+MARKS: Final = """
+SELECT day, loaded, coalesce(changed_in, 0), versions, landed
+FROM timeline.day d,
+LATERAL (
+  SELECT coalesce(bool_and(version = coalesce(loaded_version, 0)), true), coalesce(sum(version), 0)
+  FROM timeline.part p WHERE p.day = d.day
+) AS parts(loaded, versions),
+LATERAL (
+  SELECT count(*) FROM timeline.collection c WHERE c.day = d.day AND state = 'landed'
+) AS c(landed)
+WHERE day = ANY(%s) ORDER BY day
+"""
+
+
 def read_marks(connection: psycopg.Connection, days: Sequence[date]) -> list[Marks]:
     """Read what tells of changes of some days; of days that were never planned there is nothing."""
-    rows = connection.execute(
-        "SELECT day, loaded, coalesce(changed_in, 0), versions, landed FROM timeline.day d,"
-        " LATERAL (SELECT coalesce(bool_and(version = coalesce(loaded_version, 0)), true), coalesce(sum(version), 0)"
-        "  FROM timeline.part p WHERE p.day = d.day) AS parts(loaded, versions),"
-        " LATERAL (SELECT count(*) FROM timeline.collection c WHERE c.day = d.day AND state = 'landed') AS c(landed)"
-        " WHERE day = ANY(%s) ORDER BY day",
-        (list(days),),
-    )
+    rows = connection.execute(MARKS, (list(days),))
     return [
         Marks(day, loaded and not landed, (change, versions, landed)) for day, loaded, change, versions, landed in rows
     ]
+
+
+PART_EVENTS: Final = f"""
+SELECT e.server_id, e.character_id, occurred_minute, code, name, data::text, {DERIVED_SQL}
+FROM timeline.event e JOIN timeline.collection c
+  ON c.day = e.day AND c.server_id = e.server_id AND c.character_id = e.character_id
+WHERE e.day = %s AND c.day = %s AND c.bucket = %s
+""".encode()
 
 
 def stream_events(connection: psycopg.Connection, part: Part) -> Iterator[EventText]:
     """Read a part's events, some thousand at a time."""
     with connection.transaction(), connection.cursor("events") as cursor:
         cursor.itersize = 20_000
-        cursor.execute(
-            f"SELECT e.server_id, e.character_id, occurred_minute, code, name, data::text, {DERIVED_SQL}"
-            " FROM timeline.event e JOIN timeline.collection c ON c.day = e.day AND c.server_id = e.server_id"
-            " AND c.character_id = e.character_id WHERE e.day = %s AND c.day = %s AND c.bucket = %s".encode(),
-            (part.day, part.day, part.bucket),
-        )
+        cursor.execute(PART_EVENTS, (part.day, part.day, part.bucket))
         yield from map(EventText._make, cursor)
+
+
+PART_CHARACTERS: Final = f"""
+SELECT {", ".join(f"h.{column.name}" for column in CHARACTERS.columns)}
+FROM timeline.character h JOIN timeline.collection c USING (day, server_id, character_id)
+WHERE day = %s AND c.bucket = %s
+""".encode()
 
 
 def read_characters(connection: psycopg.Connection, part: Part) -> dict[CharacterKey, dict[str, Any]]:
     """Read a part's rows of characters, with the columns of `tables.CHARACTERS` by name."""
-    names = ", ".join(f"h.{column.name}" for column in CHARACTERS.columns)
-    rows = connection.cursor(row_factory=dict_row).execute(
-        f"SELECT {names} FROM timeline.character h JOIN timeline.collection c USING (day, server_id, character_id)"
-        " WHERE day = %s AND c.bucket = %s".encode(),
-        (part.day, part.bucket),
-    )
+    rows = connection.cursor(row_factory=dict_row).execute(PART_CHARACTERS, (part.day, part.bucket))
     return {CharacterKey(row["server_id"], row["character_id"]): row for row in rows}
 
 
 def count_strays(connection: psycopg.Connection, table: Table, day: date) -> int:
     """Count a day's rows of a table that belong to no character-day of the ledger."""
-    return ask_number(
-        connection,
-        f"SELECT count(*) FROM timeline.{table.warehouse_name} e WHERE day = %s AND NOT EXISTS"
-        " (SELECT FROM timeline.collection c WHERE c.day = %s AND c.server_id = e.server_id"
-        " AND c.character_id = e.character_id AND raw_key IS NOT NULL)".encode(),
-        (day, day),
-    )
+    query = f"""
+        SELECT count(*) FROM timeline.{table.warehouse_name} e
+        WHERE day = %s AND NOT EXISTS (
+          SELECT FROM timeline.collection c
+          WHERE c.day = %s AND c.server_id = e.server_id AND c.character_id = e.character_id AND raw_key IS NOT NULL)
+    """.encode()
+    return ask_number(connection, query, (day, day))
 
 
 def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[CharacterKey]) -> None:
     """Note that a part's character-days are proven, and those that failed are not; nothing if it changed meanwhile."""
     for state, was, which in (("verified", "loaded", "NOT IN"), ("loaded", "verified", "IN")):
+        statement = f"""
+            UPDATE timeline.collection AS c SET state = %s
+            FROM timeline.part AS p
+            WHERE c.day = %s AND c.bucket = %s AND c.state = %s AND p.day = c.day AND p.bucket = c.bucket
+              AND p.version = %s AND (p.loaded_version = p.version OR c.state = 'verified')
+              AND (c.server_id, c.character_id) {which} (SELECT * FROM unnest(%s::text[], %s::text[]))
+        """.encode()
         connection.execute(
-            "UPDATE timeline.collection AS c SET state = %s FROM timeline.part AS p"
-            " WHERE c.day = %s AND c.bucket = %s AND c.state = %s AND p.day = c.day AND p.bucket = c.bucket"
-            " AND p.version = %s AND (p.loaded_version = p.version OR c.state = 'verified')"
-            f" AND (c.server_id, c.character_id) {which} (SELECT * FROM unnest(%s::text[], %s::text[]))".encode(),
+            statement,
             (
                 state,
                 part.day,
@@ -108,6 +124,18 @@ def mark_verified(connection: psycopg.Connection, part: Part, failed: Sequence[C
         )
 
 
+MARK_DAY_VERIFIED: Final = f"""
+UPDATE timeline.day AS d
+SET verified_at = clock_timestamp(),
+  proven_in = CASE WHEN verified_at IS NULL THEN nextval('timeline.mart_generation') ELSE proven_in END
+WHERE day = %(day)s
+  AND NOT EXISTS (
+    SELECT FROM timeline.collection c
+    WHERE c.day = d.day AND (c.state IN ('landed', 'loaded') OR {TOO_EARLY}))
+  AND (SELECT coalesce(bool_or(c.state <> 'planned'), true) FROM timeline.collection c WHERE c.day = d.day)
+""".encode()
+
+
 def mark_day_verified(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Note when a whole day was proven.
 
@@ -116,16 +144,7 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
     """
     with connection.transaction():
         connection.execute(LOCK_DAYS, {"days": [day]})
-        connection.execute(
-            "UPDATE timeline.day AS d SET verified_at = clock_timestamp(), proven_in ="
-            "  CASE WHEN verified_at IS NULL THEN nextval('timeline.mart_generation') ELSE proven_in END"
-            " WHERE day = %(day)s AND NOT EXISTS"
-            "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND (c.state IN ('landed', 'loaded')"
-            f"   OR {TOO_EARLY}))"
-            " AND (SELECT coalesce(bool_or(c.state <> 'planned'), true)"
-            "  FROM timeline.collection c WHERE c.day = d.day)",
-            {"day": day, "over_at": over_at},
-        )
+        connection.execute(MARK_DAY_VERIFIED, {"day": day, "over_at": over_at})
 
 
 def forget_proof(connection: psycopg.Connection, day: date) -> None:
@@ -133,14 +152,17 @@ def forget_proof(connection: psycopg.Connection, day: date) -> None:
     connection.execute("UPDATE timeline.day SET verified_at = NULL WHERE day = %s", (day,))
 
 
+OWED: Final = f"""
+SELECT day, server_id, character_id, coalesce(reason, 'not collected yet'), attempts, next_try_at
+FROM timeline.collection c
+WHERE {OPEN} AND day BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date)
+ORDER BY day, server_id, character_id
+""".encode()
+
+
 def list_owed(connection: psycopg.Connection, first: date | None = None, last: date | None = None) -> list[Owed]:
     """List the character-days that are still to be collected."""
-    rows = connection.execute(
-        "SELECT day, server_id, character_id, coalesce(reason, 'not collected yet'), attempts, next_try_at"
-        f" FROM timeline.collection c WHERE {OPEN}"
-        " AND day BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date) ORDER BY 1, 2, 3",
-        (first, last),
-    )
+    rows = connection.execute(OWED, (first, last))
     return [
         Owed(day, CharacterKey(server, character), reason, attempts, next_try)
         for day, server, character, reason, attempts, next_try in rows
@@ -153,13 +175,16 @@ def list_known_days(connection: psycopg.Connection, days: Sequence[date]) -> lis
     return [row[0] for row in rows]
 
 
+HOLDINGS: Final = """
+SELECT count(raw_key), coalesce(sum(events) FILTER (WHERE raw_key IS NOT NULL), 0),
+  count(*) FILTER (WHERE state = 'missing')
+FROM timeline.collection WHERE day = ANY(%s)
+"""
+
+
 def count_holdings(connection: psycopg.Connection, days: Sequence[date]) -> tuple[int, int, int]:
     """Count the character-days with an answer, their events, and those whose character the API does not know."""
-    row = connection.execute(
-        "SELECT count(raw_key), coalesce(sum(events) FILTER (WHERE raw_key IS NOT NULL), 0),"
-        " count(*) FILTER (WHERE state = 'missing') FROM timeline.collection WHERE day = ANY(%s)",
-        (list(days),),
-    ).fetchone()
+    row = connection.execute(HOLDINGS, (list(days),)).fetchone()
     checked, events, missing = row or (0, 0, 0)
     return int(checked), int(events), int(missing)
 

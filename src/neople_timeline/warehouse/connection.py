@@ -1,4 +1,9 @@
-"""Connections to the warehouse, whose schema is made or upgraded on first use."""
+"""Connections to the warehouse, whose schema is made or upgraded on first use.
+
+psycopg's types take a statement as a literal string or as bytes, so that no value gets into its text by accident. An
+f-string is no literal to every type checker: put together from constants only, it ends with `.encode()`. Values travel
+as parameters.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -217,6 +222,13 @@ def _require_unicode(connection: psycopg.Connection) -> None:
         raise ConfigError(f"WAREHOUSE_URL: the database has the encoding {encoding}: make one with ENCODING 'UTF8'")
 
 
+SETTLE: Final = """
+SELECT set_config(name, value, false)
+FROM unnest(%s::text[], %s::text[]) AS wanted(name, value) JOIN pg_settings USING (name)
+WHERE source <> 'client' OR name = ANY(%s)
+"""
+
+
 def _settle_session(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
     """Have the server give up this client as soon as this client gives up the server, and keep its limits and spelling.
 
@@ -225,8 +237,4 @@ def _settle_session(connection: psycopg.Connection, chosen: Mapping[str, Any]) -
     wanted = SPELLING | LIMITS
     if chosen.get("keepalives") != "0":
         wanted |= {name if name == "tcp_user_timeout" else f"tcp_{name}": chosen[name] for name in PATIENCE}
-    connection.execute(
-        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
-        " JOIN pg_settings USING (name) WHERE source <> 'client' OR name = ANY(%s)",
-        (list(wanted), list(wanted.values()), list(SPELLING)),
-    )
+    connection.execute(SETTLE, (list(wanted), list(wanted.values()), list(SPELLING)))

@@ -25,7 +25,7 @@ SELECT
   (SELECT greatest(0, extract(epoch FROM max(paused_until) - now()))::float FROM timeline.rate_budget),
   coalesce(sum(requests), 0)::bigint, coalesce(sum(retried + repeated + throttled + {LOST}), 0)::bigint
 FROM timeline.worker WHERE started_at > now() - interval '1 day'
-"""
+""".encode()
 
 
 def read_coverage(

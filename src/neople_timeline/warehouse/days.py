@@ -21,38 +21,43 @@ PAGES_LOCK: Final = 710_521
 
 _WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
 # The last day of a week is reported together with the week, which has the name of its first day, a Thursday.
-_WEEK_AT: Final = (
-    "coalesce((SELECT min(generation) FROM timeline.published_mart"
-    " WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"
-)
-_SHOWN_BESIDE_AT: Final = (
-    "(SELECT max(generation) FROM timeline.published_mart"
-    f" WHERE mart = ANY(%(marts)s) AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"
-)
-_PROVEN_AT: Final = (
-    "(SELECT max(proven_in) FROM timeline.day p WHERE p.day BETWEEN"
-    " d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"
-)
+_WEEK_AT: Final = """coalesce((
+  SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"""
+_SHOWN_BESIDE_AT: Final = f"""(
+  SELECT max(generation) FROM timeline.published_mart
+  WHERE mart = ANY(%(marts)s) AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"""
+_PROVEN_AT: Final = """(
+  SELECT max(proven_in) FROM timeline.day p
+  WHERE p.day BETWEEN d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"""
+
+UNPUBLISHED_DAYS: Final = f"""
+SELECT day FROM timeline.day d
+WHERE day < %(before)s AND NOT {OF_A_BACKFILL}
+  AND (changed_in > {MARTS_AT}
+    OR (verified_at IS NULL
+      AND (changed_in IS NOT NULL
+        OR EXISTS (
+          SELECT FROM timeline.collection c WHERE c.day = d.day AND state IN ('landed', 'missing')))))
+ORDER BY day
+""".encode()
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
     """List the days before one that were not taken to the end: loaded, computed and proven."""
-    rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE day < %(before)s AND NOT {OF_A_BACKFILL}"
-        f" AND (changed_in > {MARTS_AT} OR (verified_at IS NULL AND (changed_in IS NOT NULL OR EXISTS"
-        "  (SELECT FROM timeline.collection c WHERE c.day = d.day AND state IN ('landed', 'missing'))))) ORDER BY day",
-        {"before": before, "marts": DAILY_MARTS},
-    )
+    rows = connection.execute(UNPUBLISHED_DAYS, {"before": before, "marts": DAILY_MARTS})
     return [row[0] for row in rows]
+
+
+CHANGED_DAYS: Final = f"""
+SELECT day, changed_in > {MARTS_AT} FROM timeline.day d
+WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL
+ORDER BY day
+""".encode()
 
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
     """Pick from some days those that changed since their marts were computed, or lack a mart that can be trusted."""
-    rows = connection.execute(
-        f"SELECT day, changed_in > {MARTS_AT} FROM timeline.day d WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL"
-        " ORDER BY day",
-        {"days": list(days), "marts": DAILY_MARTS},
-    ).fetchall()
+    rows = connection.execute(CHANGED_DAYS, {"days": list(days), "marts": DAILY_MARTS}).fetchall()
     marts = {day: {(mart.name, period_of(day, mart.period)) for mart in MARTS} for day, _ in rows}
     periods = {period for of_day in marts.values() for _, period in of_day}
     published = connection.execute(
@@ -66,13 +71,21 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
     return tuple(sorted({*list_changed_days(connection, days), *days[-1:]}))
 
 
+OUTDATED_PAGES: Final = f"""
+SELECT day FROM timeline.day d
+WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}
+  AND reported_in < greatest(
+    {MARTS_AT},
+    {_WEEK_AT},
+    {_PROVEN_AT},
+    {_SHOWN_BESIDE_AT})
+ORDER BY day
+""".encode()
+
+
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
     """List the days of whose pages something was computed or proven since they were written."""
-    rows = connection.execute(
-        f"SELECT day FROM timeline.day d WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}"
-        f" AND reported_in < greatest({MARTS_AT}, {_WEEK_AT}, {_PROVEN_AT}, {_SHOWN_BESIDE_AT}) ORDER BY day",
-        {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS},
-    )
+    rows = connection.execute(OUTDATED_PAGES, {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS})
     return [row[0] for row in rows]
 
 

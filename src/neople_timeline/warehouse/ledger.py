@@ -22,12 +22,8 @@ HEARTBEAT_SECONDS: Final = 5
 CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
-_OPEN = f"c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s) AND {OPEN}"
-_NOTE_USAGE: Final = (
-    "UPDATE timeline.worker SET seen_at = clock_timestamp(), requests = %(requests)s, retried = %(retried)s,"
-    " repeated = %(repeated)s, throttled = %(throttled)s, unlanded = %(unlanded)s,"
-)
-_FREE = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"
+_IN_SHARD: Final = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s)"
+_FREE: Final = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,29 @@ def read_clock(connection: psycopg.Connection) -> int:
     return ask_number(connection, "SELECT extract(epoch FROM clock_timestamp())")
 
 
+START_WORKER: Final = """
+INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, allowed_rate)
+VALUES (%s, %s, %s, clock_timestamp() + %s * interval '1 second', %s)
+RETURNING worker_id
+"""
+
+
 def start_worker(connection: psycopg.Connection, shard: Shard, kind: Kind, rate: int) -> int:
     """Register a collector and return its id, greater than all before it."""
-    return ask_number(
-        connection,
-        "INSERT INTO timeline.worker (kind, first_day, last_day, expires_at, allowed_rate)"
-        " VALUES (%s, %s, %s, clock_timestamp() + %s * interval '1 second', %s) RETURNING worker_id",
-        (kind, min(shard.days), max(shard.days), LEASE_SECONDS, rate),
-    )
+    return ask_number(connection, START_WORKER, (kind, min(shard.days), max(shard.days), LEASE_SECONDS, rate))
+
+
+_NOTE_USAGE: Final = """
+UPDATE timeline.worker
+SET seen_at = clock_timestamp(), requests = %(requests)s, retried = %(retried)s, repeated = %(repeated)s,
+  throttled = %(throttled)s, unlanded = %(unlanded)s,
+"""
+
+KEEP_ALIVE: Final = f"""
+{_NOTE_USAGE}
+  expires_at = clock_timestamp() + %(lease)s * interval '1 second'
+WHERE worker_id = %(worker_id)s AND expires_at > clock_timestamp()
+""".encode()
 
 
 def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
@@ -61,24 +72,41 @@ def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> 
     Once its lease has run out it is RetryLater: others may have had its claims meanwhile, and with new claims for the
     same character-days its old answers would pass for new ones.
     """
-    lives = connection.execute(
-        f"{_NOTE_USAGE} expires_at = clock_timestamp() + {LEASE_SECONDS} * interval '1 second'"
-        " WHERE worker_id = %(worker_id)s AND expires_at > clock_timestamp()".encode(),
-        {"worker_id": worker_id, **asdict(usage)},
-    )
+    lives = connection.execute(KEEP_ALIVE, {"worker_id": worker_id, "lease": LEASE_SECONDS, **asdict(usage)})
     if not lives.rowcount:
         raise RetryLater(
             f"this collector stood still for {LEASE_SECONDS} s: it begins anew where it had come to", seconds=1
         )
 
 
+FINISH_WORKER: Final = f"""
+{_NOTE_USAGE}
+  expires_at = least(expires_at, clock_timestamp()), finished_at = clock_timestamp()
+WHERE worker_id = %(worker_id)s
+""".encode()
+
+
 def finish_worker(connection: psycopg.Connection, worker_id: int, usage: Usage) -> None:
     """Let go of a worker's claims."""
-    connection.execute(
-        f"{_NOTE_USAGE} expires_at = least(expires_at, clock_timestamp()), finished_at = clock_timestamp()"
-        " WHERE worker_id = %(worker_id)s".encode(),
-        {"worker_id": worker_id, **asdict(usage)},
-    )
+    connection.execute(FINISH_WORKER, {"worker_id": worker_id, **asdict(usage)})
+
+
+# Chosen in the order of an index, which is read only until there are enough, however many are open.
+CLAIM: Final = f"""
+WITH chosen AS (
+  SELECT DISTINCT server_id, character_id FROM (
+    SELECT server_id, character_id FROM timeline.collection c
+    WHERE {_IN_SHARD} AND {OPEN} AND {DUE} AND {_FREE} AND %(me)s IN {LIVE}
+    ORDER BY day, bucket, server_id, character_id LIMIT %(limit)s
+  ) AS next
+)
+UPDATE timeline.collection c
+SET worker_id = %(me)s, attempts = attempts + 1, asked_at = clock_timestamp()
+FROM chosen
+WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id
+  AND {_IN_SHARD} AND {OPEN} AND {DUE} AND {_FREE}
+RETURNING c.server_id, c.character_id, c.day, c.bucket, c.state = 'owed'
+"""
 
 
 def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shard, limit: int) -> list[Claim]:
@@ -86,22 +114,10 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
 
     What the worker has already is never given to it again, and after its lease ran out nothing is.
     """
-    statement = (
-        # In the order of an index, which is read only until there are enough, however many are open.
-        "WITH chosen AS (SELECT DISTINCT server_id, character_id FROM ("
-        "  SELECT server_id, character_id FROM timeline.collection c"
-        f"  WHERE {_OPEN} AND {DUE} AND {_FREE} AND %(me)s IN {LIVE}"
-        "  ORDER BY day, bucket, server_id, character_id LIMIT %(limit)s) AS next)"
-        " UPDATE timeline.collection c SET worker_id = %(me)s, attempts = attempts + 1,"
-        "   asked_at = clock_timestamp() FROM chosen"
-        "  WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id"
-        f"  AND {_OPEN} AND {DUE} AND {_FREE}"
-        " RETURNING c.server_id, c.character_id, c.day, c.bucket, c.state = 'owed'"
-    )
     values = {**_describe(shard), "limit": limit, "me": worker_id}
     # One text is one transaction of PostgreSQL's own: who is paused in the middle of it does not keep the lock.
     cursor = psycopg.ClientCursor(connection)
-    cursor.execute(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK}); {statement}".encode(), values)
+    cursor.execute(f"SELECT pg_advisory_xact_lock({CLAIM_LOCK}); {CLAIM}".encode(), values)
     cursor.nextset()
     rows = cursor.fetchall()
     claimed: dict[CharacterKey, dict[date, tuple[int, bool]]] = {}
@@ -118,31 +134,38 @@ def _cut_runs(days: Mapping[date, tuple[int, bool]]) -> list[tuple[date, ...]]:
     return sorted([*owed, *split_windows(day for day, (_, was_owed) in days.items() if not was_owed)])
 
 
+COUNT_LEFT: Final = f"""
+SELECT count(*) FROM timeline.collection c
+WHERE {_IN_SHARD} AND {OPEN} AND {DUE} AND c.worker_id IS DISTINCT FROM %(me)s
+""".encode()
+
+
 def count_left(connection: psycopg.Connection, worker_id: int, shard: Shard) -> int:
     """Count the open, due character-days of a shard that are not this worker's: free ones, and those with others."""
-    return ask_number(
-        connection,
-        f"SELECT count(*) FROM timeline.collection c WHERE {_OPEN} AND {DUE} AND c.worker_id IS DISTINCT FROM %(me)s",
-        {**_describe(shard), "me": worker_id},
-    )
+    return ask_number(connection, COUNT_LEFT, {**_describe(shard), "me": worker_id})
 
 
 def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
     return {"days": list(shard.days), "buckets": list(range(shard.index, MOST_BUCKETS, shard.of))}
 
 
-COMMIT: Final = (
-    "WITH landed AS ("
-    "  UPDATE timeline.collection c SET state = 'landed', raw_key = %(raw_key)s, events = n.events, digest = n.digest,"
-    "   worker_id = NULL, reason = NULL, next_try_at = NULL, doubted_at = NULL"
-    "  FROM unnest(%(days)s::date[], %(servers)s::text[], %(characters)s::text[], %(events)s::integer[],"
-    "   %(digests)s::bigint[]) AS n(day, server_id, character_id, events, digest)"
-    "  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %(me)s"
-    "  RETURNING c.day, c.events),"
-    " touched AS (UPDATE timeline.day SET verified_at = NULL"
-    "  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL)"
-    " SELECT count(*), coalesce(sum(events), 0) FROM landed"
+COMMIT: Final = """
+WITH landed AS (
+  UPDATE timeline.collection c
+  SET state = 'landed', raw_key = %(raw_key)s, events = n.events, digest = n.digest,
+    worker_id = NULL, reason = NULL, next_try_at = NULL, doubted_at = NULL
+  FROM unnest(
+    %(days)s::date[], %(servers)s::text[], %(characters)s::text[], %(events)s::integer[], %(digests)s::bigint[]
+  ) AS n(day, server_id, character_id, events, digest)
+  WHERE c.day = n.day AND c.server_id = n.server_id AND c.character_id = n.character_id AND c.worker_id = %(me)s
+  RETURNING c.day, c.events
+),
+touched AS (
+  UPDATE timeline.day SET verified_at = NULL
+  WHERE day IN (SELECT day FROM landed) AND verified_at IS NOT NULL
 )
+SELECT count(*), coalesce(sum(events), 0) FROM landed
+"""
 """Points the ledger to a raw object, with the values of `tabulate`."""
 
 
@@ -187,38 +210,61 @@ def knows_anybody(connection: psycopg.Connection) -> bool:
     return row is not None
 
 
+WAS_THERE: Final = """
+SELECT state <> 'missing' FROM timeline.collection
+WHERE server_id = %s AND character_id = %s AND (raw_key IS NOT NULL OR state = 'missing')
+ORDER BY day DESC LIMIT 1
+"""
+
+
 def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool | None:
     """Say whether the API knew a character on the newest day of which it said anything, None if it never did."""
-    row = connection.execute(
-        "SELECT state <> 'missing' FROM timeline.collection WHERE server_id = %s AND character_id = %s"
-        " AND (raw_key IS NOT NULL OR state = 'missing') ORDER BY day DESC LIMIT 1",
-        character,
-    ).fetchone()
+    row = connection.execute(WAS_THERE, character).fetchone()
     return row[0] if row else None
+
+
+IS_FOUND_BY: Final = """
+SELECT FROM timeline.collection
+WHERE server_id = %s AND character_id = %s AND state IN ('landed', 'loaded', 'verified')
+  AND asked_at >= (SELECT started_at FROM timeline.worker WHERE worker_id = %s)
+LIMIT 1
+"""
 
 
 def is_found_by(connection: psycopg.Connection, worker_id: int, character: CharacterKey) -> bool:
     """Say whether anything of a character has landed since a worker began."""
-    row = connection.execute(
-        """
-        SELECT FROM timeline.collection
-        WHERE server_id = %s AND character_id = %s AND state IN ('landed', 'loaded', 'verified')
-          AND asked_at >= (SELECT started_at FROM timeline.worker WHERE worker_id = %s)
-        LIMIT 1
-        """,
-        (*character, worker_id),
-    ).fetchone()
-    return row is not None
+    return connection.execute(IS_FOUND_BY, (*character, worker_id)).fetchone() is not None
+
+
+MAY_BE_DOUBTED: Final = """
+SELECT coalesce(min(doubted_at) > clock_timestamp() - interval '2 days', true) FROM timeline.collection
+WHERE day = ANY(%s) AND server_id = %s AND character_id = %s
+"""
 
 
 def may_be_doubted(connection: psycopg.Connection, claim: Claim) -> bool:
     """Say whether an absence was not doubted for two days yet: time enough to ask again before it is believed."""
-    row = connection.execute(
-        "SELECT coalesce(min(doubted_at) > clock_timestamp() - interval '2 days', true) FROM timeline.collection"
-        " WHERE day = ANY(%s) AND server_id = %s AND character_id = %s",
-        (list(claim.days), *claim.character),
-    ).fetchone()
+    row = connection.execute(MAY_BE_DOUBTED, (list(claim.days), *claim.character)).fetchone()
     return bool(row and row[0])
+
+
+RECORD_FAILURE: Final = f"""
+WITH changed AS (
+  SELECT day FROM timeline.collection
+  WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s
+    AND state <> %(state)s
+),
+touched AS (
+  {TOUCH}
+  WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL
+)
+UPDATE timeline.collection
+SET state = %(state)s, reason = %(reason)s, worker_id = NULL,
+  next_try_at = CASE WHEN %(state)s = 'owed'
+    THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END,
+  doubted_at = CASE WHEN %(is_doubted)s THEN coalesce(doubted_at, clock_timestamp()) END
+WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s
+"""
 
 
 def record_failure(
@@ -237,13 +283,7 @@ def record_failure(
     """
     _execute_on_days(
         connection,
-        "WITH changed AS (SELECT day FROM timeline.collection WHERE day = ANY(%(days)s) AND server_id = %(server)s"
-        "  AND character_id = %(character)s AND worker_id = %(me)s AND state <> %(state)s),"
-        f" touched AS ({TOUCH} WHERE day IN (SELECT day FROM changed) AND verified_at IS NOT NULL)"
-        " UPDATE timeline.collection SET state = %(state)s, reason = %(reason)s, worker_id = NULL, next_try_at ="
-        " CASE WHEN %(state)s = 'owed' THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END,"
-        " doubted_at = CASE WHEN %(is_doubted)s THEN coalesce(doubted_at, clock_timestamp()) END"
-        " WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s",
+        RECORD_FAILURE,
         {
             "state": state,
             "reason": reason[:500],
@@ -256,10 +296,13 @@ def record_failure(
     )
 
 
+RECORD_DEAD_LETTER: Final = """
+INSERT INTO timeline.dead_letter (first_day, last_day, server_id, character_id, object_key, reason)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+
+
 def record_dead_letter(connection: psycopg.Connection, claim: Claim, key: str, reason: str) -> None:
     """Note where the bytes of an answer are that could not be read."""
-    connection.execute(
-        "INSERT INTO timeline.dead_letter (first_day, last_day, server_id, character_id, object_key, reason)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (claim.days[0], claim.days[-1], *claim.character, key, reason[:500]),
-    )
+    values = (claim.days[0], claim.days[-1], *claim.character, key, reason[:500])
+    connection.execute(RECORD_DEAD_LETTER, values)

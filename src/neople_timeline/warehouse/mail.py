@@ -22,25 +22,30 @@ def choose_edition(connection: psycopg.Connection, kind: str, day: date, *, is_c
     return f"{kind}-complete" if f"{kind}-incomplete" in known else kind
 
 
+CLAIM_MAIL: Final = """
+INSERT INTO timeline.mail AS m (edition, day, message_id) VALUES (%s, %s, %s)
+ON CONFLICT (edition, day) DO UPDATE SET claimed_at = clock_timestamp(), message_id = excluded.message_id
+WHERE m.sent_at IS NULL AND m.claimed_at < clock_timestamp() - %s::interval
+RETURNING edition
+"""
+
+
 def claim_mail(connection: psycopg.Connection, edition: str, day: date, message_id: str) -> bool:
     """Claim the sending of an edition; False when it was sent already or somebody is sending it now."""
-    row = connection.execute(
-        "INSERT INTO timeline.mail AS m (edition, day, message_id) VALUES (%s, %s, %s)"
-        " ON CONFLICT (edition, day) DO UPDATE SET claimed_at = clock_timestamp(), message_id = excluded.message_id"
-        " WHERE m.sent_at IS NULL AND m.claimed_at < clock_timestamp() - %s::interval RETURNING edition",
-        (edition, day, message_id, STALE),
-    ).fetchone()
+    row = connection.execute(CLAIM_MAIL, (edition, day, message_id, STALE)).fetchone()
     return row is not None
+
+
+READ_PATIENCE: Final = """
+SELECT CASE WHEN sent_at IS NULL
+  THEN greatest(1, extract(epoch FROM claimed_at + %s::interval - clock_timestamp()))::float END
+FROM timeline.mail WHERE edition = %s AND day = %s
+"""
 
 
 def read_patience(connection: psycopg.Connection, edition: str, day: date) -> float | None:
     """Give in how many seconds a claimed edition may be claimed anew, None for one that was sent."""
-    row = connection.execute(
-        "SELECT CASE WHEN sent_at IS NULL THEN"
-        " greatest(1, extract(epoch FROM claimed_at + %s::interval - clock_timestamp()))::float END"
-        " FROM timeline.mail WHERE edition = %s AND day = %s",
-        (STALE, edition, day),
-    ).fetchone()
+    row = connection.execute(READ_PATIENCE, (STALE, edition, day)).fetchone()
     return row[0] if row else 1.0  # released meanwhile
 
 

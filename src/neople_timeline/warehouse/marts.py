@@ -61,6 +61,13 @@ def distrust_mart(connection: psycopg.Connection, mart: Mart, period: date) -> N
     )
 
 
+RECORD_PERIOD: Final = """
+INSERT INTO timeline.published_mart AS old (mart, period, generation, rows) VALUES (%s, %s, %s, %s)
+ON CONFLICT (mart, period) DO UPDATE
+SET generation = excluded.generation, rows = excluded.rows, published_at = now()
+"""
+
+
 def replace_periods(connection: psycopg.Connection, mart: Mart, periods: dict[date, pa.Table], generation: int) -> None:
     """Put the periods' rows in place of everything that the mart's table holds for them."""
     table = sql.Identifier("timeline", mart.warehouse_name)
@@ -77,8 +84,6 @@ def replace_periods(connection: psycopg.Connection, mart: Mart, periods: dict[da
                     copy.write(encoder.write_batch(batch))
             copy.write(encoder.finish())
         cursor.executemany(
-            "INSERT INTO timeline.published_mart AS old (mart, period, generation, rows) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (mart, period) DO UPDATE"
-            " SET generation = excluded.generation, rows = excluded.rows, published_at = now()",
+            RECORD_PERIOD,
             [(mart.name, period, generation, rows.num_rows) for period, rows in periods.items()],
         )

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 import psycopg
 
@@ -44,16 +45,18 @@ class DayTotal:
     digest: str
 
 
+DEBTS_AND_PROOF: Final = """
+SELECT (SELECT count(*) FROM timeline.collection WHERE state = 'owed'),
+  (SELECT count(*) FROM timeline.unread_letter),
+  (SELECT verified_at FROM timeline.day WHERE day = %s)
+"""
+
+
 def measure_day(connection: psycopg.Connection, day: date, ended_at: datetime) -> Measures:
     """Measure a day that ended at an instant; days that were never planned measure zero."""
     state = read_state(connection, day, day)
     totals = {total.day: total for total in total_days(connection, [day])}
-    owed, unreadable, proven_at = connection.execute(
-        "SELECT (SELECT count(*) FROM timeline.collection WHERE state = 'owed'),"
-        " (SELECT count(*) FROM timeline.unread_letter),"
-        " (SELECT verified_at FROM timeline.day WHERE day = %s)",
-        (day,),
-    ).fetchone() or (0, 0, None)
+    owed, unreadable, proven_at = connection.execute(DEBTS_AND_PROOF, (day,)).fetchone() or (0, 0, None)
     spent = state.spending
     return Measures(
         events=totals[day].events if day in totals else 0,
@@ -80,13 +83,16 @@ def count_ledger(connection: psycopg.Connection, day: date) -> tuple[Counter[str
     return Counter({state: count for state, count, _ in rows}), sum(int(events) for _, _, events in rows)
 
 
+TOTALS: Final = """
+SELECT day, count(*), sum(events), sum(digest::numeric) FROM timeline.collection
+WHERE day = ANY(%s) AND raw_key IS NOT NULL
+GROUP BY day ORDER BY day
+"""
+
+
 def total_days(connection: psycopg.Connection, days: Sequence[date]) -> list[DayTotal]:
     """Add up what is collected of some days; days without anything are left out."""
-    rows = connection.execute(
-        "SELECT day, count(*), sum(events), sum(digest::numeric) FROM timeline.collection"
-        " WHERE day = ANY(%s) AND raw_key IS NOT NULL GROUP BY day ORDER BY day",
-        (list(days),),
-    )
+    rows = connection.execute(TOTALS, (list(days),))
     return [
         DayTotal(day, characters, int(events), f"{fold_digest(int(digest)) % 2**64:016x}")
         for day, characters, events, digest in rows

@@ -37,17 +37,20 @@ class Part:
     characters: int = 0
 
 
+PARTS: Final = """
+SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),
+  jsonb_build_object('events', p.events_etag, 'characters', p.characters_etag),
+  coalesce(p.events, 0), coalesce(p.characters, 0)
+FROM timeline.day d CROSS JOIN generate_series(0, %s - 1) AS b(bucket)
+LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket
+WHERE d.day = ANY(%s) AND b.bucket < d.buckets AND b.bucket %% %s = %s
+ORDER BY d.day, b.bucket
+"""
+
+
 def list_parts(connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """List the parts of a shard, refined or not, by day and bucket."""
-    rows = connection.execute(
-        "SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),"
-        " jsonb_build_object('events', p.events_etag, 'characters', p.characters_etag),"
-        " coalesce(p.events, 0), coalesce(p.characters, 0)"
-        " FROM timeline.day d CROSS JOIN generate_series(0, %s - 1) AS b(bucket)"
-        " LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket"
-        " WHERE d.day = ANY(%s) AND b.bucket < d.buckets AND b.bucket %% %s = %s ORDER BY 1, 2",
-        (MOST_BUCKETS, list(shard.days), shard.of, shard.index),
-    )
+    rows = connection.execute(PARTS, (MOST_BUCKETS, list(shard.days), shard.of, shard.index))
     return [Part(*row) for row in rows]
 
 
@@ -56,24 +59,30 @@ def hold_parts(connection: psycopg.Connection, parts: Sequence[Part]) -> Abstrac
     return hold_locks(connection, [(PART_LOCK, part.day.toordinal() * MOST_BUCKETS + part.bucket) for part in parts])
 
 
+COUNT_ENTRIES: Final = """
+SELECT day, count(*) FROM timeline.collection
+WHERE day = ANY(%s) AND bucket %% %s = %s AND raw_key IS NOT NULL
+GROUP BY day
+"""
+
+
 def count_entries(connection: psycopg.Connection, shard: Shard) -> list[tuple[date, int]]:
     """Count what the ledger has landed for each day of a shard, in the order of the days."""
-    rows = connection.execute(
-        "SELECT day, count(*) FROM timeline.collection WHERE day = ANY(%s) AND bucket %% %s = %s"
-        " AND raw_key IS NOT NULL GROUP BY day",
-        (list(shard.days), shard.of, shard.index),
-    )
+    rows = connection.execute(COUNT_ENTRIES, (list(shard.days), shard.of, shard.index))
     counts: dict[date, int] = dict(rows.fetchall())
     return [(day, counts.get(day, 0)) for day in shard.days]
 
 
+ENTRIES: Final = """
+SELECT server_id, character_id, raw_key, events, digest FROM timeline.collection
+WHERE day = %s AND bucket = %s AND raw_key IS NOT NULL
+ORDER BY raw_key, server_id, character_id
+"""
+
+
 def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry]:
     """Read what the ledger has landed for a part, in the order of its raw objects."""
-    rows = connection.execute(
-        "SELECT server_id, character_id, raw_key, events, digest FROM timeline.collection"
-        " WHERE day = %s AND bucket = %s AND raw_key IS NOT NULL ORDER BY raw_key, server_id, character_id",
-        (part.day, part.bucket),
-    )
+    rows = connection.execute(ENTRIES, (part.day, part.bucket))
     keys: dict[str, str] = {}  # one object holds many: its name is kept once
     return [
         LedgerEntry(
@@ -83,24 +92,31 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry
     ]
 
 
+FORGET_EARLIER_ANSWERS: Final = f"""
+UPDATE timeline.collection c SET raw_key = NULL, events = NULL, digest = NULL
+WHERE raw_key = %s AND ({OPEN} OR state = 'missing')
+""".encode()
+
+
 def forget_earlier_answers(connection: psycopg.Connection, raw_key: str) -> int:
     """Forget a lost object's answers of character-days that are missing or asked for anew; return how many."""
-    return connection.execute(
-        "UPDATE timeline.collection c SET raw_key = NULL, events = NULL, digest = NULL"
-        f" WHERE raw_key = %s AND ({OPEN} OR state = 'missing')",
-        (raw_key,),
-    ).rowcount
+    return connection.execute(FORGET_EARLIER_ANSWERS, (raw_key,)).rowcount
+
+
+RECORD_PART: Final = """
+INSERT INTO timeline.part (day, bucket, version, sources, events_etag, characters_etag, events, characters)
+VALUES (%s, %s, 1, %s, %s, %s, %s, %s)
+ON CONFLICT (day, bucket) DO UPDATE
+SET version = part.version + 1, sources = EXCLUDED.sources,
+  events_etag = EXCLUDED.events_etag, characters_etag = EXCLUDED.characters_etag,
+  events = EXCLUDED.events, characters = EXCLUDED.characters, refined_at = clock_timestamp()
+"""
 
 
 def record_part(connection: psycopg.Connection, part: Part) -> None:
     """Record what a part's objects were made from."""
     connection.execute(
-        "INSERT INTO timeline.part"
-        " (day, bucket, version, sources, events_etag, characters_etag, events, characters)"
-        " VALUES (%s, %s, 1, %s, %s, %s, %s, %s) ON CONFLICT (day, bucket) DO UPDATE SET"
-        " version = part.version + 1, sources = EXCLUDED.sources, events_etag = EXCLUDED.events_etag,"
-        " characters_etag = EXCLUDED.characters_etag, events = EXCLUDED.events, characters = EXCLUDED.characters,"
-        " refined_at = clock_timestamp()",
+        RECORD_PART,
         (
             part.day,
             part.bucket,
@@ -146,18 +162,18 @@ def forget_load(connection: psycopg.Connection, part: Part) -> None:
 
 def _delete_rows(connection: psycopg.Connection, part: Part) -> None:
     for table in (EVENTS, CHARACTERS):
-        connection.execute(
-            f"DELETE FROM timeline.{table.warehouse_name} AS t USING timeline.collection AS c"
-            " WHERE t.day = %s AND c.day = %s AND c.bucket = %s"
-            " AND c.server_id = t.server_id AND c.character_id = t.character_id",
-            (part.day, part.day, part.bucket),
-        )
+        statement = f"""
+            DELETE FROM timeline.{table.warehouse_name} AS t USING timeline.collection AS c
+            WHERE t.day = %s AND c.day = %s AND c.bucket = %s
+              AND c.server_id = t.server_id AND c.character_id = t.character_id
+        """.encode()
+        connection.execute(statement, (part.day, part.day, part.bucket))
 
 
 def _copy(connection: psycopg.Connection, table: Table, rows: pq.ParquetFile) -> None:
     encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(table.schema, _make_encoders(table))
     names = ", ".join(column.name for column in table.columns)
-    statement = f"COPY timeline.{table.warehouse_name} ({names}) FROM STDIN WITH (FORMAT BINARY)"
+    statement = f"COPY timeline.{table.warehouse_name} ({names}) FROM STDIN WITH (FORMAT BINARY)".encode()
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(encoder.write_header())
         for batch in rows.iter_batches(BATCH_ROWS):
@@ -175,16 +191,20 @@ def _make_encoders(table: Table) -> dict[str, Any]:
     }
 
 
+# Only what these rows hold: an answer that landed after the part was refined stays to be loaded.
+MARK_LOADED: Final = """
+UPDATE timeline.collection AS c SET state = 'loaded'
+FROM timeline.character AS k
+WHERE c.day = %s AND c.bucket = %s AND c.state = 'landed'
+  AND k.day = c.day AND k.server_id = c.server_id AND k.character_id = c.character_id
+  AND k.digest = c.digest AND k.events = c.events
+"""
+
+
 def _mark_loaded(connection: psycopg.Connection, part: Part) -> None:
     # The day before its character-days, as everybody locks them.
-    connection.execute(f"{TOUCH} WHERE day = %s", (part.day,))
+    connection.execute(f"{TOUCH} WHERE day = %s".encode(), (part.day,))
     connection.execute(
         "UPDATE timeline.part SET loaded_version = version WHERE day = %s AND bucket = %s", (part.day, part.bucket)
     )
-    # Only what these rows hold: an answer that landed after the part was refined stays to be loaded.
-    connection.execute(
-        "UPDATE timeline.collection AS c SET state = 'loaded' FROM timeline.character AS k"
-        " WHERE c.day = %s AND c.bucket = %s AND c.state = 'landed' AND k.day = c.day AND k.server_id = c.server_id"
-        " AND k.character_id = c.character_id AND k.digest = c.digest AND k.events = c.events",
-        (part.day, part.bucket),
-    )
+    connection.execute(MARK_LOADED, (part.day, part.bucket))

@@ -31,10 +31,17 @@ RENEW_SECONDS: Final = 0.1
 WEIGHTS: Final[dict[Kind, int]] = {"daily": 16, "retry": 4, "backfill": 1}
 """Shares of the rate where there is not enough for all."""
 
-GIVE_BACK: Final = (
-    "UPDATE timeline.rate_lease SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp(),"
-    " lapsed_at = clock_timestamp() + %s * interval '1 second' WHERE key_hash = %s AND holder = %s"
-)
+LEND: Final = """
+SELECT granted, paused_seconds, timeline.know_fastest(%s, %s)
+FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s * interval '1 second')
+"""
+
+GIVE_BACK: Final = """
+UPDATE timeline.rate_lease
+SET wanted = 0, permits = least(permits, %s), expires_at = clock_timestamp(),
+  lapsed_at = clock_timestamp() + %s * interval '1 second'
+WHERE key_hash = %s AND holder = %s
+"""
 """Ends a lease of which some permits are still used, and counts these for so many seconds more than `KEPT_SECONDS`."""
 
 
@@ -81,8 +88,7 @@ class PermitLease:
         if asked < self._pacer.lent_until:  # the permits held now may be taken while the question is on its way
             in_use = max(in_use, self._pacer.permits)
         row = await self._query(
-            "SELECT granted, paused_seconds, timeline.know_fastest(%s, %s)"
-            " FROM timeline.lend_permits(%s, %s, %s, %s, %s, %s, %s * interval '1 second')",
+            LEND,
             self._key_hash,
             self._pacer.proven_fastest(asked),
             self._key_hash,

@@ -48,11 +48,10 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
                 if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
                     continue
                 # Made and then attached: creating it as a partition would lock out everybody who reads the table.
-                connection.execute(f"CREATE TABLE {name} (LIKE timeline.{table} INCLUDING ALL)")
+                connection.execute(f"CREATE TABLE {name} (LIKE timeline.{table} INCLUDING ALL)".encode())
                 _copy_statistics_targets(connection, f"timeline.{table}", name)
-                connection.execute(
-                    f"ALTER TABLE timeline.{table} ATTACH PARTITION {name} FOR VALUES FROM ('{month}') TO ('{after}')"
-                )
+                bounds = f"FROM ('{month}') TO ('{after}')"
+                connection.execute(f"ALTER TABLE timeline.{table} ATTACH PARTITION {name} FOR VALUES {bounds}".encode())
 
 
 def _copy_statistics_targets(connection: psycopg.Connection, table: str, partition: str) -> None:
@@ -62,7 +61,37 @@ def _copy_statistics_targets(connection: psycopg.Connection, table: str, partiti
         (table,),
     )
     for (column,) in columns.fetchall():
-        connection.execute(f"ALTER TABLE {partition} ALTER {column} SET STATISTICS 0")
+        connection.execute(f"ALTER TABLE {partition} ALTER {column} SET STATISTICS 0".encode())
+
+
+MAKE_DAYS: Final = """
+INSERT INTO timeline.day (day, buckets)
+SELECT d, greatest(2, least(%s,
+  2 ^ ceil(log(2, greatest(1, (SELECT count(*) FROM timeline.roster)) / 5000.0))))
+FROM unnest(%s::date[]) AS d
+ON CONFLICT DO NOTHING
+"""
+
+PLAN_ROSTER: Final = f"""
+INSERT INTO timeline.collection (day, server_id, character_id, bucket, state, reason)
+SELECT day, server_id, character_id, slot %% buckets,
+  CASE WHEN {WELL_FORMED} THEN 'planned' ELSE 'missing' END,
+  CASE WHEN NOT {WELL_FORMED} THEN 'malformed id: correct the roster' END
+FROM timeline.day, timeline.roster
+WHERE day = ANY(%s)
+ON CONFLICT DO NOTHING
+""".encode()
+
+MAKE_DUE: Final = """
+UPDATE timeline.collection SET next_try_at = NULL
+WHERE day = ANY(%s) AND state = 'owed' AND next_try_at IS NOT NULL
+"""
+
+PLAN_AGAIN: Final = f"""
+UPDATE timeline.collection
+SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL, doubted_at = NULL
+WHERE day = ANY(%s) AND state <> 'planned' AND {WELL_FORMED}
+""".encode()
 
 
 def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> None:
@@ -78,32 +107,19 @@ def plan_days(connection: psycopg.Connection, days: Sequence[date], *, again: bo
 def _plan_at_once(connection: psycopg.Connection, days: Sequence[date], *, again: bool) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
-        connection.execute(
-            "INSERT INTO timeline.day (day, buckets) SELECT d, greatest(2, least(%s,"
-            " 2 ^ ceil(log(2, greatest(1, (SELECT count(*) FROM timeline.roster)) / 5000.0))))"
-            " FROM unnest(%s::date[]) AS d ON CONFLICT DO NOTHING",
-            (MOST_BUCKETS, list(days)),
-        )
-        connection.execute(
-            "INSERT INTO timeline.collection (day, server_id, character_id, bucket, state, reason)"
-            " SELECT day, server_id, character_id, slot %% buckets,"
-            f" CASE WHEN {WELL_FORMED} THEN 'planned' ELSE 'missing' END,"
-            f" CASE WHEN NOT {WELL_FORMED} THEN 'malformed id: correct the roster' END"
-            " FROM timeline.day, timeline.roster WHERE day = ANY(%s) ON CONFLICT DO NOTHING".encode(),
-            (list(days),),
-        )
-        connection.execute(
-            "UPDATE timeline.collection SET next_try_at = NULL"
-            " WHERE day = ANY(%s) AND state = 'owed' AND next_try_at IS NOT NULL",
-            (list(days),),
-        )
+        connection.execute(MAKE_DAYS, (MOST_BUCKETS, list(days)))
+        connection.execute(PLAN_ROSTER, (list(days),))
+        connection.execute(MAKE_DUE, (list(days),))
         if again:
-            connection.execute(
-                "UPDATE timeline.collection SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL,"
-                " doubted_at = NULL"
-                f" WHERE day = ANY(%s) AND state <> 'planned' AND {WELL_FORMED}",
-                (list(days),),
-            )
+            connection.execute(PLAN_AGAIN, (list(days),))
+
+
+MISSED: Final = """
+SELECT d::date
+FROM timeline.setting, generate_series((value::date + 1)::timestamp, (%s::date - 1)::timestamp, '1 day') AS d
+WHERE name = 'followed_to' AND NOT EXISTS (SELECT FROM timeline.day WHERE day = d::date)
+ORDER BY d
+"""
 
 
 def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
@@ -111,13 +127,7 @@ def plan_missed(connection: psycopg.Connection, day: date) -> list[date]:
 
     So they are owed, and get their reports once they are collected. The very first run misses nothing.
     """
-    rows = connection.execute(
-        "SELECT d::date FROM timeline.setting,"
-        " generate_series((value::date + 1)::timestamp, (%s::date - 1)::timestamp, '1 day') AS d"
-        " WHERE name = 'followed_to' AND NOT EXISTS (SELECT FROM timeline.day WHERE day = d::date) ORDER BY d",
-        (day,),
-    ).fetchall()
-    missed = [row[0] for row in rows]
+    missed = [row[0] for row in connection.execute(MISSED, (day,))]
     create_partitions(connection, missed)
     for start in range(0, len(missed), DAYS_PLANNED_AT_ONCE):
         some = missed[start : start + DAYS_PLANNED_AT_ONCE]
@@ -132,13 +142,25 @@ def owe_report(connection: psycopg.Connection, day: date) -> None:
     connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = %s AND reported_in IS NULL", (day,))
 
 
+MARK_FOLLOWED: Final = """
+INSERT INTO timeline.setting AS s VALUES ('followed_to', %s::date::text)
+ON CONFLICT (name) DO UPDATE SET value = greatest(s.value::date, excluded.value::date)::text
+"""
+
+
 def mark_followed(connection: psycopg.Connection, day: date) -> None:
     """Note that the daily runs have come to a day. Only once it is planned: until then it may still be missed."""
-    connection.execute(
-        "INSERT INTO timeline.setting AS s VALUES ('followed_to', %s::date::text) ON CONFLICT (name)"
-        " DO UPDATE SET value = greatest(s.value::date, excluded.value::date)::text",
-        (day,),
-    )
+    connection.execute(MARK_FOLLOWED, (day,))
+
+
+REOPEN_FOUND: Final = f"""
+UPDATE timeline.collection m SET state = 'planned', reason = NULL
+WHERE m.day BETWEEN %s AND %s AND m.state = 'missing' AND {WELL_FORMED}
+  AND EXISTS (
+    SELECT FROM timeline.collection c
+    WHERE c.server_id = m.server_id AND c.character_id = m.character_id
+      AND c.state IN ('landed', 'loaded', 'verified') AND c.asked_at > m.asked_at)
+""".encode()
 
 
 def reopen_found(connection: psycopg.Connection, first: date, last: date) -> None:
@@ -148,30 +170,37 @@ def reopen_found(connection: psycopg.Connection, first: date, last: date) -> Non
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLAN_LOCK,))
-        connection.execute(
-            "UPDATE timeline.collection m SET state = 'planned', reason = NULL"
-            f" WHERE m.day BETWEEN %s AND %s AND m.state = 'missing' AND {WELL_FORMED} AND EXISTS ("
-            "  SELECT FROM timeline.collection c WHERE c.server_id = m.server_id AND c.character_id = m.character_id"
-            "   AND c.state IN ('landed', 'loaded', 'verified') AND c.asked_at > m.asked_at)".encode(),
-            (first, last),
-        )
+        connection.execute(REOPEN_FOUND, (first, last))
+
+
+REOPEN_UNFINISHED: Final = f"""
+UPDATE timeline.collection c SET state = 'planned', reason = NULL
+WHERE day = %(day)s AND {TOO_EARLY}
+""".encode()
 
 
 def reopen_unfinished(connection: psycopg.Connection, day: date, over_at: datetime) -> None:
     """Collect again what was asked for before the day was over, however late it landed."""
-    connection.execute(
-        f"UPDATE timeline.collection c SET state = 'planned', reason = NULL WHERE day = %(day)s AND {TOO_EARLY}",
-        {"day": day, "over_at": over_at},
-    )
+    connection.execute(REOPEN_UNFINISHED, {"day": day, "over_at": over_at})
 
 
 def count_open(connection: psycopg.Connection, days: Sequence[date]) -> int:
     """Count the character-days that still have to be collected."""
-    return ask_number(
-        connection,
-        f"SELECT count(*) FROM timeline.collection c WHERE day = ANY(%s) AND {OPEN}",
-        (list(days),),
-    )
+    query = f"SELECT count(*) FROM timeline.collection c WHERE day = ANY(%s) AND {OPEN}".encode()
+    return ask_number(connection, query, (list(days),))
+
+
+INDEBTED_DAYS: Final = f"""
+SELECT day FROM (
+  SELECT day, tried, row_number() OVER (PARTITION BY tried ORDER BY day DESC) AS place
+  FROM timeline.day d, LATERAL (
+    SELECT EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND attempts > 0) AS tried
+  ) AS begun
+  WHERE day < %s AND NOT {OF_A_BACKFILL}
+    AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND {OPEN} AND {DUE})
+) AS indebted
+WHERE tried OR place <= %s ORDER BY day
+""".encode()
 
 
 def list_indebted_days(connection: psycopg.Connection, before: date) -> list[date]:
@@ -179,16 +208,7 @@ def list_indebted_days(connection: psycopg.Connection, before: date) -> list[dat
 
     Of those that nobody has begun to collect, only the newest few: the next runs take the others.
     """
-    rows = connection.execute(
-        "SELECT day FROM (SELECT day, tried, row_number() OVER (PARTITION BY tried ORDER BY day DESC) AS place"
-        "  FROM timeline.day d, LATERAL (SELECT EXISTS (SELECT FROM timeline.collection c"
-        "   WHERE c.day = d.day AND attempts > 0) AS tried) AS begun"
-        f"  WHERE day < %s AND NOT {OF_A_BACKFILL} AND EXISTS (SELECT FROM timeline.collection c"
-        f"   WHERE c.day = d.day AND {OPEN} AND {DUE})) AS indebted"
-        " WHERE tried OR place <= %s ORDER BY day",
-        (before, UNTRIED_AT_ONCE),
-    )
-    return [row[0] for row in rows]
+    return [row[0] for row in connection.execute(INDEBTED_DAYS, (before, UNTRIED_AT_ONCE))]
 
 
 def record_backfill(connection: psycopg.Connection, days: Sequence[date]) -> None:
@@ -213,24 +233,29 @@ def make_debts_due(connection: psycopg.Connection) -> list[date]:
     connection.execute(
         "UPDATE timeline.collection SET next_try_at = NULL WHERE state = 'owed' AND next_try_at IS NOT NULL"
     )
-    rows = connection.execute(f"SELECT DISTINCT day FROM timeline.collection c WHERE {OPEN} ORDER BY day")
+    rows = connection.execute(f"SELECT DISTINCT day FROM timeline.collection c WHERE {OPEN} ORDER BY day".encode())
     return [row[0] for row in rows]
+
+
+GAPS: Final = f"""
+WITH gap AS (
+  SELECT r.server_id, r.character_id, array_agg(d::date ORDER BY d) FILTER (WHERE c.day IS NULL) AS days,
+    count(c.day) AS there
+  FROM timeline.roster r
+  CROSS JOIN generate_series(%(first)s::timestamp, %(last)s::timestamp, '1 day') AS d
+  LEFT JOIN timeline.collection c
+    ON c.day = d::date AND c.server_id = r.server_id AND c.character_id = r.character_id AND NOT {OPEN}
+      AND c.day BETWEEN %(first)s AND %(last)s
+  GROUP BY 1, 2
+)
+SELECT days, count(*), sum(there) FROM gap GROUP BY days
+""".encode()
 
 
 def count_gaps(
     connection: psycopg.Connection, first: date, last: date
 ) -> tuple[int, int, list[tuple[list[date], int]]]:
     """Count the roster, its character-days that are settled, and how many characters lack which days."""
-    rows = connection.execute(
-        "WITH gap AS (SELECT r.server_id, r.character_id,"
-        "  array_agg(d::date ORDER BY d) FILTER (WHERE c.day IS NULL) AS days,"
-        "  count(c.day) AS there FROM timeline.roster r"
-        " CROSS JOIN generate_series(%(first)s::timestamp, %(last)s::timestamp, '1 day') AS d"
-        " LEFT JOIN timeline.collection c ON c.day = d::date AND c.server_id = r.server_id"
-        f"  AND c.character_id = r.character_id AND NOT {OPEN}"
-        "  AND c.day BETWEEN %(first)s AND %(last)s"
-        " GROUP BY 1, 2) SELECT days, count(*), sum(there) FROM gap GROUP BY days",
-        {"first": first, "last": last},
-    ).fetchall()
+    rows = connection.execute(GAPS, {"first": first, "last": last}).fetchall()
     characters = sum(count for _, count, _ in rows)
     return characters, int(sum(there for _, _, there in rows)), [(days, count) for days, count, _ in rows if days]

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import psycopg
+from psycopg.abc import QueryNoTemplate
 
 from neople_timeline.models import week_of
 from neople_timeline.summary import (
@@ -37,8 +38,8 @@ WHERE (SELECT count(*) FROM everyone) <= %(limit)s
   OR (server_id, character_id) IN (TABLE named)
   OR (server_id, adventure_name) IN (
     SELECT server_id, adventure_name FROM everyone JOIN named USING (server_id, character_id))
-ORDER BY (server_id, character_id) IN (TABLE named) DESC, 1, 2 LIMIT %(limit)s
-"""
+ORDER BY (server_id, character_id) IN (TABLE named) DESC, server_id, character_id LIMIT %(limit)s
+""".encode()
 
 CHOSEN_ROWS: Final = "unnest(%(servers)s::text[], %(characters)s::text[]) AS chosen (server_id, character_id)"
 
@@ -46,8 +47,8 @@ CHARACTER_DAYS: Final = f"""
 SELECT server_id, character_id, character_name, adventure_name, guild_name, job_grow_name, level, fame,
   day, events, (events > 0)::int, primeval_drops, epic_drops, legendary_drops, raid_clears, legion_clears
 FROM timeline.mart_characters_by_day JOIN {CHOSEN_ROWS} USING (server_id, character_id)
-WHERE day BETWEEN %(first)s AND %(last)s ORDER BY 1, 2, day
-"""
+WHERE day BETWEEN %(first)s AND %(last)s ORDER BY server_id, character_id, day
+""".encode()
 
 # One look by primary key per character and day, however large the days are.
 DROPS: Final = f"""
@@ -58,14 +59,15 @@ SELECT chosen.server_id, chosen.character_id, best.* FROM {CHOSEN_ROWS} CROSS JO
   WHERE e.day BETWEEN %(first)s AND %(last)s AND e.server_id = chosen.server_id AND e.character_id = chosen.character_id
     AND e.code = ANY(%(codes)s) AND e.item_rarity = ANY(%(best)s)
   ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at DESC, e.ordinal LIMIT %(limit)s
-) best ORDER BY 1, 2
-"""
+) best ORDER BY chosen.server_id, chosen.character_id
+""".encode()
 
 CLEARS: Final = f"""
-SELECT server_id, character_id, kind, content_name, coalesce(mode_name, ''), is_hard, clears, 1 AS characters
+SELECT server_id, character_id, kind, content_name, coalesce(mode_name, '') AS mode, is_hard, clears, 1 AS characters
 FROM timeline.mart_clears_by_character JOIN {CHOSEN_ROWS} USING (server_id, character_id)
-WHERE week = %(week)s AND content_name IS NOT NULL ORDER BY 1, 2, kind = 'legion', clears DESC, 3, 4, 5, 6
-"""
+WHERE week = %(week)s AND content_name IS NOT NULL
+ORDER BY server_id, character_id, kind = 'legion', clears DESC, kind, content_name, mode, is_hard
+""".encode()
 
 
 def read_newest_day(connection: psycopg.Connection) -> date | None:
@@ -80,7 +82,7 @@ def read_profiles(
     """Read the profiles of a small roster, or of those characters of a large one whom the report names."""
     span = {"first": last - timedelta(days=DAYS - 1), "last": last}
     people = _columns(named)
-    chosen = connection.execute(CHOSEN.encode(), {**span, **people, "limit": MOST_PROFILES}).fetchall()
+    chosen = connection.execute(CHOSEN, {**span, **people, "limit": MOST_PROFILES}).fetchall()
     if not chosen:
         return ()
     values = {**span, **_columns(chosen)}
@@ -96,9 +98,9 @@ def _columns(people: Collection[Sequence[str]]) -> dict[str, list[str]]:
 
 
 def _group(
-    connection: psycopg.Connection, query: str, values: dict[str, Any]
+    connection: psycopg.Connection, query: QueryNoTemplate, values: dict[str, Any]
 ) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
-    rows = connection.execute(query.encode(), values)
+    rows = connection.execute(query, values)
     return {key: [row[2:] for row in group] for key, group in groupby(rows, key=lambda row: (row[0], row[1]))}
 
 

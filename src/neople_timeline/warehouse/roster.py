@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 
@@ -9,7 +10,7 @@ from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import LIVE, LOCK_DAYS, OPEN, TOUCH
 
-_ALONE = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
+_ALONE: Final = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
 """Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
 
 
@@ -19,6 +20,13 @@ class Member:
 
     character: CharacterKey
     name: str | None
+
+
+ADD_NEWCOMERS: Final = """
+INSERT INTO timeline.roster (server_id, character_id, name)
+SELECT DISTINCT ON (server_id, character_id) server_id, character_id, name FROM newcomer
+ON CONFLICT (server_id, character_id) DO UPDATE SET name = coalesce(EXCLUDED.name, roster.name)
+"""
 
 
 def add_members(connection: psycopg.Connection, members: Sequence[Member]) -> int:
@@ -33,11 +41,7 @@ def add_members(connection: psycopg.Connection, members: Sequence[Member]) -> in
             with cursor.copy("COPY newcomer FROM STDIN") as copy:
                 for member in members:
                     copy.write_row((*member.character, member.name))
-            cursor.execute(
-                "INSERT INTO timeline.roster (server_id, character_id, name)"
-                " SELECT DISTINCT ON (server_id, character_id) server_id, character_id, name FROM newcomer"
-                " ON CONFLICT (server_id, character_id) DO UPDATE SET name = coalesce(EXCLUDED.name, roster.name)"
-            )
+            cursor.execute(ADD_NEWCOMERS)
         return count_members(connection) - before
 
 
@@ -46,15 +50,38 @@ def count_members(connection: psycopg.Connection) -> int:
     return ask_number(connection, "SELECT count(*) FROM timeline.roster")
 
 
+MEMBERS: Final = """
+SELECT r.server_id, r.character_id, coalesce(seen.character_name, r.name)
+FROM timeline.roster r
+LEFT JOIN LATERAL (
+  SELECT character_name FROM timeline.character c
+  WHERE c.server_id = r.server_id AND c.character_id = r.character_id
+    AND c.day = (SELECT max(day) FROM timeline.day)
+) AS seen ON true
+ORDER BY r.server_id, r.character_id
+"""
+
+
 def list_members(connection: psycopg.Connection) -> list[Member]:
     """List the roster, by server and character, with the names of the newest day, or else those it was put on with."""
-    rows = connection.execute(
-        "SELECT r.server_id, r.character_id, coalesce(seen.character_name, r.name) FROM timeline.roster r"
-        " LEFT JOIN LATERAL (SELECT character_name FROM timeline.character c WHERE c.server_id = r.server_id"
-        "  AND c.character_id = r.character_id AND c.day = (SELECT max(day) FROM timeline.day)) AS seen ON true"
-        " ORDER BY 1, 2"
-    )
+    rows = connection.execute(MEMBERS)
     return [Member(CharacterKey(server, character), name) for server, character, name in rows]
+
+
+_NAMED: Final = "(server_id, character_id) IN (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]))"
+_DROPPED: Final = f"{OPEN} AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {_NAMED}"
+
+DROPPED_DAYS: Final = f"SELECT DISTINCT day FROM timeline.collection c WHERE {_DROPPED}".encode()
+
+DROP_UNCOLLECTED: Final = f"""
+DELETE FROM timeline.collection c
+WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NULL
+""".encode()
+
+SETTLE_COLLECTED: Final = f"""
+UPDATE timeline.collection c SET state = 'landed', reason = NULL, next_try_at = NULL, doubted_at = NULL
+WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NOT NULL
+""".encode()
 
 
 def remove_members(connection: psycopg.Connection, characters: Sequence[CharacterKey]) -> int:
@@ -62,24 +89,16 @@ def remove_members(connection: psycopg.Connection, characters: Sequence[Characte
 
     So does what a collector is at: a character that is put back meanwhile would be in no plan.
     """
-    matching = "(server_id, character_id) IN (SELECT * FROM unnest(%(servers)s::text[], %(characters)s::text[]))"
-    owed = f"{OPEN} AND (worker_id IS NULL OR worker_id NOT IN {LIVE}) AND {matching}"
-    values = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}
+    named = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}
     with connection.transaction():
         connection.execute(_ALONE)
-        found = connection.execute(f"SELECT DISTINCT day FROM timeline.collection c WHERE {owed}".encode(), values)
-        days = [row[0] for row in found]
+        days = [row[0] for row in connection.execute(DROPPED_DAYS, named)]
         connection.execute(LOCK_DAYS, {"days": days})
-        these = f"{owed} AND day = ANY(%(days)s) AND raw_key IS"
-        connection.execute(f"DELETE FROM timeline.collection c WHERE {these} NULL".encode(), {**values, "days": days})
-        connection.execute(
-            "UPDATE timeline.collection c SET state = 'landed', reason = NULL, next_try_at = NULL, doubted_at = NULL"
-            f" WHERE {these} NOT NULL".encode(),
-            {**values, "days": days},
-        )
+        connection.execute(DROP_UNCOLLECTED, {**named, "days": days})
+        connection.execute(SETTLE_COLLECTED, {**named, "days": days})
         # A day that was proven has changed with it: its page lists the character.
-        connection.execute(f"{TOUCH} WHERE day = ANY(%s) AND verified_at IS NOT NULL", (days,))
-        return connection.execute(f"DELETE FROM timeline.roster WHERE {matching}".encode(), values).rowcount
+        connection.execute(f"{TOUCH} WHERE day = ANY(%s) AND verified_at IS NOT NULL".encode(), (days,))
+        return connection.execute(f"DELETE FROM timeline.roster WHERE {_NAMED}".encode(), named).rowcount
 
 
 def replace_rejects(connection: psycopg.Connection, rejects: Sequence[Reject]) -> None:

@@ -32,7 +32,8 @@ SELECT c.day, c.days, c.server_id, c.character_id,
 FROM (
   SELECT min(day) AS day, count(*) AS days, server_id, character_id, coalesce(reason, 'not collected yet') AS reason
   FROM timeline.collection WHERE day BETWEEN %s AND %s AND state = ANY(%s)
-  GROUP BY server_id, character_id, 5 ORDER BY 1, 3, 4, 5 LIMIT %s
+  GROUP BY server_id, character_id, coalesce(reason, 'not collected yet')
+  ORDER BY day, server_id, character_id, reason LIMIT %s
 ) AS c LEFT JOIN timeline.roster r USING (server_id, character_id) ORDER BY c.day, c.server_id, c.character_id, c.reason
 """
 
@@ -44,33 +45,42 @@ SELECT sum(requests)::bigint, sum(retried)::bigint, sum(repeated)::bigint, sum(t
    FROM unnest(range_agg(tstzrange(started_at, seen_at))) AS span),
   max(allowed_rate)
 FROM timeline.worker WHERE kind = 'daily' AND last_day BETWEEN %s AND %s AND requests > 0
-"""
+""".encode()
 
 # A day is refined once something of it has landed. What a backfill has planned is not waited for: it is under way.
 WAITING: Final = f"""
 SELECT day FROM timeline.day d WHERE day < %s AND NOT {OF_A_BACKFILL}
   AND NOT EXISTS (SELECT FROM timeline.part p WHERE p.day = d.day)
   AND EXISTS (SELECT FROM timeline.collection c WHERE c.day = d.day AND {OPEN}) ORDER BY day
+""".encode()
+
+
+MOST_FREQUENT_REASONS: Final = """
+SELECT coalesce(reason, 'not collected yet'), count(*) FROM timeline.collection
+WHERE day BETWEEN %s AND %s AND state = ANY(%s)
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s
 """
+
+PROVEN: Final = f"""
+SELECT day, verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}
+FROM timeline.day d WHERE day BETWEEN %(first)s AND %(last)s
+""".encode()
+
+PROVISIONAL: Final = f"""
+SELECT clock_timestamp() < %(over_at)s
+  OR EXISTS (SELECT FROM timeline.collection c WHERE day = %(day)s AND {TOO_EARLY})
+""".encode()
 
 
 def read_state(connection: psycopg.Connection, first: date, last: date) -> DataState:
     """Read the state of the days from `first` to `last`; of long lists only the first are read."""
     counts = _count_states(connection, first, last)
-    reasons = connection.execute(
-        "SELECT coalesce(reason, 'not collected yet'), count(*) FROM timeline.collection"
-        " WHERE day BETWEEN %s AND %s AND state = ANY(%s) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s",
-        (first, last, list(OPEN_STATES), REASONS),
-    ).fetchall()
+    reasons = connection.execute(MOST_FREQUENT_REASONS, (first, last, list(OPEN_STATES), REASONS)).fetchall()
     rejects = connection.execute(
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
     ).fetchall()
     known: dict[date, bool] = dict(
-        connection.execute(
-            "SELECT day, verified_at IS NOT NULL AND coalesce(changed_in, 0) <="
-            f" {MARTS_AT} FROM timeline.day d WHERE day BETWEEN %(first)s AND %(last)s",
-            {"first": first, "last": last, "marts": DAILY_MARTS},
-        ).fetchall()
+        connection.execute(PROVEN, {"first": first, "last": last, "marts": DAILY_MARTS}).fetchall()
     )
     absent = tuple(day for day in days_between(first, last) if day not in known)
     return DataState(
@@ -92,11 +102,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
 
 def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime) -> bool:
     """Say whether a day runs until `over_at`, or was collected in part while it ran."""
-    row = connection.execute(
-        "SELECT clock_timestamp() < %(over_at)s OR EXISTS (SELECT FROM timeline.collection c"
-        f" WHERE day = %(day)s AND {TOO_EARLY})",
-        {"day": day, "over_at": over_at},
-    ).fetchone()
+    row = connection.execute(PROVISIONAL, {"day": day, "over_at": over_at}).fetchone()
     return bool(row and row[0])
 
 

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import psycopg
+from psycopg.abc import QueryNoTemplate
 
 from neople_timeline.models import Calendar, days_between, week_of
 from neople_timeline.summary import (
@@ -57,7 +58,7 @@ WHERE day BETWEEN %(first)s AND %(last)s HAVING count(*) > 0
 WHOLE_DAYS: Final = f"""
 SELECT day FROM timeline.collection c WHERE day BETWEEN %(first)s AND %(last)s
 GROUP BY day HAVING count(*) FILTER (WHERE {OPEN}) <= count(*) / 100.0
-"""
+""".encode()
 
 DROPS: Final = """
 SELECT coalesce(item_rarity, ''), route_code, sum(drops + safe_net)::bigint FROM timeline.mart_drops_by_day
@@ -70,19 +71,20 @@ SELECT e.server_id, e.character_id, p.character_name, p.adventure_name, p.guild_
   coalesce(e.channel_name, ''), e.channel_no
 FROM timeline.event e LEFT JOIN timeline.character p USING (day, server_id, character_id)
 WHERE e.day BETWEEN %(first)s AND %(last)s AND e.code = ANY(%(codes)s) AND e.item_rarity = ANY(%(best)s)
-ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at, 1, 2, e.ordinal LIMIT %(limit)s
+ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at, e.server_id, e.character_id, e.ordinal
+LIMIT %(limit)s
 """
 
 LUCKIEST: Final = """
 SELECT server_id, character_id, character_name, adventure_name, NULL, dungeon_runs, primeval_drops, epic_drops
 FROM timeline.mart_luck_by_week WHERE week = %(week)s AND primeval_drops + epic_drops > 0
-ORDER BY primeval_drops DESC, luck_rank, dungeon_runs DESC, 1, 2 LIMIT %(limit)s
+ORDER BY primeval_drops DESC, luck_rank, dungeon_runs DESC, server_id, character_id LIMIT %(limit)s
 """
 
 UNLUCKIEST: Final = """
 SELECT server_id, character_id, character_name, adventure_name, NULL, dungeon_runs, primeval_drops, epic_drops
 FROM timeline.mart_luck_by_week WHERE week = %(week)s AND primeval_drops = 0 AND dungeon_runs > 0
-ORDER BY dungeon_runs DESC, epic_drops, 1, 2 LIMIT %(limit)s
+ORDER BY dungeon_runs DESC, epic_drops, server_id, character_id LIMIT %(limit)s
 """
 
 HOURS: Final = """
@@ -91,9 +93,10 @@ WHERE day BETWEEN %(first)s AND %(last)s GROUP BY hour
 """
 
 GOALS: Final = """
-SELECT kind, content_name, coalesce(mode_name, ''), is_hard, clears, characters FROM timeline.mart_clears_by_week
+SELECT kind, content_name, coalesce(mode_name, '') AS mode, is_hard, clears, characters
+FROM timeline.mart_clears_by_week
 WHERE week = %(week)s AND clears > 0 AND content_name IS NOT NULL
-ORDER BY kind = 'legion', characters DESC, 1, 2, 3, 4
+ORDER BY kind = 'legion', characters DESC, kind, content_name, mode, is_hard
 """
 
 BOARD_ROWS: Final = """
@@ -102,12 +105,14 @@ WITH rows AS (
   FROM timeline.character p
   LEFT JOIN timeline.mart_clears_by_character c
     ON c.week = %(week)s AND c.server_id = p.server_id AND c.character_id = p.character_id
-  WHERE p.day = %(day)s GROUP BY 1, 2, 3, 4, 5 ORDER BY goals DESC, 1, 2 LIMIT %(limit)s)
+  WHERE p.day = %(day)s
+  GROUP BY p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name
+  ORDER BY goals DESC, p.server_id, p.character_id LIMIT %(limit)s)
 SELECT rows.server_id, rows.character_id, rows.character_name, adventure_name, guild_name,
   kind, content_name, coalesce(mode_name, ''), is_hard, clears
 FROM rows LEFT JOIN timeline.mart_clears_by_character c
   ON c.week = %(week)s AND c.server_id = rows.server_id AND c.character_id = rows.character_id
-ORDER BY goals DESC, 1, 2
+ORDER BY goals DESC, rows.server_id, rows.character_id
 """
 
 ATTEMPTS: Final = """
@@ -130,8 +135,9 @@ SELECT * FROM (
     FROM timeline.mart_changes_by_day
     WHERE day BETWEEN %(first)s AND %(last)s AND kind IN ('renamed', 'adventure renamed')
   ) c LEFT JOIN timeline.character p USING (day, server_id, character_id)
-  ORDER BY 6, 1, 7, 8, CASE code WHEN 102 THEN character_id END, occurred_minute, 2, ordinal
-) renames ORDER BY 6, 1, 2, 7, 8 LIMIT %(limit)s
+  ORDER BY code, server_id, before_name, after_name, CASE code WHEN 102 THEN character_id END,
+    occurred_minute, character_id, ordinal
+) renames ORDER BY code, server_id, character_id, before_name, after_name LIMIT %(limit)s
 """
 
 # Nobody is new on the very first day.
@@ -146,20 +152,21 @@ SELECT * FROM (
     OR (EXISTS (SELECT FROM timeline.day WHERE day < %(first)s)
       AND NOT EXISTS (SELECT FROM timeline.collection e WHERE e.server_id = p.server_id
         AND e.character_id = p.character_id AND e.day < %(first)s AND e.state <> 'missing')))
-  ORDER BY 1, 2, p.day DESC
-) newcomers ORDER BY is_created DESC, 1, 2 LIMIT %(limit)s
+  ORDER BY p.server_id, p.character_id, p.day DESC
+) newcomers ORDER BY is_created DESC, server_id, character_id LIMIT %(limit)s
 """
 
 NOVELTIES: Final = """
-SELECT code, name, sum(events)::bigint FROM timeline.mart_codes_by_day
-WHERE day BETWEEN %(first)s AND %(last)s AND NOT is_known GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
+SELECT code, name, sum(events)::bigint AS events FROM timeline.mart_codes_by_day
+WHERE day BETWEEN %(first)s AND %(last)s AND NOT is_known
+GROUP BY code, name ORDER BY events DESC, code, name LIMIT %(limit)s
 """
 
 # A part of the day is enough to see whether a column has any values.
 FILLED: Final = f"""
 SELECT count(*), {", ".join(f"count({column.name})" for column in PAYLOAD_COLUMNS)}
 FROM (SELECT * FROM timeline.event WHERE day = %(day)s LIMIT 50000) AS sample
-"""
+""".encode()
 
 
 def read_summary(
@@ -226,8 +233,8 @@ class Reader:
         """Ask over this connection, in its transaction."""
         self._connection = connection
 
-    def _ask(self, query: str, **values: object) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query.encode(), values).fetchall()
+    def _ask(self, query: QueryNoTemplate, **values: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, values).fetchall()
 
     def read_figures(self, first: date, last: date) -> tuple[DayFigures, ...]:
         """Read the figures of the days whose marts are computed."""
@@ -252,7 +259,7 @@ class Reader:
         rows = self._ask(BEST_DROP_ROWS, **values)
         return tuple(Drop(row[5], _person(row[:5]), *row[6:]) for row in rows)
 
-    def read_luck(self, query: str, week: date) -> tuple[Luck, ...]:
+    def read_luck(self, query: QueryNoTemplate, week: date) -> tuple[Luck, ...]:
         """List the luckiest or unluckiest characters of a week."""
         return tuple(Luck(_person(row[:5]), *row[5:]) for row in self._ask(query, week=week, limit=LUCKY))
 
