@@ -16,7 +16,7 @@ from neople_timeline.lake import Lake, part_key, read_bucket
 from neople_timeline.models import Calendar, LedgerEntry, Shard, number_of
 from neople_timeline.refine import PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.tables import TABLES, Table
-from neople_timeline.warehouse import parts as warehouse
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.parts import Part
 
 DAYS_AT_ONCE: Final = 30
@@ -71,7 +71,7 @@ def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
 
 def _list_strange(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[Part]:
     """List the parts of which the lake does not have the objects that were recorded."""
-    parts = [part for part in warehouse.list_parts(connection, Shard.whole(*days)) if part.version]
+    parts = [part for part in part_rows.list_parts(connection, Shard.whole(*days)) if part.version]
     found = lake.etags(object_key(part, table) for part in parts for table in TABLES)
     return [part for part in parts if any(found[object_key(part, table)] != part.etags[table.name] for table in TABLES)]
 
@@ -80,7 +80,7 @@ def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:
     """Cut a shard of many days into such as fit into memory; a chain of answers covers many days, so few is better."""
     days: list[date] = []
     entries = 0
-    for day, count in warehouse.count_entries(connection, shard):
+    for day, count in part_rows.count_entries(connection, shard):
         if days and (len(days) == DAYS_AT_ONCE or entries + count > ENTRIES_AT_ONCE):
             yield replace(shard, days=tuple(days))
             days, entries = [], 0
@@ -91,9 +91,9 @@ def cut_shard(connection: psycopg.Connection, shard: Shard) -> Iterator[Shard]:
 
 
 def _refine_at_once(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
-    with warehouse.hold_parts(connection, warehouse.list_parts(connection, shard)):
+    with part_rows.hold_parts(connection, part_rows.list_parts(connection, shard)):
         # Listed again: another run may have refined them while this one waited for it.
-        drafts = [_look_at(lake, connection, part) for part in warehouse.list_parts(connection, shard)]
+        drafts = [_look_at(lake, connection, part) for part in part_rows.list_parts(connection, shard)]
         _delete_strays(lake, shard, [draft.part for draft in drafts if draft.part.version or draft.entries])
         return _refine(calendar, lake, connection, [draft for draft in drafts if draft.is_stale])
 
@@ -119,20 +119,20 @@ def list_strays(lake: Lake, days: Sequence[date], parts: Sequence[Part]) -> list
 
 def list_objects(connection: psycopg.Connection, table: Table, days: Sequence[date]) -> list[str]:
     """List the objects of a table that hold the parts of some days; what else lies beside them is nobody's data."""
-    parts = warehouse.list_parts(connection, Shard.whole(*days))
+    parts = part_rows.list_parts(connection, Shard.whole(*days))
     return [object_key(part, table) for part in parts if part.version]
 
 
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
     """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
-    waiting = [part for part in warehouse.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
+    waiting = [part for part in part_rows.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
     for part in waiting:
         events, characters = (_read_part(lake, part, table) for table in TABLES)
         if events is None or characters is None:
             # Who rewrote it may have died before it could say so: nobody else would refine it anew.
             refine_parts(calendar, lake, connection, shard)
             raise RetryLater(f"{part.day} changed since it was refined, and is refined anew: load it again", seconds=1)
-        if not warehouse.replace_part(connection, part, events, characters):
+        if not part_rows.replace_part(connection, part, events, characters):
             raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
     return waiting
 
@@ -154,7 +154,7 @@ class _Draft:
 
 def _look_at(lake: Lake, connection: psycopg.Connection, part: Part) -> _Draft:
     etags = {table.name: lake.etag(object_key(part, table)) for table in TABLES}
-    return _Draft(part, etags, warehouse.read_entries(connection, part))
+    return _Draft(part, etags, part_rows.read_entries(connection, part))
 
 
 def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, drafts: Sequence[_Draft]) -> list[Part]:
@@ -172,7 +172,7 @@ def _read_raw(lake: Lake, connection: psycopg.Connection, raw_key: str) -> bytes
     try:
         return lake.get(raw_key)
     except DataError:
-        if forgotten := warehouse.forget_earlier_answers(connection, raw_key):
+        if forgotten := part_rows.forget_earlier_answers(connection, raw_key):
             gone = number_of(forgotten, "earlier answer")
             raise RetryLater(f"{raw_key} is gone, and with it {gone}: refine the others again", seconds=1) from None
         raise
@@ -197,7 +197,7 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
         events=writer.events,
         characters=writer.characters,
     )
-    warehouse.record_part(connection, written)
+    part_rows.record_part(connection, written)
     return written
 
 

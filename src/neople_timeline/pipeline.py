@@ -38,8 +38,8 @@ from neople_timeline.summary import Published
 from neople_timeline.tables import TABLES
 from neople_timeline.verify import Verification
 from neople_timeline.warehouse import audit, measures
-from neople_timeline.warehouse import days as calendar_days
-from neople_timeline.warehouse import roster as members
+from neople_timeline.warehouse import days as day_rows
+from neople_timeline.warehouse import roster as roster_rows
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect, connect_reader, open_warehouse
 from neople_timeline.warehouse.measures import DayTotal, Measures
@@ -72,8 +72,8 @@ def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
     """Put the characters of a CSV file on the roster; return what the file held and how many were new."""
     roster = read_roster(data)
     with open_warehouse(settings) as connection:
-        added = members.add_members(connection, [Member(key, None) for key in roster.characters])
-        members.replace_rejects(connection, roster.rejects)
+        added = roster_rows.add_members(connection, [Member(key, None) for key in roster.characters])
+        roster_rows.replace_rejects(connection, roster.rejects)
     return roster, added
 
 
@@ -86,19 +86,19 @@ def search_characters(settings: Settings, server_id: str, name: str) -> list[Fou
 def add_members(settings: Settings, found: Sequence[Member]) -> int:
     """Put characters on the roster; return how many were not there before."""
     with open_warehouse(settings) as connection:
-        return members.add_members(connection, found)
+        return roster_rows.add_members(connection, found)
 
 
 def list_members(settings: Settings) -> list[Member]:
     """List the roster."""
     with open_warehouse(settings) as connection:
-        return members.list_members(connection)
+        return roster_rows.list_members(connection)
 
 
 def remove_members(settings: Settings, characters: Sequence[CharacterKey]) -> int:
     """Take characters off the roster; what was collected of them stays."""
     with open_warehouse(settings) as connection:
-        return members.remove_members(connection, characters)
+        return roster_rows.remove_members(connection, characters)
 
 
 # plan ---------------------------------------------------------------------------------------------------------------
@@ -198,9 +198,9 @@ def _prepare_marts(
 ) -> tuple[date, ...]:
     from neople_timeline.marts.periods import days_read
 
-    touched = calendar_days.list_touched(connection, days)
+    touched = day_rows.list_touched(connection, days)
     parts.mend_parts(settings.calendar, lake, connection, days_read(touched))
-    return calendar_days.list_touched(connection, days)
+    return day_rows.list_touched(connection, days)
 
 
 def build_marts(settings: Settings, days: Sequence[date]) -> tuple["MartBuilt", ...]:
@@ -243,7 +243,7 @@ def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
     """
     with _open(settings) as (lake, connection):
         found = verify.prove_days(settings.calendar, lake, connection, days)
-        outdated = calendar_days.list_changed_days(connection, days)
+        outdated = day_rows.list_changed_days(connection, days)
     if found.ok and outdated and settings.marts_engine == "duckdb":
         build_marts(settings, outdated)
     return found
@@ -283,7 +283,7 @@ def republish_reports(settings: Settings, but: date | None = None) -> dict[date,
     from neople_timeline.report.publish import publish_reports
 
     with _open(settings) as (lake, connection):
-        outdated = [day for day in calendar_days.list_outdated_pages(connection) if day != but]
+        outdated = [day for day in day_rows.list_outdated_pages(connection) if day != but]
         return publish_reports(settings, lake, connection, outdated)
 
 

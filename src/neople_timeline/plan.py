@@ -10,7 +10,7 @@ import psycopg
 from neople_timeline.errors import ConfigError, NotOver
 from neople_timeline.lake import Lake
 from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_windows
-from neople_timeline.warehouse import days as calendar_days
+from neople_timeline.warehouse import days as day_rows
 from neople_timeline.warehouse import planning
 
 LOST_FOR: Final = timedelta(days=28)
@@ -61,7 +61,7 @@ def plan_day(
     planning.reopen_found(connection, day - LOST_FOR, day - timedelta(days=1))
     debts = {
         *planning.list_indebted_days(connection, day),
-        *calendar_days.list_unpublished_days(connection, day),
+        *day_rows.list_unpublished_days(connection, day),
     }
     for one in (*debts, day):
         planning.reopen_unfinished(connection, one, calendar.over_at(one))

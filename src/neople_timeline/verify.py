@@ -29,7 +29,7 @@ from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_p
 from neople_timeline.refine import find_days, group_by_object
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit
-from neople_timeline.warehouse import parts as warehouse
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.parts import Part
 from neople_timeline.warehouse.state import is_provisional
@@ -128,7 +128,7 @@ def _compare(
     findings: dict[date, list[Disagreement]] = {day: [] for day in days}
     for bucket in range(MOST_BUCKETS):
         for piece in cut_shard(connection, Shard(tuple(days), bucket, MOST_BUCKETS)):
-            for finding in _verify_parts(calendar, lake, connection, warehouse.list_parts(connection, piece)):
+            for finding in _verify_parts(calendar, lake, connection, part_rows.list_parts(connection, piece)):
                 findings[finding.day].append(finding)
     for day in days:
         findings[day] += _find_strays(lake, connection, day)
@@ -145,7 +145,7 @@ def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Itera
             rows = f"{number_of(strays, 'row')} in timeline.{table.warehouse_name}"
             finding = f"has {rows} that the ledger does not know: to be deleted"
             yield Disagreement(day, None, "PostgreSQL", finding)
-    parts = [part for part in warehouse.list_parts(connection, Shard.whole(day)) if part.version]
+    parts = [part for part in part_rows.list_parts(connection, Shard.whole(day)) if part.version]
     for key in list_strays(lake, [day], parts):
         if key.endswith(".parquet"):
             mend = "move it elsewhere" if read_bucket(key) is None else f"run `neople-timeline day {day}`"
@@ -155,7 +155,7 @@ def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Itera
 def _verify_parts(
     calendar: Calendar, lake: Lake, connection: psycopg.Connection, parts: Sequence[Part]
 ) -> Iterator[Disagreement]:
-    found = [(part, warehouse.read_entries(connection, part)) for part in parts]
+    found = [(part, part_rows.read_entries(connection, part)) for part in parts]
     raw, damaged = _tally_raw(calendar, lake, [entry for _, entries in found for entry in entries])
     for part, entries in found:
         if part.loaded_version != part.version or part.sources != digest_sources(entries):
@@ -206,7 +206,7 @@ def _verify_part(
         *compare_characters(part.day, "PostgreSQL", characters, audit.read_characters(connection, part)),
     ]
     if in_warehouse:
-        warehouse.forget_load(connection, part)  # so that the next run of the day loads it again
+        part_rows.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
         *_compare_raw(part, entries, raw),
         *compare_tallies(part.day, "Parquet", expected, parquet),

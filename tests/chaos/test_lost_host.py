@@ -15,7 +15,7 @@ import pytest
 from neople_timeline.local import host, services
 from neople_timeline.local.cluster import let_hosts_in
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse import parts
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.parts import Part
 
@@ -25,10 +25,10 @@ HOLDER = """
 import sys, time
 from datetime import date
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse import parts
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.connection import connect
 with connect(Settings(warehouse_url=sys.stdin.readline().strip())) as connection:
-    with parts.hold_parts(connection, [parts.Part(date(2026, 11, 15), bucket=0, buckets=2)]):
+    with part_rows.hold_parts(connection, [part_rows.Part(date(2026, 11, 15), bucket=0, buckets=2)]):
         print("held", flush=True)
         time.sleep(300)
 """
@@ -66,12 +66,12 @@ def holder(warehouse: Settings) -> Iterator[subprocess.Popen[str]]:
 def test_what_a_vanished_host_held_is_free_after_half_a_minute(warehouse: Settings) -> None:
     with connect(warehouse) as connection:
         connection.execute("SET lock_timeout = '2s'")
-        with pytest.raises(psycopg.errors.LockNotAvailable), parts.hold_parts(connection, [PART]):
+        with pytest.raises(psycopg.errors.LockNotAvailable), part_rows.hold_parts(connection, [PART]):
             pass
         connection.execute("SET lock_timeout = '120s'")
         subprocess.run(["ip", "link", "set", CABLE, "down"], check=True)  # noqa: S607
         began = time.monotonic()
-        with parts.hold_parts(connection, [PART]):
+        with part_rows.hold_parts(connection, [PART]):
             waited = time.monotonic() - began
     print(f"the part of a host that vanished was free after {waited:.1f} s")  # noqa: T201 - shown with -s
     assert 5 < waited < 35

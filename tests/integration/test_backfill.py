@@ -12,7 +12,7 @@ import pytest
 
 from neople_timeline import parts, pipeline
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse import parts as warehouse
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.parts import Part
 
 FIRST, DAYS = date(2026, 8, 1), 90
@@ -23,7 +23,7 @@ LAST = FIRST + timedelta(days=DAYS - 1)
 def held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many parts were held at once, each time."""
     counts: list[int] = []
-    real = warehouse.hold_parts
+    real = part_rows.hold_parts
 
     @contextmanager
     def hold(connection: psycopg.Connection, parts: Sequence[Part]) -> Iterator[None]:
@@ -31,7 +31,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         with real(connection, parts):
             yield
 
-    monkeypatch.setattr(warehouse, "hold_parts", hold)
+    monkeypatch.setattr(part_rows, "hold_parts", hold)
     return counts
 
 

@@ -22,7 +22,7 @@ import zstandard
 
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.settings import make_settings
-from neople_timeline.warehouse import connection as warehouse
+from neople_timeline.warehouse.connection import upgrade
 from sandbox_control import SandboxApi
 
 DAY = date(2026, 11, 15)
@@ -369,11 +369,11 @@ def test_names_find_characters(terminal: Terminal) -> None:
 def test_the_schema_goes_back_and_forth_with_data_in_it(terminal: Terminal) -> None:
     settings = make_settings({name.lower(): value for name, value in terminal.settings.items()})
     assert terminal.run("day", f"{DAY}")[0] == COMPLETE
-    warehouse.upgrade(settings, "0001")
+    upgrade(settings, "0001")
     assert read_rows(terminal, DAY) == read_truth(terminal, DAY)
     assert terminal.run("day", f"{DAY}")[0] == COMPLETE
     assert terminal.query("SELECT sum(events)::int FROM timeline.mart_codes_by_day") == [
         (read_truth(terminal, DAY).total(),)
     ]
-    warehouse.upgrade(settings, "base")
+    upgrade(settings, "base")
     assert terminal.query("SELECT tablename FROM pg_tables WHERE schemaname = 'timeline' AND tablename = 'event'") == []

@@ -17,7 +17,7 @@ from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import Shard
 from neople_timeline.settings import Settings
 from neople_timeline.tables import CHARACTERS, EVENTS
-from neople_timeline.warehouse import parts as warehouse
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.connection import connect
 
 
@@ -40,24 +40,24 @@ def open_parquet(lake: Lake, key: str) -> pq.ParquetFile:
 def test_an_older_version_of_a_part_replaces_nothing(
     settings: Settings, connection: psycopg.Connection, day: date
 ) -> None:
-    part, lake = warehouse.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
+    part, lake = part_rows.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
     events, characters = (open_parquet(lake, parts.object_key(part, table)) for table in (EVENTS, CHARACTERS))
-    warehouse.record_part(connection, part)  # somebody has refined it anew
+    part_rows.record_part(connection, part)  # somebody has refined it anew
     connection.execute("UPDATE timeline.event SET name = 'newer'")
-    assert not warehouse.replace_part(connection, part, events, characters)
+    assert not part_rows.replace_part(connection, part, events, characters)
     assert connection.execute("SELECT DISTINCT name FROM timeline.event").fetchall() == [("newer",)]
-    assert warehouse.replace_part(connection, replace(part, version=part.version + 1), events, characters)
+    assert part_rows.replace_part(connection, replace(part, version=part.version + 1), events, characters)
     assert len(connection.execute("SELECT DISTINCT name FROM timeline.event").fetchall()) > 1
 
 
 def test_an_object_that_is_not_the_recorded_one_is_refined_anew_before_it_is_loaded(
     settings: Settings, connection: psycopg.Connection, day: date
 ) -> None:
-    part, lake = warehouse.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
+    part, lake = part_rows.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
     emptied = io.BytesIO()
     pq.write_table(EVENTS.schema.empty_table(), emptied)
     lake.put(parts.object_key(part, EVENTS), emptied.getvalue())
-    warehouse.forget_load(connection, part)
+    part_rows.forget_load(connection, part)
     with pytest.raises(RetryLater, match="refined anew"):
         pipeline.load_shard(settings, Shard.whole(day))
     pipeline.load_shard(settings, Shard.whole(day))
@@ -68,9 +68,9 @@ def test_who_refines_a_part_waits_for_who_does_already(
     settings: Settings, connection: psycopg.Connection, day: date
 ) -> None:
     connection.execute("UPDATE timeline.part SET sources = ''")
-    listed = warehouse.list_parts(connection, Shard.whole(day))
+    listed = part_rows.list_parts(connection, Shard.whole(day))
     with ThreadPoolExecutor(1) as pool:
-        with warehouse.hold_parts(connection, listed):
+        with part_rows.hold_parts(connection, listed):
             waiting = pool.submit(pipeline.refine_shard, settings, Shard.whole(day))
             with pytest.raises(TimeoutError):
                 waiting.result(1)
@@ -80,14 +80,14 @@ def test_who_refines_a_part_waits_for_who_does_already(
 def test_an_answer_that_lands_after_its_part_was_refined_is_not_called_loaded(
     settings: Settings, connection: psycopg.Connection, day: date
 ) -> None:
-    part, lake = warehouse.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
+    part, lake = part_rows.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
     changed = connection.execute(
         "UPDATE timeline.collection SET state = 'landed', digest = digest + 1 WHERE bucket = 0 AND events > 0"
         " AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE bucket = 0 AND events > 0)"
     ).rowcount
-    warehouse.forget_load(connection, part)
+    part_rows.forget_load(connection, part)
     events, characters = (open_parquet(lake, parts.object_key(part, table)) for table in (EVENTS, CHARACTERS))
-    assert warehouse.replace_part(connection, part, events, characters)
+    assert part_rows.replace_part(connection, part, events, characters)
     left = connection.execute("SELECT count(*) FROM timeline.collection WHERE state = 'landed'").fetchone()
     assert left == (changed,) == (1,)
 
@@ -112,8 +112,8 @@ def test_parquet_that_another_run_is_writing_is_waited_for(
 ) -> None:
     lake = open_lake(settings)
     lake.delete(lake.list_keys(f"events/day={day}"))
-    found = warehouse.list_parts(connection, Shard.whole(day))
-    monkeypatch.setattr(parts, "refine_parts", lambda *_: [warehouse.record_part(connection, part) for part in found])
+    found = part_rows.list_parts(connection, Shard.whole(day))
+    monkeypatch.setattr(parts, "refine_parts", lambda *_: [part_rows.record_part(connection, part) for part in found])
     monkeypatch.setattr(parts, "load_parts", lambda *_: [])
     with pytest.raises(RetryLater, match="another run"):
         parts.mend_parts(settings.calendar, lake, connection, [day])

@@ -16,7 +16,7 @@ import pytest
 from neople_timeline.errors import RetryLater
 from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse import parts
+from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.connection import connect, connect_reader, open_warehouse
 from neople_timeline.warehouse.parts import Part
 
@@ -73,7 +73,7 @@ def test_nobody_waits_for_a_lock_for_ever_nor_keeps_one_in_silence(postgres_url:
             return str((connection.execute(f"SHOW {name}".encode()).fetchone() or ("",))[0])
 
         assert (show("lock_timeout"), show("idle_in_transaction_session_timeout")) == ("1min", "15min")
-        with parts.hold_parts(connection, [Part(date(2026, 11, 15), bucket=0, buckets=2)]):
+        with part_rows.hold_parts(connection, [Part(date(2026, 11, 15), bucket=0, buckets=2)]):
             assert show("idle_session_timeout") == "15min"
         assert show("idle_session_timeout") == "0"
 
@@ -83,10 +83,10 @@ def test_who_finds_a_lock_taken_comes_back_later(postgres_url: str) -> None:
     settings = Settings(warehouse_url=f"{postgres_url}?options=-c%20lock_timeout%3D100ms")
     with (
         connect(settings) as holder,
-        parts.hold_parts(holder, [part]),
+        part_rows.hold_parts(holder, [part]),
         pytest.raises(RetryLater, match="busy with the same for another run"),
         open_warehouse(settings) as connection,
-        parts.hold_parts(connection, [part]),
+        part_rows.hold_parts(connection, [part]),
     ):
         pass
 

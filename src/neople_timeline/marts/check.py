@@ -15,7 +15,7 @@ from neople_timeline.digest import digest_hashes
 from neople_timeline.lake import Lake
 from neople_timeline.marts.periods import periods_of
 from neople_timeline.marts.publish import mart_key
-from neople_timeline.warehouse import marts as warehouse
+from neople_timeline.warehouse import marts as mart_rows
 
 ROWS_AT_ONCE: Final = 20_000
 
@@ -29,9 +29,9 @@ def check_marts(lake: Lake, connection: psycopg.Connection, days: Sequence[date]
     for mart in MARTS:
         for period in periods_of(days, mart.period):
             with connection.transaction():
-                warehouse.lock_publishing(connection)
+                mart_rows.lock_publishing(connection)
                 if not _agree(lake, connection, mart, period):
-                    warehouse.distrust_mart(connection, mart, period)
+                    mart_rows.distrust_mart(connection, mart, period)
                     day = next(day for day in days if period_of(day, mart.period) == period)
                     finding = f"of {period} is not what was published: run `neople-timeline day {day}`"
                     findings.append(Disagreement(day, None, f"the mart {mart.name}", finding))
@@ -40,11 +40,11 @@ def check_marts(lake: Lake, connection: psycopg.Connection, days: Sequence[date]
 
 def _agree(lake: Lake, connection: psycopg.Connection, mart: Mart, period: date) -> bool:
     """Say whether both have the rows that were published; what was never published is no disagreement."""
-    published = warehouse.count_published(connection, mart, period)
+    published = mart_rows.count_published(connection, mart, period)
     if published is None:
         return True
     in_lake = _read_object(lake, mart, period)
-    in_warehouse = _tally(warehouse.stream_rows(connection, mart, period))
+    in_warehouse = _tally(mart_rows.stream_rows(connection, mart, period))
     return in_lake == in_warehouse and in_warehouse.events == published
 
 
