@@ -10,7 +10,7 @@ from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
-from neople_timeline.models import Plan, Shard, days_between, split_windows
+from neople_timeline.models import Plan, Shard, days_between, split_runs
 from neople_timeline.settings import Settings, read_airflow_settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def pack_plan(plan: Plan) -> list[PlainShard]:
     """Make a plan's shards plain."""
     return [
         {
-            "days": [[f"{run[0]}", f"{run[-1]}"] for run in split_windows(shard.days)],
+            "days": [[f"{run[0]}", f"{run[-1]}"] for run in split_runs(shard.days)],
             "index": shard.index,
             "of": shard.of,
         }

@@ -135,7 +135,7 @@ def days_between(first: date, last: date) -> Iterator[date]:
         yield first + timedelta(days=offset)
 
 
-def split_windows(days: Iterable[date]) -> list[tuple[date, ...]]:
+def split_runs(days: Iterable[date]) -> list[tuple[date, ...]]:
     """Cut days into runs without gaps, none longer than the API's longest window."""
     runs: list[list[date]] = []
     for day in sorted(days):
@@ -151,7 +151,7 @@ def week_of(day: date) -> date:
     return day - timedelta(days=(day.weekday() - 3) % 7)
 
 
-def last_day_of(week: date) -> date:
+def end_of_week(week: date) -> date:
     """Name the Wednesday on which a week ends."""
     return week + timedelta(days=6)
 

@@ -9,7 +9,7 @@ import psycopg
 
 from neople_timeline.errors import ConfigError, NotOver
 from neople_timeline.lake import Lake
-from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_windows
+from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_runs
 from neople_timeline.warehouse import days as day_rows
 from neople_timeline.warehouse import planning
 
@@ -101,7 +101,7 @@ def forecast_days(connection: psycopg.Connection, first: date, last: date) -> Fo
         characters,
         there,
         pending=sum(len(days) * count for days, count in patterns),
-        requests=sum(len(split_windows(days)) * count for days, count in patterns),
+        requests=sum(len(split_runs(days)) * count for days, count in patterns),
     )
 
 

@@ -16,7 +16,7 @@ from neople_timeline.models import (
     days_between,
     number_of,
     parse_minute,
-    split_windows,
+    split_runs,
     to_instant,
     week_of,
 )
@@ -123,8 +123,8 @@ def test_a_minute_that_is_accepted_is_spelt_in_the_one_way(text: str) -> None:
 
 
 @given(st.sets(st.integers(0, 400).map(lambda offset: date(2024, 1, 1) + timedelta(days=offset))))
-def test_split_windows_keeps_every_day_once_in_the_fewest_runs_without_gaps(days: set[date]) -> None:
-    runs = split_windows(days)
+def test_split_runs_keeps_every_day_once_in_the_fewest_runs_without_gaps(days: set[date]) -> None:
+    runs = split_runs(days)
     assert [day for run in runs for day in run] == sorted(days)
     assert all(len(run) <= LONGEST_WINDOW_DAYS for run in runs)
     assert all(run == tuple(days_between(run[0], run[-1])) for run in runs)
@@ -134,8 +134,8 @@ def test_split_windows_keeps_every_day_once_in_the_fewest_runs_without_gaps(days
 
 def test_ninety_days_are_one_window_and_ninety_one_are_two() -> None:
     days = list(days_between(date(2025, 1, 1), date(2025, 4, 1)))
-    assert [len(run) for run in split_windows(days[:90])] == [90]
-    assert [len(run) for run in split_windows(days)] == [90, 1]
+    assert [len(run) for run in split_runs(days[:90])] == [90]
+    assert [len(run) for run in split_runs(days)] == [90, 1]
 
 
 def test_days_between_includes_both_and_crosses_the_leap_day() -> None:

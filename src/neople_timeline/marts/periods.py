@@ -8,7 +8,7 @@ from typing import get_args
 import pyarrow as pa
 
 from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, period_of
-from neople_timeline.models import days_between, end_of_month, last_day_of, week_of
+from neople_timeline.models import days_between, end_of_month, end_of_week, week_of
 
 
 def periods_of(days: Iterable[date], period: Period) -> tuple[date, ...]:
@@ -58,7 +58,7 @@ def tabulate_days(days: Sequence[date], period: Period) -> pa.Table:
 
 def _last_day(start: date, period: Period) -> date:
     if period == "week":
-        return last_day_of(start)
+        return end_of_week(start)
     if period == "month":
         return end_of_month(start)
     return start

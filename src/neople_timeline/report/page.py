@@ -7,7 +7,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from neople_timeline.models import last_day_of, week_of
+from neople_timeline.models import end_of_week, week_of
 from neople_timeline.report import charts
 from neople_timeline.report.charts import Bar
 from neople_timeline.report.environment import make_environment
@@ -77,7 +77,7 @@ def list_neighbours(summary: Summary) -> tuple[tuple[str, str], ...]:
     if summary.is_week:
         return (("week_before", week_key(summary.first - timedelta(days=7))),)
     week = week_of(summary.day)
-    finished = week if summary.day == last_day_of(week) else week - timedelta(days=7)
+    finished = week if summary.day == end_of_week(week) else week - timedelta(days=7)
     return (("yesterday", day_key(summary.day - timedelta(days=1))), ("weekly", week_key(finished)))
 
 

@@ -10,7 +10,7 @@ import psycopg
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.lake import Lake
-from neople_timeline.models import last_day_of, week_of
+from neople_timeline.models import end_of_week, week_of
 from neople_timeline.report.mail import build_mail
 from neople_timeline.report.outbox import address_mail, make_message_id, send_once
 from neople_timeline.report.page import list_neighbours, page_key, render_page
@@ -93,7 +93,7 @@ def read_summaries(
 ) -> tuple[Summary, Summary | None]:
     """Read a day and, if it is the last of its week and there to stay, the week."""
     summary, week = read_summary(connection, day, settings.calendar, failure), week_of(day)
-    if day == last_day_of(week) and summary.figures is not None and failure is None and summary.is_settled:
+    if day == end_of_week(week) and summary.figures is not None and failure is None and summary.is_settled:
         return summary, read_summary(connection, day, settings.calendar, first=week)
     return summary, None
 

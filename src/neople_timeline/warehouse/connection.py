@@ -23,7 +23,7 @@ UPGRADE_LOCK: Final = 7_105_206_601
 """Advisory lock that keeps two first users from making the schema at once."""
 
 DEFAULTS: Final = {"application_name": "neople-timeline", "connect_timeout": "10"}
-PATIENCE: Final = {
+KEEPALIVES: Final = {
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -41,7 +41,7 @@ REFUSALS: Final = (
 """What PostgreSQL or libpq says where only somebody who mends WAREHOUSE_URL or the server can help."""
 IDLE_LIMIT: Final = "15min"
 """A paused process answers still, by its system. So whoever holds locks and says nothing for this long loses them."""
-SPELLING: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC", "standard_conforming_strings": "on"}
+SESSION_FORMATS: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC", "standard_conforming_strings": "on"}
 """How values are read and written, whatever the environment, the role or the server prefers."""
 PROGRAM_LIMITS: Final = "54"
 """The class of SQLSTATE for what is too large or too complex, now and whenever it is tried again."""
@@ -196,7 +196,7 @@ def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
 def _open(settings: Settings) -> psycopg.Connection:
     settings.require("warehouse_url")
     try:
-        chosen = DEFAULTS | PATIENCE | conninfo_to_dict(settings.warehouse_url) | {"client_encoding": "UTF8"}
+        chosen = DEFAULTS | KEEPALIVES | conninfo_to_dict(settings.warehouse_url) | {"client_encoding": "UTF8"}
         connection = psycopg.connect(make_conninfo("", **chosen), autocommit=True)
     except psycopg.ProgrammingError:  # it quotes parts of the URL
         raise ConfigError(
@@ -230,11 +230,11 @@ WHERE source <> 'client' OR name = ANY(%s)
 
 
 def _settle_session(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
-    """Have the server give up this client as soon as this client gives up the server, and keep its limits and spelling.
+    """Have the server give up this client as soon as this client gives up the server, and keep its limits and formats.
 
-    A statement, because PgBouncer refuses it as a start option; such an option of patience is kept where one was given.
+    A statement, because PgBouncer refuses it as a start option; such a keepalive option is kept where one was given.
     """
-    wanted = SPELLING | LIMITS
+    wanted = SESSION_FORMATS | LIMITS
     if chosen.get("keepalives") != "0":
-        wanted |= {name if name == "tcp_user_timeout" else f"tcp_{name}": chosen[name] for name in PATIENCE}
-    connection.execute(SETTLE, (list(wanted), list(wanted.values()), list(SPELLING)))
+        wanted |= {name if name == "tcp_user_timeout" else f"tcp_{name}": chosen[name] for name in KEEPALIVES}
+    connection.execute(SETTLE, (list(wanted), list(wanted.values()), list(SESSION_FORMATS)))

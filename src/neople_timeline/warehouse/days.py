@@ -14,26 +14,26 @@ import psycopg
 from neople_timeline.catalogue import MARTS, period_of
 from neople_timeline.summary import TREND_DAYS
 from neople_timeline.warehouse.connection import hold_locks
-from neople_timeline.warehouse.predicates import DAILY_MARTS, MARTS_AT, OF_A_BACKFILL
+from neople_timeline.warehouse.predicates import DAILY_MARTS, MARTS_GENERATION, OF_A_BACKFILL
 
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
 _WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
 # The last day of a week is reported together with the week, which has the name of its first day, a Thursday.
-_WEEK_AT: Final = """coalesce((
+_WEEK_GENERATION: Final = """coalesce((
   SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"""
-_SHOWN_BESIDE_AT: Final = f"""(
+_SHOWN_BESIDE_GENERATION: Final = f"""(
   SELECT max(generation) FROM timeline.published_mart
   WHERE mart = ANY(%(marts)s) AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"""
-_PROVEN_AT: Final = """(
+_PROOF_GENERATION: Final = """(
   SELECT max(proven_in) FROM timeline.day p
   WHERE p.day BETWEEN d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"""
 
 UNPUBLISHED_DAYS: Final = f"""
 SELECT day FROM timeline.day d
 WHERE day < %(before)s AND NOT {OF_A_BACKFILL}
-  AND (changed_in > {MARTS_AT}
+  AND (changed_in > {MARTS_GENERATION}
     OR (verified_at IS NULL
       AND (changed_in IS NOT NULL
         OR EXISTS (
@@ -49,7 +49,7 @@ def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[
 
 
 CHANGED_DAYS: Final = f"""
-SELECT day, changed_in > {MARTS_AT} FROM timeline.day d
+SELECT day, changed_in > {MARTS_GENERATION} FROM timeline.day d
 WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL
 ORDER BY day
 """.encode()
@@ -73,12 +73,12 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
 
 OUTDATED_PAGES: Final = f"""
 SELECT day FROM timeline.day d
-WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}
+WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION}
   AND reported_in < greatest(
-    {MARTS_AT},
-    {_WEEK_AT},
-    {_PROVEN_AT},
-    {_SHOWN_BESIDE_AT})
+    {MARTS_GENERATION},
+    {_WEEK_GENERATION},
+    {_PROOF_GENERATION},
+    {_SHOWN_BESIDE_GENERATION})
 ORDER BY day
 """.encode()
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from neople_timeline.errors import RetryLater
-from neople_timeline.models import MOST_BUCKETS, CharacterKey, Claim, Kind, Shard, Usage, split_windows
+from neople_timeline.models import MOST_BUCKETS, CharacterKey, Claim, Kind, Shard, Usage, split_runs
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import DUE, LIVE, LOCK_DAYS, OPEN, TOUCH
 
@@ -131,7 +131,7 @@ def claim_characters(connection: psycopg.Connection, worker_id: int, shard: Shar
 def _cut_runs(days: Mapping[date, tuple[int, bool]]) -> list[tuple[date, ...]]:
     """Cut days into runs for a chain each. Who was asked for in vain is asked day by day: one may spoil the others."""
     owed = [(day,) for day, (_, was_owed) in days.items() if was_owed]
-    return sorted([*owed, *split_windows(day for day, (_, was_owed) in days.items() if not was_owed)])
+    return sorted([*owed, *split_runs(day for day, (_, was_owed) in days.items() if not was_owed)])
 
 
 COUNT_LEFT: Final = f"""

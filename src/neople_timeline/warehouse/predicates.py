@@ -31,7 +31,7 @@ OF_A_BACKFILL: Final = """EXISTS (
 """A backfill planned or collected it: it is the backfill's own until left behind for half a day."""
 
 DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
-MARTS_AT: Final = """coalesce((
+MARTS_GENERATION: Final = """coalesce((
   SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"""
 """The generation of the oldest of its marts, 0 before all are there; the parameter `marts` is `DAILY_MARTS`."""
 

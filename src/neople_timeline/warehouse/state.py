@@ -11,7 +11,7 @@ from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import (
     DAILY_MARTS,
     LOST,
-    MARTS_AT,
+    MARTS_GENERATION,
     OF_A_BACKFILL,
     OPEN,
     OPEN_STATES,
@@ -62,7 +62,7 @@ GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s
 """
 
 PROVEN: Final = f"""
-SELECT day, verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_AT}
+SELECT day, verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION}
 FROM timeline.day d WHERE day BETWEEN %(first)s AND %(last)s
 """.encode()
 
