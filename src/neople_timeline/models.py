@@ -156,9 +156,15 @@ def end_of_week(week: date) -> date:
     return week + timedelta(days=6)
 
 
+def add_months(first: date, months: int) -> date:
+    """Name the first day of the month so many after (before, if negative) the one that begins on `first`."""
+    years, month = divmod(first.month - 1 + months, 12)
+    return date(first.year + years, month + 1, 1)
+
+
 def end_of_month(day: date) -> date:
     """Name the last day of the month that a day belongs to."""
-    return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return add_months(day.replace(day=1), 1) - timedelta(days=1)
 
 
 MOST_BUCKETS = 16

@@ -13,6 +13,7 @@ from neople_timeline.models import (
     Calendar,
     Usage,
     Window,
+    add_months,
     days_between,
     number_of,
     parse_minute,
@@ -152,6 +153,20 @@ def test_a_week_starts_on_the_thursday_at_or_before_its_days(day: date) -> None:
     start = week_of(day)
     assert start.weekday() == 3
     assert timedelta(0) <= day - start <= timedelta(days=6)
+
+
+@pytest.mark.parametrize(
+    ("first", "months", "expected"),
+    [
+        (date(2026, 11, 1), 1, date(2026, 12, 1)),
+        (date(2026, 11, 1), 2, date(2027, 1, 1)),
+        (date(2026, 1, 1), 0, date(2026, 1, 1)),
+        (date(2026, 1, 1), -1, date(2025, 12, 1)),
+        (date(2026, 12, 1), -12, date(2025, 12, 1)),
+    ],
+)
+def test_months_are_added_over_the_ends_of_years(first: date, months: int, expected: date) -> None:
+    assert add_months(first, months) == expected
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 events"), (1, "1 event"), (1234, "1,234 events")])

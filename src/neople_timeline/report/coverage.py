@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.lake import Lake
-from neople_timeline.models import days_between, end_of_month
+from neople_timeline.models import add_months, days_between, end_of_month
 from neople_timeline.report.environment import make_environment
 from neople_timeline.report.places import day_key
 from neople_timeline.settings import Language
@@ -44,7 +44,7 @@ def show_coverage(
     connection: psycopg.Connection, lake: Lake, language: Language, last: date, newest: date, chosen: date | None
 ) -> bytes:
     """Render the page for the months up to `last`, with what is owed of a chosen day; `newest` is the last one over."""
-    first = _start_of(last, MONTHS)
+    first = add_months(last.replace(day=1), 1 - MONTHS)
     reports = (day for day in list_newest_days(connection, REPORTS_LOOKED_FOR) if lake.etag(day_key(day)) is not None)
     coverage = read_coverage(connection, first, last, chosen, next(reports, None))
     has_report = chosen is not None and lake.etag(day_key(chosen)) is not None
@@ -66,7 +66,7 @@ def render_coverage(coverage: Coverage, language: Language, newest: date, *, has
         has_report=has_report,
         months=list(list_months(coverage)),
         earlier=coverage.first - timedelta(days=1),
-        later=min(newest, end_of_month(_start_of(last, 1 - MONTHS))) if last < newest else None,
+        later=min(newest, end_of_month(add_months(last.replace(day=1), MONTHS))) if last < newest else None,
         weekdays=(3, 4, 5, 6, 0, 1, 2),
     )
     return page.encode()
@@ -96,8 +96,3 @@ def _make_cell(day: date, covered: CoveredDay | None, last: date) -> Cell:
     if covered.planned:
         return Cell(day, "running", covered.planned)
     return Cell(day, "verified" if covered.is_verified else "collected", 0)
-
-
-def _start_of(last: date, months: int) -> date:
-    number = last.year * 12 + last.month - months
-    return date(number // 12, number % 12 + 1, 1)

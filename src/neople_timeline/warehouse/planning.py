@@ -7,7 +7,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import MOST_BUCKETS
+from neople_timeline.models import MOST_BUCKETS, add_months
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import DUE, OF_A_BACKFILL, OPEN, TOO_EARLY, WELL_FORMED
 
@@ -40,7 +40,6 @@ def require_roster(connection: psycopg.Connection) -> None:
 def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> None:
     """Make room for the months of some days."""
     for month in sorted({day.replace(day=1) for day in days}):
-        after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
         for table in ("collection", "event", "character"):
             name = f"timeline.{table}_{month:%Y_%m}"
             with connection.transaction():
@@ -50,7 +49,7 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
                 # Made and then attached: creating it as a partition would lock out everybody who reads the table.
                 connection.execute(f"CREATE TABLE {name} (LIKE timeline.{table} INCLUDING ALL)".encode())
                 _copy_statistics_targets(connection, f"timeline.{table}", name)
-                bounds = f"FROM ('{month}') TO ('{after}')"
+                bounds = f"FROM ('{month}') TO ('{add_months(month, 1)}')"
                 connection.execute(f"ALTER TABLE timeline.{table} ATTACH PARTITION {name} FOR VALUES {bounds}".encode())
 
 
