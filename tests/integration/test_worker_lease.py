@@ -1,38 +1,23 @@
 """A collector's lease in a real PostgreSQL: who stood still for too long lives no more, whatever the others did."""
 
-from collections.abc import Iterator
-from datetime import date
-
 import psycopg
 import pytest
+from small_ledger import CHARACTERS, DAY, SHARD, claim_all
 
 from neople_timeline.errors import RetryLater
-from neople_timeline.models import CharacterKey, Shard, Usage
-from neople_timeline.settings import Settings
-from neople_timeline.warehouse import ledger, planning
-from neople_timeline.warehouse.connection import connect
+from neople_timeline.models import Usage
+from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Landed
-from neople_timeline.warehouse.roster import Member, add_members
 
-DAY = date(2026, 11, 15)
-SHARD = Shard.whole(DAY)
-CHARACTERS = [CharacterKey("cain", letter * 32) for letter in "abc"]
+pytestmark = pytest.mark.usefixtures("three_characters")
+
 LANDED = [Landed(DAY, character, 1, 7) for character in CHARACTERS]
-
-
-@pytest.fixture
-def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
-    with connect(Settings(warehouse_url=postgres_url)) as connection:
-        add_members(connection, [Member(key, None) for key in CHARACTERS])
-        planning.plan_days(connection, [DAY], again=False)
-        yield connection
 
 
 @pytest.fixture
 def paused(connection: psycopg.Connection) -> int:
     """A collector that has claimed everything and stood still until its lease had run out."""
-    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
-    assert len(ledger.claim_characters(connection, worker, SHARD, 10)) == 3
+    worker = claim_all(connection)
     connection.execute("UPDATE timeline.worker SET expires_at = clock_timestamp() - interval '1 second'")
     return worker
 
@@ -55,8 +40,7 @@ def test_what_it_had_claimed_and_nobody_took_over_it_may_still_land(
 def test_old_answers_do_not_pass_for_new_ones_where_another_had_the_claims_and_left(
     connection: psycopg.Connection, paused: int
 ) -> None:
-    other = ledger.start_worker(connection, SHARD, "daily", 1000)
-    assert len(ledger.claim_characters(connection, other, SHARD, 10)) == 3
+    other = claim_all(connection)
     ledger.finish_worker(connection, other, Usage())  # without an answer: the game is down
     assert ledger.claim_characters(connection, paused, SHARD, 10) == []
     assert ledger.commit_landed(connection, paused, "raw/old", LANDED) == (0, 0)
