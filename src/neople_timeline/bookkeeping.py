@@ -23,7 +23,7 @@ day: Days that were ever planned.
   planned_at timestamptz: when it was first planned
   verified_at timestamptz: when the day was last proven; null as soon as it changes
   changed_in bigint: number, in the sequence of published_mart.generation, at which the day last changed
-  proven_in bigint: number in that sequence at which it was proven, after it had not been
+  proven_in bigint: number in that sequence at which it was proven after it had not been, or disproved
   reported_in bigint: number in that sequence at which the day was last read for its page; 0 while page or mail is owed
 collection: The ledger: one row per character-day, and where its raw answer is.
   day date: the game day

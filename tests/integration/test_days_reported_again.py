@@ -283,6 +283,37 @@ def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(s
     assert pipeline.republish_reports(small) == {}
 
 
+def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody(small: Settings, smtp: "Smtp") -> None:
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    pipeline.publish_report(small, WEDNESDAY)
+    assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
+    mails, lake = list_subjects(smtp.maildir), open_lake(small)
+    lake.delete(lake.list_keys(f"raw/day={WEDNESDAY}"))
+    for _ in range(2):
+        assert not pipeline.verify_days(small, [WEDNESDAY]).ok
+    assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
+    assert WORDS["ko"]["verified"] not in read_page(small, f"day={WEDNESDAY}")
+    assert WORDS["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert pipeline.republish_reports(small) == {}
+    assert list_subjects(smtp.maildir) == mails
+
+
+def test_a_week_is_not_proven_with_a_mart_that_is_another_than_was_published(small: Settings) -> None:
+    work_off(small, pipeline.plan_backfill(small, THURSDAY, WEDNESDAY))
+    assert pipeline.publish_report(small, WEDNESDAY).week_url
+    assert change(small, "UPDATE timeline.mart_clears_by_week SET clears = clears + 1")
+    assert not pipeline.verify_days(small, [WEDNESDAY]).ok
+    published = pipeline.publish_report(small, WEDNESDAY)
+    assert (published.is_proven, published.week_url) == (False, None)
+
+    change(small, "DELETE FROM timeline.backfill")
+    change(small, "UPDATE timeline.worker SET expires_at = expires_at - interval '13 hours'")
+    plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=1))
+    assert plan.days == (THURSDAY, WEDNESDAY + timedelta(days=1))
+    work_off(small, plan)
+    assert pipeline.publish_report(small, WEDNESDAY).week_url
+
+
 def test_a_proof_that_comes_while_the_page_is_written_is_told_on_the_next(
     small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

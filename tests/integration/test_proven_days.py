@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from small_ledger import CHARACTERS, DAY, SHARD, claim_all
 
+from neople_timeline.catalogue import MARTS
 from neople_timeline.settings import Settings
 from neople_timeline.tables import CHARACTERS as CHARACTER_TABLE
 from neople_timeline.warehouse import audit, ledger, planning
@@ -15,7 +16,6 @@ from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.days import list_unpublished_days
 from neople_timeline.warehouse.ledger import Landed
 from neople_timeline.warehouse.parts import list_parts, record_part
-from neople_timeline.warehouse.predicates import DAILY_MARTS
 
 OVER_AT = datetime(2026, 11, 16, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def prove_all(connection: psycopg.Connection) -> None:
     connection.execute("UPDATE timeline.day SET changed_in = 1")
     connection.cursor().executemany(
         "INSERT INTO timeline.published_mart (mart, period, generation, rows) VALUES (%s, %s, 2, 0)",
-        [(mart, DAY) for mart in DAILY_MARTS],
+        [(mart.name, DAY) for mart in MARTS if mart.period == "day"],
     )
     audit.mark_day_verified(connection, DAY, OVER_AT)
     assert read_verified_at(connection)

@@ -147,9 +147,15 @@ def mark_day_verified(connection: psycopg.Connection, day: date, over_at: dateti
         connection.execute(MARK_DAY_VERIFIED, {"day": day, "over_at": over_at})
 
 
+FORGET_PROOF: Final = """
+UPDATE timeline.day SET verified_at = NULL, proven_in = nextval('timeline.mart_generation')
+WHERE day = %s AND verified_at IS NOT NULL
+"""
+
+
 def forget_proof(connection: psycopg.Connection, day: date) -> None:
-    """Note that a day is not proven any more."""
-    connection.execute("UPDATE timeline.day SET verified_at = NULL WHERE day = %s", (day,))
+    """Note that a day is not proven any more; what was reported of it is outdated too."""
+    connection.execute(FORGET_PROOF, (day,))
 
 
 OWED: Final = f"""

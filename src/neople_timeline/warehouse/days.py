@@ -14,18 +14,17 @@ import psycopg
 from neople_timeline.catalogue import MARTS, period_of
 from neople_timeline.summary import TREND_DAYS
 from neople_timeline.warehouse.connection import hold_locks
-from neople_timeline.warehouse.predicates import DAILY_MARTS, MARTS_GENERATION, OF_A_BACKFILL
+from neople_timeline.warehouse.predicates import MARTS_GENERATION, OF_A_BACKFILL, OF_DAYS, OF_WEEKS
 
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
-_WEEKLY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "week"]
 # The last day of a week is reported together with the week, which has the name of its first day, a Thursday.
-_WEEK_GENERATION: Final = """coalesce((
-  SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(weekly)s) AND period = d.day - 6), 0)"""
+_WEEK_GENERATION: Final = f"""coalesce((
+  SELECT min(generation) FROM timeline.published_mart WHERE {OF_WEEKS} AND period = d.day - 6), 0)"""
 _SHOWN_BESIDE_GENERATION: Final = f"""(
   SELECT max(generation) FROM timeline.published_mart
-  WHERE mart = ANY(%(marts)s) AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"""
+  WHERE {OF_DAYS} AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"""
 _PROOF_GENERATION: Final = """(
   SELECT max(proven_in) FROM timeline.day p
   WHERE p.day BETWEEN d.day - CASE extract(isodow FROM d.day) WHEN 3 THEN 6 ELSE 0 END AND d.day)"""
@@ -34,6 +33,7 @@ UNPUBLISHED_DAYS: Final = f"""
 SELECT day FROM timeline.day d
 WHERE day < %(before)s AND NOT {OF_A_BACKFILL}
   AND (changed_in > {MARTS_GENERATION}
+    OR EXISTS (SELECT FROM timeline.published_mart WHERE period = d.day AND generation = 0)
     OR (verified_at IS NULL
       AND (changed_in IS NOT NULL
         OR EXISTS (
@@ -43,8 +43,11 @@ ORDER BY day
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
-    """List the days before one that were not taken to the end: loaded, computed and proven."""
-    rows = connection.execute(UNPUBLISHED_DAYS, {"before": before, "marts": DAILY_MARTS})
+    """List the days before one that were not taken to the end: loaded, computed and proven.
+
+    And those with whose name a mart begins that is another than was published.
+    """
+    rows = connection.execute(UNPUBLISHED_DAYS, {"before": before})
     return [row[0] for row in rows]
 
 
@@ -57,7 +60,7 @@ ORDER BY day
 
 def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:
     """Pick from some days those that changed since their marts were computed, or lack a mart that can be trusted."""
-    rows = connection.execute(CHANGED_DAYS, {"days": list(days), "marts": DAILY_MARTS}).fetchall()
+    rows = connection.execute(CHANGED_DAYS, {"days": list(days)}).fetchall()
     marts = {day: {(mart.name, period_of(day, mart.period)) for mart in MARTS} for day, _ in rows}
     periods = {period for of_day in marts.values() for _, period in of_day}
     published = connection.execute(
@@ -73,7 +76,8 @@ def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[
 
 OUTDATED_PAGES: Final = f"""
 SELECT day FROM timeline.day d
-WHERE verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION}
+WHERE (verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION}
+    OR verified_at IS NULL AND 0 < reported_in AND reported_in < proven_in)
   AND reported_in < greatest(
     {MARTS_GENERATION},
     {_WEEK_GENERATION},
@@ -84,9 +88,8 @@ ORDER BY day
 
 
 def list_outdated_pages(connection: psycopg.Connection) -> list[date]:
-    """List the days of whose pages something was computed or proven since they were written."""
-    rows = connection.execute(OUTDATED_PAGES, {"marts": DAILY_MARTS, "weekly": _WEEKLY_MARTS})
-    return [row[0] for row in rows]
+    """List the days of whose pages something was computed, proven or disproved since they were written."""
+    return [row[0] for row in connection.execute(OUTDATED_PAGES)]
 
 
 def hold_pages(connection: psycopg.Connection) -> AbstractContextManager[None]:

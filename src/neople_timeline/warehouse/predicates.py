@@ -3,9 +3,9 @@
 Whoever says it has to name the row so: `c` in `timeline.collection`, `d` in `timeline.day`.
 """
 
-from typing import Final
+from typing import Final, get_args
 
-from neople_timeline.catalogue import MARTS
+from neople_timeline.catalogue import MARTS, Period
 from neople_timeline.models import CHARACTER_ID, SERVER_ID
 
 # Of a character-day `c` of the ledger.
@@ -30,10 +30,25 @@ OF_A_BACKFILL: Final = """EXISTS (
   WHERE d.day BETWEEN first_day AND last_day AND left_at > clock_timestamp() - interval '12 hours')"""
 """A backfill planned or collected it: it is the backfill's own until left behind for half a day."""
 
-DAILY_MARTS: Final = [mart.name for mart in MARTS if mart.period == "day"]
-MARTS_GENERATION: Final = """coalesce((
-  SELECT min(generation) FROM timeline.published_mart WHERE mart = ANY(%(marts)s) AND period = d.day), 0)"""
-"""The generation of the oldest of its marts, 0 before all are there; the parameter `marts` is `DAILY_MARTS`."""
+
+def _is_of(period: Period) -> str:
+    return f"mart IN ({', '.join(repr(mart.name) for mart in MARTS if mart.period == period)})"
+
+
+OF_DAYS, OF_WEEKS, OF_MONTHS = (_is_of(period) for period in get_args(Period))
+"""A row of `timeline.published_mart` is of a mart by day, by week or by month."""
+
+MARTS_GENERATION: Final = f"""coalesce((
+  SELECT min(generation) FROM timeline.published_mart WHERE {OF_DAYS} AND period = d.day), 0)"""
+"""The generation of the oldest of its marts, 0 before all are there."""
+
+HAS_STRANGE_MART: Final = f"""EXISTS (
+  SELECT FROM timeline.published_mart
+  WHERE generation = 0
+    AND ({OF_DAYS} AND period = d.day
+      OR {OF_WEEKS} AND period = date_trunc('week', d.day - 3)::date + 3
+      OR {OF_MONTHS} AND period = date_trunc('month', d.day)::date))"""
+"""A mart of it, its week or its month was found to be another than was published; weeks begin on Thursdays."""
 
 # Of rows of other tables, under any name.
 

@@ -9,7 +9,7 @@ from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import (
-    DAILY_MARTS,
+    HAS_STRANGE_MART,
     LOST,
     MARTS_GENERATION,
     OF_A_BACKFILL,
@@ -62,7 +62,8 @@ GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s
 """
 
 PROVEN: Final = f"""
-SELECT day, verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION}
+SELECT day,
+  verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION} AND NOT {HAS_STRANGE_MART}
 FROM timeline.day d WHERE day BETWEEN %(first)s AND %(last)s
 """.encode()
 
@@ -79,9 +80,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
     rejects = connection.execute(
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
     ).fetchall()
-    known: dict[date, bool] = dict(
-        connection.execute(PROVEN, {"first": first, "last": last, "marts": DAILY_MARTS}).fetchall()
-    )
+    known: dict[date, bool] = dict(connection.execute(PROVEN, {"first": first, "last": last}).fetchall())
     absent = tuple(day for day in days_between(first, last) if day not in known)
     return DataState(
         planned=sum(counts.values()),
