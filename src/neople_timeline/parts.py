@@ -3,7 +3,7 @@
 import hashlib
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, part_key, read_bucket
-from neople_timeline.models import Calendar, LedgerEntry, Shard, number_of
+from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.refine import PartWriter, cut_days, group_by_object, group_by_part
+from neople_timeline.salvage import salvage_lost
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.parts import Part
@@ -161,17 +162,30 @@ def _refine(calendar: Calendar, lake: Lake, connection: psycopg.Connection, draf
     wanted = group_by_object(entry for draft in drafts for entry in draft.entries)
     writers = {(draft.part.day, draft.part.bucket): PartWriter() for draft in drafts}
     for raw_key in sorted(wanted):
-        cut = cut_days(_read_raw(lake, connection, raw_key), wanted[raw_key], calendar)
+        cut = cut_days(_read_raw(calendar, lake, connection, raw_key, wanted[raw_key]), wanted[raw_key], calendar)
         for place, days in group_by_part(cut).items():
             writers[place].add(days)
     return [_write(lake, connection, draft, writers[draft.part.day, draft.part.bucket]) for draft in drafts]
 
 
-def _read_raw(lake: Lake, connection: psycopg.Connection, raw_key: str) -> bytes:
-    """Read a raw object; one that is gone is forgotten where it held but earlier answers, of who is missing by now."""
+def _read_raw(
+    calendar: Calendar,
+    lake: Lake,
+    connection: psycopg.Connection,
+    raw_key: str,
+    wanted: Mapping[CharacterKey, Sequence[LedgerEntry]],
+) -> bytes:
+    """Read a raw object; of one that is gone, what Parquet has of it is salvaged.
+
+    The rest is forgotten where it was but earlier answers, of who is missing by now.
+    """
     try:
         return lake.get(raw_key)
     except DataError:
+        days = sorted({entry.day for entries in wanted.values() for entry in entries})
+        if salvaged := salvage_lost(calendar, lake, connection, days):
+            saved = number_of(salvaged, "answer")
+            raise RetryLater(f"{raw_key} is gone, and {saved} salvaged: refine again", seconds=1) from None
         if forgotten := part_rows.forget_earlier_answers(connection, raw_key):
             gone = number_of(forgotten, "earlier answer")
             raise RetryLater(f"{raw_key} is gone, and with it {gone}: refine the others again", seconds=1) from None

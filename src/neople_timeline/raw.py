@@ -4,7 +4,7 @@ The collector writes them and never changes them; refining and verifying read th
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -12,6 +12,7 @@ import msgspec
 import zstandard
 
 from neople_timeline.errors import DataError
+from neople_timeline.models import CharacterKey, Window
 from neople_timeline.neople.protocol import Answer, Chain, decode_answer
 
 
@@ -41,9 +42,12 @@ class RawWriter:
 
     def add(self, chain: Chain, fetched_at: datetime) -> None:
         """Append a complete chain's pages."""
-        window = chain.window
-        for number, body in enumerate(chain.bodies):
-            line = RawLine(*chain.character, window.start, window.end, number, fetched_at, msgspec.Raw(body))
+        self.write(chain.character, chain.window, fetched_at, chain.bodies)
+
+    def write(self, character: CharacterKey, window: Window, fetched_at: datetime, bodies: Sequence[bytes]) -> None:
+        """Append the pages of a character and window."""
+        for number, body in enumerate(bodies):
+            line = RawLine(*character, window.start, window.end, number, fetched_at, msgspec.Raw(body))
             piece = self._compressor.compress(_encode(line) + b"\n")
             self._pieces.append(piece)
             self.size += len(piece)

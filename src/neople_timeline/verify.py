@@ -27,6 +27,7 @@ from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
 from neople_timeline.models import MOST_BUCKETS, Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, object_key, refine_parts
 from neople_timeline.refine import find_days, group_by_object
+from neople_timeline.salvage import salvage_lost
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit
 from neople_timeline.warehouse import parts as part_rows
@@ -104,8 +105,13 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
 def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
     """Verify the days of a run, while others may land, refine and load rows of them.
 
-    What somebody left half done is loaded first. RetryLater while another run is at work on any of them.
+    Lost answers are salvaged first, and what somebody left half done is loaded. RetryLater while another run is at work
+    on any of them.
     """
+    for day in days:
+        if salvage_lost(calendar, lake, connection, [day]):
+            refine_parts(calendar, lake, connection, Shard.whole(day))
+            load_parts(calendar, lake, connection, Shard.whole(day))
     for day in [one.day for one in audit.read_marks(connection, days) if not one.is_settled]:
         refine_parts(calendar, lake, connection, Shard.whole(day))
         load_parts(calendar, lake, connection, Shard.whole(day))

@@ -140,7 +140,7 @@ _answers = msgspec.json.Decoder(Answer, strict=False)
 _cores = msgspec.json.Decoder(_Core, strict=False)
 decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 """Decodes an object into its fields, each as the JSON text it came as."""
-_ABOUT_CHARACTER = msgspec.structs.fields(Answer)[len(msgspec.structs.fields(_Core)) :]
+ABOUT_CHARACTER: Final = msgspec.structs.fields(Answer)[len(msgspec.structs.fields(_Core)) :]
 _found = msgspec.json.Decoder(_Found, strict=False)
 _bodies = msgspec.json.Decoder(_Body, strict=False)
 
@@ -227,7 +227,7 @@ def decode_answer(body: bytes | msgspec.Raw) -> Answer:
         return _answers.decode(body)
     except msgspec.ValidationError:
         core, sent = _cores.decode(body), decode_fields(body)
-        about = {field.name: decode_field(sent.get(field.encode_name), field.type) for field in _ABOUT_CHARACTER}
+        about = {field.name: decode_field(sent.get(field.encode_name), field.type) for field in ABOUT_CHARACTER}
         return Answer(core.character_id, core.timeline, **about)
 
 

@@ -103,6 +103,36 @@ def forget_earlier_answers(connection: psycopg.Connection, raw_key: str) -> int:
     return connection.execute(FORGET_EARLIER_ANSWERS, (raw_key,)).rowcount
 
 
+def list_raw_keys(connection: psycopg.Connection, days: Sequence[date]) -> list[str]:
+    """Name the raw objects that the ledger has for some days."""
+    rows = connection.execute(
+        "SELECT DISTINCT raw_key FROM timeline.collection WHERE day = ANY(%s) AND raw_key IS NOT NULL", (list(days),)
+    )
+    return [row[0] for row in rows]
+
+
+POINT_TO_SALVAGED: Final = """
+UPDATE timeline.collection c SET raw_key = %(key)s
+FROM unnest(%(servers)s::text[], %(characters)s::text[], %(lost)s::text[]) AS s (server_id, character_id, raw_key)
+WHERE c.day = %(day)s AND c.server_id = s.server_id AND c.character_id = s.character_id AND c.raw_key = s.raw_key
+"""
+
+
+def point_to_salvaged(connection: psycopg.Connection, part: Part, key: str, saved: Sequence[LedgerEntry]) -> int:
+    """Point a part's character-days from their lost objects to another that has the same; return how many still were.
+
+    Not those for which newer answers have landed meanwhile.
+    """
+    values = {
+        "day": part.day,
+        "key": key,
+        "servers": [entry.character.server_id for entry in saved],
+        "characters": [entry.character.character_id for entry in saved],
+        "lost": [entry.raw_key for entry in saved],
+    }
+    return connection.execute(POINT_TO_SALVAGED, values).rowcount
+
+
 RECORD_PART: Final = """
 INSERT INTO timeline.part (day, bucket, version, sources, events_etag, characters_etag, events, characters)
 VALUES (%s, %s, 1, %s, %s, %s, %s, %s)

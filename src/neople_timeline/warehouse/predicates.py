@@ -1,6 +1,6 @@
 """What can be said of a row of the ledger or of a day, as SQL.
 
-Whoever says it has to name the row so: `c` in `timeline.collection`, `d` in `timeline.day`.
+Each speaks of its row under one alias: `c` of `timeline.collection`, `d` of `timeline.day`.
 """
 
 from typing import Final, get_args
@@ -40,7 +40,7 @@ OF_DAYS, OF_WEEKS, OF_MONTHS = (_is_of(period) for period in get_args(Period))
 
 MARTS_GENERATION: Final = f"""coalesce((
   SELECT min(generation) FROM timeline.published_mart WHERE {OF_DAYS} AND period = d.day), 0)"""
-"""The generation of the oldest of its marts, 0 before all are there."""
+"""The least generation of its marts, 0 where it has none."""
 
 HAS_STRANGE_MART: Final = f"""EXISTS (
   SELECT FROM timeline.published_mart

@@ -1,0 +1,97 @@
+"""Answers whose raw object is gone, written anew from the Parquet that was made of them.
+
+Parquet has every event as it was sent, and the ledger the digest of what was sent: what agrees with it is the answer,
+page breaks and fields that no column holds apart. The API may not have it any more, as of a character that was deleted.
+"""
+
+import io
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+import psycopg
+import pyarrow.parquet as pq
+
+from neople_timeline.digest import NO_DATA, digest_hashes, hash_event
+from neople_timeline.lake import Lake, part_key, raw_prefix
+from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, Window, number_of
+from neople_timeline.neople.protocol import ABOUT_CHARACTER, Answer, Page, Row
+from neople_timeline.raw import RawWriter
+from neople_timeline.tables import CHARACTERS, EVENTS, Table
+from neople_timeline.warehouse import parts as part_rows
+from neople_timeline.warehouse.parts import Part
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def salvage_lost(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> int:
+    """Write anew the answers of some days whose objects are gone; return of how many character-days it could be done.
+
+    The ledger then points to the new objects. Of the others, no Parquet has what was sent: they stay as they were.
+    """
+    found = lake.etags(part_rows.list_raw_keys(connection, days))
+    gone = {key for key, etag in found.items() if etag is None}
+    saved = 0
+    for part in part_rows.list_parts(connection, Shard.whole(*days)) if gone else ():
+        lost = [entry for entry in part_rows.read_entries(connection, part) if entry.raw_key in gone]
+        saved += _salvage_part(calendar, lake, connection, part, lost) if lost else 0
+    return saved
+
+
+def _salvage_part(
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, part: Part, lost: Sequence[LedgerEntry]
+) -> int:
+    writer, saved = RawWriter(), []
+    for entry, answer, fetched_at in _read_answers(calendar, lake, part, lost):
+        writer.write(entry.character, calendar.window(part.day, part.day), fetched_at, [_encode(answer)])
+        saved.append(entry)
+    if not saved:
+        return 0
+    key = f"{raw_prefix(part.day)}/salvaged-{uuid.uuid4().hex}.jsonl.zst"
+    lake.put_new(key, writer.seal())
+    log.warning("%s of %s were lost, and are salvaged from Parquet", number_of(len(saved), "answer"), part.day)
+    return part_rows.point_to_salvaged(connection, part, key, saved)
+
+
+def _read_answers(
+    calendar: Calendar, lake: Lake, part: Part, lost: Sequence[LedgerEntry]
+) -> Iterator[tuple[LedgerEntry, Answer, datetime]]:
+    """Read from a part's Parquet what agrees with the ledger, and when it was fetched."""
+    characters = {_key(row): row for row in _read_rows(lake, part, CHARACTERS)}
+    events: dict[CharacterKey, list[Row]] = defaultdict(list)
+    for row in _read_rows(lake, part, EVENTS):
+        data = NO_DATA if row["data"] is None else row["data"].encode()
+        events[_key(row)].append(Row(row["code"], row["name"], row["occurred_minute"], msgspec.Raw(data)))
+    window = calendar.window(part.day, part.day)
+    for entry in lost:
+        character, rows = characters.get(entry.character), events[entry.character]
+        digest = digest_hashes(hash_event(row.code, row.name, row.date, row.data) for row in rows)
+        if character and (len(rows), digest) == (entry.events, entry.digest):
+            yield entry, _make_answer(entry, character, rows, window), character["collected_at"]
+
+
+def _make_answer(entry: LedgerEntry, character: dict[str, Any], rows: list[Row], window: Window) -> Answer:
+    page = Page(rows, date={"start": window.start, "end": window.end})
+    about = {field.name: character[field.name] for field in ABOUT_CHARACTER}
+    return Answer(entry.character.character_id, page, **about)
+
+
+def _read_rows(lake: Lake, part: Part, table: Table) -> Iterator[dict[str, Any]]:
+    """Read the rows of a part's object, if it is the one that was recorded and has today's columns."""
+    found = lake.read(part_key(table.name, part.day, part.bucket, part.buckets))
+    if found is None or found.etag != part.etags.get(table.name):
+        return
+    file = pq.ParquetFile(io.BytesIO(found.data))
+    if file.schema_arrow.equals(table.schema):
+        for batch in file.iter_batches(20_000):
+            yield from batch.to_pylist()
+
+
+def _key(row: dict[str, Any]) -> CharacterKey:
+    return CharacterKey(row["server_id"], row["character_id"])

@@ -1,0 +1,99 @@
+"""Raw answers that are lost: what Parquet has of them is salvaged, if it is what the API had sent."""
+
+from datetime import date
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import compare_truth
+from neople_timeline import pipeline
+from neople_timeline.errors import RetryLater
+from neople_timeline.lake import Lake, open_lake
+from neople_timeline.models import Plan, Shard
+from neople_timeline.settings import Settings
+from neople_timeline.verify import Verification
+from sandbox_control import SandboxApi
+
+DAY = date(2026, 10, 20)
+
+
+@pytest.fixture
+def proven(settings: Settings, sandbox_api: SandboxApi) -> Settings:
+    """Settings with a proven day of forty characters, which are not to be asked for again."""
+    pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
+    assert work_off(settings, pipeline.plan_day(settings, DAY)).ok
+    sandbox_api.forget_stats()
+    return settings
+
+
+@pytest.fixture
+def lake(proven: Settings) -> Lake:
+    """The lake, whose raw answers of the day are lost."""
+    lake = open_lake(proven)
+    lake.delete(lake.list_keys(f"raw/day={DAY}"))
+    assert not pipeline.verify_days(proven, [DAY]).ok
+    return lake
+
+
+def work_off(settings: Settings, plan: Plan) -> Verification:
+    for shard in plan.shards:
+        pipeline.collect_shard(settings, shard)
+    for shard in plan.shards:
+        pipeline.refine_shard(settings, shard)
+        pipeline.load_shard(settings, shard)
+    pipeline.build_marts(settings, plan.days)
+    return pipeline.prove_days(settings, plan.days)
+
+
+def read_characters(settings: Settings) -> list[dict[str, Any]]:
+    rows = compare_truth.read_postgres(settings, "character", [DAY])
+    return sorted(rows, key=lambda row: (row["server_id"], row["character_id"]))
+
+
+def test_lost_answers_are_salvaged_by_the_next_run_of_their_day_without_a_request(
+    proven: Settings, lake: Lake, sandbox_api: SandboxApi
+) -> None:
+    before = read_characters(proven)
+    assert work_off(proven, pipeline.plan_day(proven, DAY)).ok
+    compare_truth.compare(proven, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])
+    assert read_characters(proven) == before
+    assert all("/salvaged-" in key for key in lake.list_keys(f"raw/day={DAY}"))
+    assert sandbox_api.stats()["requests"] == 0
+
+
+def test_a_character_that_was_deleted_keeps_what_it_did_when_its_answers_are_lost_and_asked_for_anew(
+    proven: Settings, lake: Lake, sandbox_api: SandboxApi
+) -> None:
+    truth = compare_truth.read_truth(sandbox_api.read, [DAY])
+    deleted = next(iter(truth))[2]
+    sandbox_api.fail({"fault": "missing_character", "character": deleted})
+    plan = pipeline.plan_day(proven, DAY, again=True)
+    for shard in plan.shards:
+        pipeline.collect_shard(proven, shard)
+    with pytest.raises(RetryLater, match="1 answer salvaged"):
+        pipeline.refine_shard(proven, Shard.whole(DAY))
+    found = work_off(proven, plan)
+    assert (found.ok, found.missing) == (True, 1)
+    compare_truth.compare(proven, truth, [DAY])
+    assert sum("/salvaged-" in key for key in lake.list_keys(f"raw/day={DAY}")) == 1
+
+
+@pytest.mark.parametrize("harm", ["another event", "another object"])
+def test_what_parquet_has_otherwise_than_it_was_sent_is_not_salvaged(proven: Settings, lake: Lake, harm: str) -> None:
+    key, *_ = lake.list_keys(f"events/day={DAY}")
+    table = pq.read_table(pa.BufferReader(lake.get(key)))
+    if harm == "another event":
+        names = pa.array(["altered", *table["name"].to_pylist()[1:]], pa.string())
+        table = table.set_column(table.schema.get_field_index("name"), table.schema.field("name"), names)
+    file = pa.BufferOutputStream()
+    pq.write_table(table, file)
+    etag = lake.put(key, file.getvalue().to_pybytes())
+    if harm == "another event":
+        with psycopg.connect(proven.warehouse_url, autocommit=True) as connection:
+            statement = "UPDATE timeline.part SET events_etag = %s WHERE day = %s AND bucket = 0"
+            connection.execute(statement, (etag, DAY))
+    found = pipeline.prove_days(proven, [DAY])
+    assert {finding.where for finding in found.disagreements if finding.character is None} == {"bucket 0"}
