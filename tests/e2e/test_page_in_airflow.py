@@ -3,16 +3,20 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from http.client import HTTPConnection
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from through_airflow import World
 
 from neople_timeline import pipeline
 from neople_timeline.local import airflow, processes
+from neople_timeline.settings import Settings
 
 DAY = date(2026, 11, 14)
 PAGES = (
@@ -126,3 +130,41 @@ def test_it_only_reads(server: Server) -> None:
         assert server.read("/timeline/", method)[0] == 405
     assert server.read("/timeline/?until=0001-01-01&day=9999-12-31")[0] == 200
     assert server.read("/timeline/?until=tomorrow")[0] == 422
+
+
+def test_the_next_start_sets_what_follows_the_stack_and_keeps_what_was_changed_in_airflow(
+    server: Server, world: World
+) -> None:
+    api = airflow.RestApi(server.port, world.airflow.password)
+
+    def change(name: str, **values: str) -> None:
+        api.call("PATCH", f"/api/v2/connections/{name}", {"connection_id": name, "conn_type": "generic", **values})
+
+    def start(settings: Settings, *, is_rate_chosen: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+        airflow.ensure_connections(api, settings, is_rate_chosen=is_rate_chosen)
+        api_now, mail_now = (api.call("GET", f"/api/v2/connections/{name}") for name in ("neople_api", "smtp_default"))
+        return ({**one, "extra": json.loads(one["extra"])} for one in (api_now, mail_now))  # type: ignore[return-value]
+
+    moved = replace(
+        world.settings,
+        neople_api_url="http://127.0.0.1:1",
+        neople_api_key="another key",
+        smtp_url=re.sub(r":\d+$", ":2", world.settings.smtp_url),
+    )
+    change("neople_api", extra='{"rate": 70}')
+    change("smtp_default", extra='{"report_to": "me@example.org"}')
+    key, mail = start(moved)
+    assert (key["host"], key["extra"]) == ("http://127.0.0.1:1", {"rate": 70})
+    with psycopg.connect(world.airflow.metastore_url) as metastore:
+        (kept,) = metastore.execute("SELECT password FROM connection WHERE conn_id = 'neople_api'").fetchone() or ()
+    assert Fernet(world.airflow.fernet_key).decrypt(kept.encode()) == b"another key"
+    assert (mail["host"], mail["port"], mail["extra"]["report_to"]) == ("127.0.0.1", 2, "me@example.org")
+
+    change("smtp_default", host="smtp.example.org", login="me")
+    key, mail = start(world.settings, is_rate_chosen=True)
+    assert key["extra"] == {"rate": world.settings.neople_api_rate}
+    assert (mail["host"], mail["login"], mail["port"]) == ("smtp.example.org", "me", 2)
+
+    api.call("DELETE", "/api/v2/connections/smtp_default")
+    _, mail = start(world.settings)
+    assert (mail["host"], mail["extra"]["report_to"]) == ("127.0.0.1", world.settings.report_to)

@@ -107,5 +107,13 @@ def open_world(home: Path, server: services.Postgres, store: dict[str, str], smt
         password=secrets.token_hex(16),
     )
     airflow.prepare(installation)
-    airflow.import_connections(installation, settings)
+    import_connections(installation, settings)
     return World(home, installation, settings, maildir, server)
+
+
+def import_connections(installation: airflow.Airflow, settings: Settings) -> None:
+    """Make the Connections before an API server runs."""
+    path = installation.home / "connections.json"
+    airflow.write_private(path, json.dumps(airflow.describe_connections(settings)))
+    airflow.run_command(installation, "connections", "import", str(path))
+    path.unlink()

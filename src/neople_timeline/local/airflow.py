@@ -102,16 +102,6 @@ def prepare(airflow: Airflow, environment: Mapping[str, str] | None = None) -> N
         stamp.touch()
 
 
-def import_connections(airflow: Airflow, settings: Settings, environment: Mapping[str, str] | None = None) -> None:
-    """Put the settings into Airflow's Connections, encrypted there, through a file that only we can read."""
-    path = airflow.home / "connections.json"
-    write_private(path, json.dumps(describe_connections(settings)))
-    try:
-        run_command(airflow, "connections", "import", "--overwrite", str(path), environment=environment)
-    finally:
-        path.unlink()
-
-
 def describe_connections(settings: Settings) -> dict[str, dict[str, Any]]:
     """Describe the Connections that mean the same as some settings."""
     warehouse, mail = urlsplit(settings.warehouse_url), urlsplit(settings.smtp_url)
@@ -201,6 +191,25 @@ class RestApi:
         if answer.status >= 400:
             raise LocalError(f"Airflow answers {answer.status} to {method} {path}: {content.decode()[:500]}")
         return json.loads(content) if content else None
+
+
+def ensure_connections(api: RestApi, settings: Settings, *, is_rate_chosen: bool) -> None:
+    """Make the Connections that mean the same as some settings; of those that are there, set what follows the stack.
+
+    That is addresses, keys and passwords, and the rate if it `is_rate_chosen` now. Kept is what only Airflow knows: a
+    mail server that is not the stack's, recipients, a rate, parameters of libpq.
+    """
+    for name, wanted in describe_connections(settings).items():
+        url = f"/api/v2/connections/{name}"
+        there = api.call("GET", url, accept=404)
+        is_mail = name == "smtp_default"
+        if there and is_mail and (there["host"], there["login"]) != (wanted["host"], wanted["login"]):
+            continue
+        ours, theirs = wanted.get("extra", {}), json.loads((there and there["extra"]) or "{}")
+        keeps = is_mail or (name == "neople_api" and not is_rate_chosen)
+        extra = {**ours, **theirs} if keeps else {**theirs, **ours}
+        body = {**wanted, "connection_id": name, "extra": json.dumps(extra)}
+        api.call(*(("PATCH", url) if there else ("POST", "/api/v2/connections")), body)
 
 
 def write_private(path: Path, text: str) -> None:

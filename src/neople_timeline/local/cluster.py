@@ -120,6 +120,7 @@ def up(cluster: Cluster, roster: bytes | None = None) -> None:
         start(service, home)
         screen.say(f"  {service.name} is up")
     api = airflow.RestApi(local.airflow.port, local.airflow.password)
+    stack.ensure_connections(local, api)
     day_run.wait_for_dag(api)
     day_run.ensure_pools(api, cluster.workers * cluster.slots)
 
@@ -212,7 +213,6 @@ def let_hosts_in(pg_hba: Path) -> None:
 def _prepare_airflow(cluster: Cluster) -> None:
     own, environment = cluster.local.airflow, cluster.environment
     airflow.prepare(own, environment)
-    airflow.import_connections(own, cluster.local.settings, environment)
     stamp = own.home / "admin-made"
     if stamp.exists():
         return

@@ -56,6 +56,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
                 remember(SUPERVISOR, local.home)
             _start_parts(local, members)
         api = airflow.RestApi(local.airflow.port, local.airflow.password)
+        ensure_connections(local, api)
         day_run.wait_for_dag(api)
         day_run.ensure_pools(api)
         screen.say(f"All parts are up after {time.monotonic() - began:.0f} s.")
@@ -139,8 +140,7 @@ def _start_parts(local: Local, roster: bytes | None) -> None:
         members = pool.submit(_time, "the roster", lambda: fill_roster(local, roster))
         _finish([metastore])
         parts = [pool.submit(_start, service, local) for service in airflow.list_services(local.airflow, local.home)]
-        connect = pool.submit(_time, "Connections", lambda: airflow.import_connections(local.airflow, local.settings))
-        _finish([members, connect, *parts])
+        _finish([members, *parts])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -178,6 +178,11 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
     found, added = pipeline.import_roster(local.settings, data)
     for line in found.describe(added):
         screen.say(f"  roster: {escape(make_plain(line))}")
+
+
+def ensure_connections(local: Local, api: airflow.RestApi) -> None:
+    """Have Airflow's Connections lead to the parts of this stack, and keep what was changed in Airflow beside that."""
+    airflow.ensure_connections(api, local.settings, is_rate_chosen="neople_api_rate" in local.variables)
 
 
 def run_last_day(local: Local, api: airflow.RestApi, is_up: Callable[[], bool]) -> int:
