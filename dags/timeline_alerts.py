@@ -73,7 +73,8 @@ def _mail_lateness(context: dict[str, Any]) -> None:
 
     run = context["dag_run"]
     running = datetime.now(UTC) - datetime.fromisoformat(run["queued_at"])
-    if running < LATE_AFTER:  # its tasks were cleared meanwhile, and it began anew
+    began_anew = running < LATE_AFTER  # its tasks were cleared meanwhile
+    if began_anew or run["state"] not in {"queued", "running"}:
         return
     interval_start = run["data_interval_start"]
     day = choose_day(

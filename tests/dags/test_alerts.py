@@ -127,8 +127,18 @@ def test_a_late_day_is_mailed_with_its_state_and_link(
     assert lines[3] == "http://localhost:8080/dags/timeline_daily/runs/scheduled__2026"
 
 
-def test_a_run_that_began_anew_meanwhile_is_not_late(mails: list[tuple[Any, ...]]) -> None:
-    run = {"dag_id": "timeline_daily", "queued_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
+@pytest.mark.parametrize(("state", "minutes"), [("running", 1), ("failed", 181), ("success", 181)])
+def test_a_run_that_began_anew_or_has_ended_is_not_late(mails: list[tuple[Any, ...]], state: str, minutes: int) -> None:
+    queued_at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    run = {
+        "dag_id": "timeline_daily",
+        "dag_run_id": "scheduled__2026",
+        "data_interval_start": None,
+        "run_after": "2026-11-15T21:00:00Z",
+        "queued_at": queued_at,
+        "conf": {},
+        "state": state,
+    }
 
     asyncio.run(timeline_alerts.mail_lateness({"dag_run": run}))
 
