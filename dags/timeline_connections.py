@@ -34,7 +34,7 @@ def connect_settings() -> Settings:
     values = {
         **read_api(_find(API)),
         **read_lake(_find(LAKE)),
-        "warehouse_url": _find(WAREHOUSE).get_uri(),
+        "warehouse_url": read_warehouse(_find(WAREHOUSE)),
         **_read_mail_if_there(),
     }
     for name in ("neople_api_key", "aws_secret_access_key", "aws_session_token"):
@@ -83,6 +83,13 @@ def read_lake(connection: Connection) -> dict[str, str]:
         "aws_endpoint_url": str(extra.get("endpoint_url") or ""),
         "aws_region": str(extra.get("region_name") or ""),
     }
+
+
+def read_warehouse(connection: Connection) -> str:
+    """Read the warehouse as a URL; the empty extra that Airflow's form saves would be a parameter of it."""
+    if not connection.extra_dejson:
+        connection.extra = None
+    return str(connection.get_uri())
 
 
 def read_mail(connection: Connection) -> dict[str, str]:

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from neople_timeline.errors import ConfigError
 from neople_timeline.local.airflow import describe_connections
 from neople_timeline.settings import FROM_ENVIRONMENT, Settings, make_settings
-from timeline_connections import NoConnectionsError, connect_settings, read_api, read_lake, read_mail
+from timeline_connections import NoConnectionsError, connect_settings, read_api, read_lake, read_mail, read_warehouse
 
 COMPLETE = Settings(
     neople_api_key="key",
@@ -149,6 +149,19 @@ def test_settings_without_mail_are_fine_and_without_a_lake_are_not(monkeypatch: 
 )
 def test_the_api_is_found_however_its_connection_is_written(given: dict[str, Any], url: str) -> None:
     assert read_api(Connection(conn_id="neople_api", password="key", **given))["neople_api_url"] == url
+
+
+@pytest.mark.parametrize(
+    ("extra", "url"),
+    [
+        (None, "postgres://me@h/d"),
+        ("{}", "postgres://me@h/d"),
+        ('{"sslmode": "require"}', "postgres://me@h/d?sslmode=require"),
+    ],
+)
+def test_a_warehouse_s_extra_is_libpq_s_parameters_and_may_be_empty(extra: str | None, url: str) -> None:
+    where = {"conn_type": "postgres", "host": "h", "login": "me", "schema": "d"}
+    assert read_warehouse(Connection(conn_id="neople_warehouse", extra=extra, **where)) == url
 
 
 def test_an_api_without_a_key_is_refused() -> None:

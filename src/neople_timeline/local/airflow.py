@@ -208,7 +208,7 @@ def ensure_connections(api: RestApi, settings: Settings, *, is_rate_chosen: bool
         ours, theirs = wanted.get("extra", {}), json.loads((there and there["extra"]) or "{}")
         keeps = is_mail or (name == "neople_api" and not is_rate_chosen)
         extra = {**ours, **theirs} if keeps else {**theirs, **ours}
-        body = {**wanted, "connection_id": name, "extra": json.dumps(extra)}
+        body = {**wanted, "connection_id": name, "extra": json.dumps(extra) if extra else None}
         api.call(*(("PATCH", url) if there else ("POST", "/api/v2/connections")), body)
 
 
