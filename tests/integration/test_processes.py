@@ -1,11 +1,24 @@
 """What the local stack starts, it stops: with all that descends from it."""
 
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
+import pytest
 
-from neople_timeline.local.processes import Service, find, list_recorded, start, stop
+from neople_timeline.local.processes import (
+    LocalError,
+    Service,
+    choose_port,
+    find,
+    is_listening,
+    list_recorded,
+    start,
+    stop,
+)
 
 
 def test_an_orphan_is_stopped_with_its_session_though_its_leader_lives(tmp_path: Path) -> None:
@@ -22,3 +35,33 @@ def test_an_orphan_is_stopped_with_its_session_though_its_leader_lives(tmp_path:
     while orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("command", ["exec sleep 300", "echo no; exit 1"])
+def test_who_answers_in_the_place_of_a_service_is_not_taken_for_it(tmp_path: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        ready = lambda: is_listening(port)  # noqa: E731
+        service = Service("late", ["sh", "-c", command], ready, port, patience_seconds=0.5)
+        with pytest.raises(LocalError, match=f"port {port} was taken by another program"):
+            start(service, tmp_path)
+    stop(["late"], tmp_path)
+
+
+def test_a_service_may_listen_in_a_child_of_its_process(tmp_path: Path) -> None:
+    port = choose_port()
+    serve = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(300)"
+    command = ["sh", "-c", '"$@"; true', "sh", sys.executable, "-c", serve]
+    assert start(Service("served", command, lambda: is_listening(port), port), tmp_path)
+    assert stop(["served"], tmp_path, patience_seconds=0) == ["served"]
+
+
+def test_two_programs_that_start_at_once_choose_different_ports() -> None:
+    choose = "from neople_timeline.local.processes import choose_port; print(choose_port(), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin
+        assert other.stdout
+        port = int(other.stdout.readline())
+        assert choose_port(port) != port  # though nobody listens there yet
+        other.stdin.write(b"\n")
+    assert choose_port(port) == port

@@ -160,7 +160,14 @@ def list_services(airflow: Airflow, stack_home: Path) -> list[Service]:
         return find(name, stack_home) is not None
 
     return [
-        Service(name, [AIRFLOW, *arguments], lambda name=name: is_up(name), airflow.environment, patience_seconds=120)  # type: ignore[misc]
+        Service(
+            name,
+            [AIRFLOW, *arguments],
+            lambda name=name: is_up(name),  # type: ignore[misc]
+            airflow.port if name == "airflow-api" else None,
+            airflow.environment,
+            patience_seconds=120,
+        )
         for name, arguments in commands.items()
     ]
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -165,15 +165,14 @@ def describe_redis(cluster: Cluster) -> Service:
         except redis.RedisError:
             return False
 
-    return Service("redis", ["redis-server", str(config)], answers)
+    return Service("redis", ["redis-server", str(config)], answers, cluster.redis_port)
 
 
 def list_airflow(cluster: Cluster) -> list[Service]:
     """Describe Airflow's processes, the workers last."""
     home = cluster.local.home
     parts = [
-        Service(part.name, part.command, part.ready, cluster.environment, patience_seconds=part.patience_seconds)
-        for part in airflow.list_services(cluster.local.airflow, home)
+        replace(part, environment=cluster.environment) for part in airflow.list_services(cluster.local.airflow, home)
     ]
     return [*parts, *(describe_worker(cluster, number) for number in range(1, cluster.workers + 1))]
 
@@ -194,7 +193,7 @@ def describe_worker(cluster: Cluster, number: int) -> Service:
         network = IPv4Network((HOSTS[start], 30))
         command = host.describe(host_name, name_cable(cluster, number), network, command)
     log = home / "logs" / f"{name}.log"
-    return Service(name, command, lambda: " ready." in log.read_text(), cluster.environment, patience_seconds=180)
+    return Service(name, command, lambda: " ready." in log.read_text(), None, cluster.environment, patience_seconds=180)
 
 
 def name_cable(cluster: Cluster, number: int) -> str:

@@ -5,16 +5,19 @@ somebody else meanwhile is never signalled.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -27,7 +30,7 @@ POLL_SECONDS = 0.05
 _children: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain about children that outlive the function that started them."""
 _chosen: set[int] = set()
-"""Ports of services that may not listen yet."""
+"""Ports of services that may not listen yet; no other program of this user chooses them while this one runs."""
 _launching = threading.Lock()
 _closed = threading.Event()
 
@@ -38,11 +41,15 @@ class LocalError(Exception):
 
 @dataclass(frozen=True)
 class Service:
-    """A program to run: `ready` tells when it answers, `user` is whom it runs as when root starts it."""
+    """A program to run: `ready` tells when it answers, `user` is whom it runs as when root starts it.
+
+    What answers on its `port` is believed to be it only if one of its processes listens there.
+    """
 
     name: str
     command: Sequence[str]
     ready: Callable[[], bool]
+    port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
     patience_seconds: float = 60
@@ -143,15 +150,32 @@ def choose_port(preferred: int = 0) -> int:
     """Choose a loopback port that is free now: the preferred one if it is, and for 0 any that was not chosen before."""
     others = [port for port in random.SystemRandom().sample(LISTENING_PORTS, 100) if port not in _chosen]
     for port in (preferred, *others) if preferred else others:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
+        if _reserve(port):
             _chosen.add(port)
             return port
     raise LocalError("no free port on 127.0.0.1")
+
+
+def _reserve(port: int) -> bool:
+    """Take a free port as long as this process lives: one byte of a file is locked for each."""
+    try:
+        fcntl.lockf(_open_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # which of them, is the system's choice
+        return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+@cache
+def _open_reservations() -> int:
+    """Open the file once and for all: closing it would give everything back."""
+    path = Path(tempfile.gettempdir()) / f"neople-timeline-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
 def _launch(service: Service, home: Path) -> psutil.Process:
@@ -177,15 +201,39 @@ def _launch(service: Service, home: Path) -> psutil.Process:
 
 def _wait_until_ready(service: Service, process: psutil.Process, home: Path) -> None:
     deadline = time.monotonic() + service.patience_seconds
-    while not service.ready():
+    while not (service.ready() and _listens(service, process)):
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            raise LocalError(f"{service.name} ended at once. {_quote_log(service.name, home)}")
+            raise LocalError(
+                f"{service.name} ended at once{_say_taken(service, process)}. {_quote_log(service.name, home)}"
+            )
         if _closed.is_set():
             raise LocalError(f"{service.name} is not waited for any more: everything is being stopped")
         if time.monotonic() > deadline:
-            waited = f"{service.patience_seconds:.0f} s"
+            waited = f"{service.patience_seconds:.0f} s{_say_taken(service, process)}"
             raise LocalError(f"{service.name} does not answer after {waited}. {_quote_log(service.name, home)}")
         time.sleep(POLL_SECONDS)
+
+
+def _listens(service: Service, leader: psutil.Process) -> bool:
+    """Tell whether a service has its port, if it has one: another stack's might answer there like this one's."""
+    if service.port is None:
+        return True
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in (leader, *leader.children(recursive=True)):
+            try:
+                found = process.net_connections("tcp")
+            except psutil.AccessDenied:  # in some containers root may not look at other users' processes
+                return service.user is not None
+            if any(one.status == psutil.CONN_LISTEN and one.laddr.port == service.port for one in found):
+                return True
+    return False
+
+
+def _say_taken(service: Service, process: psutil.Process) -> str:
+    """Say that somebody else has the port of a service, if so."""
+    if service.port is None or not is_listening(service.port) or _listens(service, process):
+        return ""
+    return f": port {service.port} was taken by another program meanwhile; start again, and another one is chosen"
 
 
 def _list_family(name: str, home: Path) -> list[psutil.Process]:

@@ -84,7 +84,7 @@ def postgres(home: Path, server: Postgres, *, durable: bool = True) -> Service:
             return False
         return True
 
-    return Service("postgres", command, ready, user=_find_user(), stop_signal=signal.SIGINT)
+    return Service("postgres", command, ready, server.port, user=_find_user(), stop_signal=signal.SIGINT)
 
 
 def create_database(server: Postgres, name: str, user: str, password: str) -> None:
@@ -125,20 +125,21 @@ def object_store(home: Path, port: int, access_key_id: str, secret_access_key: s
         "AWS_SECRET_ACCESS_KEY": secret_access_key,
         "GOMEMLIMIT": "300MiB",
     }
-    return Service("objects", command, lambda: answers_http(port, "/status"), environment)
+    return Service("objects", command, lambda: answers_http(port, "/status"), port, environment)
 
 
 def mail_catcher(maildir: Path, port: int, user: str, password: str) -> Service:
     """Describe the mail catcher; what it is handed lands in `maildir`."""
     command = [sys.executable, "-m", "neople_timeline.local.mailbox", f"--port={port}", f"--maildir={maildir}"]
     environment = {"SANDBOX_SMTP_USER": user, "SANDBOX_SMTP_PASSWORD": password}
-    return Service("mail", command, lambda: is_listening(port), environment)
+    return Service("mail", command, lambda: is_listening(port), port, environment)
 
 
 def sandbox_api(port: int, key: str, *options: str) -> Service:
     """Describe the imitation of the API; `options` are those of `neople-timeline sandbox api`."""
     command = [sys.executable, "-m", "neople_timeline.sandbox.api", f"--port={port}", *options]
-    return Service("api", command, lambda: answers_http(port, "/sandbox/stats"), {"SANDBOX_API_KEY": key})
+    environment = {"SANDBOX_API_KEY": key}
+    return Service("api", command, lambda: answers_http(port, "/sandbox/stats"), port, environment)
 
 
 def _find_user() -> str | None:
