@@ -48,7 +48,7 @@ def tell() -> bool:
         raise AirflowSkipException("nothing failed")
     first = date.fromisoformat(context["params"]["first"])
     with in_airflow_terms():
-        skip_what_was_refused(connect_settings(), first)
+        skip_what_was_refused(context)
         return mail_failure(context, first, reason)
 
 

@@ -76,9 +76,9 @@ def report() -> dict[str, Any]:
     with in_airflow_terms():
         from neople_timeline.pipeline import publish_report, republish_reports
 
+        if context["dag_run"].conf:
+            skip_what_was_refused(context)
         settings, day = connect_settings(), read_day(context)
-        if context["params"]["day"]:
-            skip_what_was_refused(settings, day)
         send_measures(day)
         done = publish_report(settings, day, explain_failure(context))
         for other, again in republish_reports(settings, but=day).items():

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 
 from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard, days_between, split_runs
-from neople_timeline.settings import Settings, read_airflow_settings
+from neople_timeline.settings import read_airflow_settings
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,10 @@ a day that ends later than this has asked too early."""
 
 WAITING = "waiting"
 """The key under which a task keeps since when it waits, and until when, from one try to the next."""
+
+
+REFUSED = "refused"
+"""The key of the XCom by which a task says that it failed for what it was asked for, and did nothing."""
 
 
 class PlainShard(TypedDict):
@@ -80,12 +84,10 @@ def refuse_unknown_parameters(context: Context) -> None:
         raise ConfigError(f"there is no parameter {', '.join(unknown)}: there are {', '.join(sorted(known))}")
 
 
-def skip_what_was_refused(settings: Settings, day: date) -> None:
-    """Skip a task that would tell others of a day that `plan` refused: who asked for it sees that by itself."""
-    from neople_timeline.pipeline import is_planned
-
-    if not is_planned(settings, day):
-        raise AirflowSkipException(f"{day} was asked for and refused by plan: nobody else is told")
+def skip_what_was_refused(context: Context) -> None:
+    """Skip a task that would tell others of a run whose `plan` refused what it was asked for: who asked sees that."""
+    if context["ti"].xcom_pull(task_ids="plan", key=REFUSED):
+        raise AirflowSkipException("this run was asked for with parameters that plan refused: nobody else is told")
 
 
 def name_spark_run(context: Context) -> str:
@@ -102,17 +104,19 @@ def in_airflow_terms() -> Iterator[None]:
     except RetryLater as later:
         pause = timedelta(seconds=later.seconds)
         if isinstance(later, NotOver) and pause > LONGEST_WAIT_FOR_DAY:
-            raise _fail(context, str(later)) from later
+            raise _fail(context, str(later), is_refusal=True) from later
         resume_at = _wait_on(context, later, pause)
         log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
         raise AirflowRescheduleException(resume_at) from later  # type: ignore[no-untyped-call]
     except (ConfigError, StopCollecting, DataError) as error:
-        raise _fail(context, str(error)) from None
+        raise _fail(context, str(error), is_refusal=isinstance(error, ConfigError)) from None
 
 
-def _fail(context: Context, reason: str) -> AirflowFailException:
+def _fail(context: Context, reason: str, *, is_refusal: bool = False) -> AirflowFailException:
     log.error("%s", reason)  # on a line of its own: Airflow shows it within a traceback
     context["ti"].xcom_push("failure", reason)
+    if is_refusal:
+        context["ti"].xcom_push(REFUSED, value=True)
     return AirflowFailException(reason)
 
 

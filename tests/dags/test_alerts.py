@@ -28,15 +28,18 @@ class FakeTask:
     dag_id = "timeline_backfill"
     run_id = "manual__2026-11-16T00:00:00+00:00"
 
-    def __init__(self, states: dict[str, str]) -> None:
-        self.states = states
+    def __init__(self, states: dict[str, str], *, refused: bool | None = None) -> None:
+        self.states, self.refused = states, refused
 
     def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
         assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
         return {self.run_id: self.states}
 
-    def xcom_pull(self, task_ids: list[str], key: str) -> list[str]:
-        assert (task_ids, key) == (["collect"], "failure")
+    def xcom_pull(self, task_ids: list[str] | str, key: str) -> Any:
+        if key == "refused":
+            assert task_ids == "plan"
+            return self.refused
+        assert key == "failure"
         return ["API003: the key is not known"]
 
 
@@ -76,25 +79,31 @@ def test_a_failed_backfill_is_mailed_with_task_reason_and_link(mails: list[tuple
     )
 
 
-@pytest.mark.parametrize(("state", "told"), [("success", 0), ("failed", 1)])
-def test_a_backfill_is_told_of_once_all_has_ended_if_something_failed(
-    monkeypatch: pytest.MonkeyPatch, mails: list[tuple[Any, ...]], state: str, told: int
+@pytest.mark.parametrize(
+    ("task", "skipped"),
+    [
+        (FakeTask({"plan": "success", "collect_0": "success"}), "nothing failed"),
+        (FakeTask({"plan": "failed"}, refused=True), "parameters that plan refused"),
+        (FakeTask({"plan": "failed"}), ""),
+        (FakeTask({"plan": "success", "collect_0": "failed"}), ""),
+    ],
+)
+def test_a_backfill_is_told_of_once_all_has_ended_if_something_failed_that_was_not_refused(
+    monkeypatch: pytest.MonkeyPatch, mails: list[tuple[Any, ...]], task: FakeTask, skipped: str
 ) -> None:
     context = {
-        "ti": FakeTask({"plan": "success", "collect_0": state}),
+        "ti": task,
         "dag_run": SimpleNamespace(clear_number=0),
         "params": {"first": f"{DAY}"},
     }
     for module in (timeline_backfill, timeline_terms):
         monkeypatch.setattr(module, "get_current_context", lambda: context)
-    monkeypatch.setattr(timeline_backfill, "connect_settings", Settings)
-    monkeypatch.setattr(pipeline, "is_planned", lambda _settings, _day: True)
-    if told:
-        assert timeline_backfill.tell.function()
-    else:
-        with pytest.raises(AirflowSkipException, match="nothing failed"):
+    if skipped:
+        with pytest.raises(AirflowSkipException, match=skipped):
             timeline_backfill.tell.function()
-    assert len(mails) == told
+    else:
+        assert timeline_backfill.tell.function()
+    assert len(mails) == (0 if skipped else 1)
 
 
 @pytest.mark.parametrize(

@@ -27,18 +27,22 @@ class FakeTask:
     run_id = "run"
 
     def __init__(self, states: dict[str, str] | None = None, reasons: list[str | None] | None = None) -> None:
-        self.pushed: dict[str, str] = {}
+        self.pushed: dict[str, Any] = {}
         self.states, self.reasons, self.asked = states or {}, reasons or [], [""]
 
-    def xcom_push(self, key: str, value: str) -> None:
+    def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
 
     def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
         assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
         return {self.run_id: self.states}
 
-    def xcom_pull(self, task_ids: list[str], key: str) -> list[str | None]:
+    def xcom_pull(self, task_ids: list[str] | str, key: str) -> Any:
+        if key == "refused":
+            assert task_ids == "plan"
+            return self.pushed.get(key)
         assert key == "failure"
+        assert isinstance(task_ids, list)
         self.asked = task_ids
         return self.reasons
 
@@ -215,17 +219,27 @@ def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(AirflowFailException, match="not over"), timeline_terms.in_airflow_terms():
         raise NotOver("2026-11-23 is not over. The newest day that is over is 2026-11-22", seconds=15 * 3600)
 
-    assert task.pushed == {"failure": "2026-11-23 is not over. The newest day that is over is 2026-11-22"}
+    said = "2026-11-23 is not over. The newest day that is over is 2026-11-22"
+    assert task.pushed == {"failure": said, "refused": True}
 
 
-@pytest.mark.parametrize("error", [ConfigError("no key"), StopCollecting("no key"), DataError("no key")])
-def test_what_no_retry_can_mend_fails_at_once_and_says_why(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (ConfigError("no key"), {"refused": True}),
+        (StopCollecting("no key"), {}),
+        (DataError("no key"), {}),
+    ],
+)
+def test_what_no_retry_can_mend_fails_at_once_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, refused: dict[str, bool]
+) -> None:
     task = give_context(monkeypatch)
 
     with pytest.raises(AirflowFailException, match="no key"), timeline_terms.in_airflow_terms():
         raise error
 
-    assert task.pushed == {"failure": "no key"}
+    assert task.pushed == {"failure": "no key", **refused}
 
 
 def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,10 +267,11 @@ def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monke
     earlier, day, built = date(2026, 11, 12), date(2026, 11, 15), []
     shard = {"days": [[f"{earlier}", f"{earlier}"], ["2026-11-14", f"{day}"]], "index": 0, "of": 1}
     task = give_context(monkeypatch)
-    context = {"ti": task, "dag_run": FakeRun(), "params": {"day": f"{day}"}}
+    run = FakeRun()
+    run.conf = {"day": f"{day}"}
+    context = {"ti": task, "dag_run": run, "params": run.conf}
     page = Published("s3://lake/page", mailed=False, debts=0)
     steps: dict[str, Any] = {
-        "is_planned": lambda _settings, _day: True,
         "build_marts": lambda _settings, days: built.append(days) or (),
         "publish_report": lambda _settings, one, _failure: built.append(one) or page,
         "republish_reports": lambda _settings, but=None: built.append(f"others but {but}") or {earlier: page},
@@ -275,13 +290,38 @@ def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monke
     assert built == [(earlier, date(2026, 11, 14), day), day, f"others but {day}", "others but None"]
 
 
-def test_a_day_that_was_asked_for_and_refused_is_reported_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    context = {"ti": give_context(monkeypatch), "dag_run": FakeRun(), "params": {"day": "2016-01-01"}}
+@pytest.mark.parametrize("conf", [{"day": "2016-01-01"}, {"day": "2026-11-15", "agian": True}, {"dya": "2026-11-15"}])
+def test_a_run_that_was_asked_for_and_refused_is_reported_to_nobody(
+    monkeypatch: pytest.MonkeyPatch, conf: dict[str, Any]
+) -> None:
+    run = trigger(AFTERNOON)
+    run.conf = conf
+    params = {"day": None, "again": False}
+    context = {"dag_run": run, "dag": SimpleNamespace(params=params), "params": {**params, **conf}}
+    context["ti"] = give_context(monkeypatch)
+    monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_terms, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
+    with pytest.raises(AirflowFailException):
+        timeline_daily.plan.function()
+    with pytest.raises(AirflowSkipException, match="refused"):
+        timeline_daily.report.function()
+
+
+def test_a_run_of_the_schedule_that_plan_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    task = give_context(monkeypatch)
+    task.pushed["refused"] = True  # an empty roster, say
+    context = {"ti": task, "dag_run": trigger(AFTERNOON), "params": {"day": None}}
     monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
     monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
-    monkeypatch.setattr(pipeline, "is_planned", lambda _settings, _day: False)
-    with pytest.raises(AirflowSkipException, match="refused by plan"):
-        timeline_daily.report.function()
+    monkeypatch.setattr(timeline_daily, "send_measures", lambda _day: None)
+    monkeypatch.setattr(timeline_daily, "explain_failure", lambda _context: "the roster is empty")
+    page = Published("s3://lake/page", mailed=True, debts=0)
+    monkeypatch.setattr(pipeline, "publish_report", lambda *told_of: told.append(told_of[1:]) or page)
+    monkeypatch.setattr(pipeline, "republish_reports", lambda _settings, but: {} if but else None)
+    timeline_daily.report.function()
+    assert told == [(date(2026, 11, 22), "the roster is empty")]
 
 
 def test_a_misspelled_parameter_is_refused_by_name() -> None:
