@@ -32,9 +32,12 @@ from neople_timeline.local.processes import (
     start,
     stop,
 )
+from neople_timeline.roster import read_roster as parse_roster
 
 SUPERVISOR = "supervisor"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SHOWN = 5
+"""Lines of a roster without characters that are named."""
 WORLD = ("--characters", "500", "--seed", "1", "--rate", "1000", "--latency", "30ms")
 
 
@@ -104,7 +107,7 @@ def status(root: Path) -> int:
 
 
 def read_roster(file: Path | None, own_key: str) -> bytes | None:
-    """Read a roster file, if one is given; ConfigError if it cannot be read, or if there is no key to ask with."""
+    """Read a roster file, if one is given; ConfigError if it names nobody, or if there is no key to ask with."""
     if file is None:
         return None
     if not own_key:
@@ -113,9 +116,18 @@ def read_roster(file: Path | None, own_key: str) -> bytes | None:
             " everything is imitated, and no character of it is real"
         )
     try:
-        return file.read_bytes()
+        data = file.read_bytes()
+        found = parse_roster(data)
     except OSError as error:
         raise ConfigError(f"the roster {file} cannot be read: {error.strerror}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    if not found.characters:
+        lines = [f"  line {one.line_number}: {make_plain(one.line)}: {one.reason}" for one in found.rejects[:SHOWN]]
+        more = [f"  … and {len(found.rejects) - SHOWN:,} more"] if len(found.rejects) > SHOWN else []
+        told = f"the roster {file} names no character that can be used: write one a line, its server and its id"
+        raise ConfigError("\n".join([told, *lines, *more]))
+    return data
 
 
 def _list_homes(root: Path) -> list[Path]:
