@@ -94,9 +94,10 @@ def open_local(root: Path, dags: Path, own_key: str) -> Local:
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o711 if os.geteuid() == 0 else 0o700)
     known = read_record(home)
+    last = {**PORTS, **known.get("ports", {})}
     ports = {
-        name: port if find(name, home) else choose_port(port)
-        for name, port in {**PORTS, **known.get("ports", {})}.items()
+        name: last[name] if find(name, home) else choose_port(port, last[name])  # the preferred one may be free again
+        for name, port in PORTS.items()
     }
     local = Local(home, dags.resolve(), own_key, ports, {**_make_secrets(), **known.get("secrets", {})})
     write_private(home / "stack.json", json.dumps({"ports": ports, "secrets": local.secrets}, indent=1))

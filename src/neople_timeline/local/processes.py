@@ -146,11 +146,11 @@ def answers_http(port: int, path: str) -> bool:
         connection.close()
 
 
-def choose_port(preferred: int = 0) -> int:
-    """Choose a loopback port that is free now: the preferred one if it is, and for 0 any that was not chosen before."""
+def choose_port(*preferred: int) -> int:
+    """Choose a loopback port that is free now: the first such of those preferred (0 is none), or any other."""
     others = [port for port in random.SystemRandom().sample(LISTENING_PORTS, 100) if port not in _chosen]
-    for port in (preferred, *others) if preferred else others:
-        if _reserve(port):
+    for port in (*preferred, *others):
+        if port and _reserve(port):
             _chosen.add(port)
             return port
     raise LocalError("no free port on 127.0.0.1")

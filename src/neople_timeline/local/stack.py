@@ -140,9 +140,7 @@ def _is_any_recorded(root: Path) -> bool:
 
 
 def _start_parts(local: Local, roster: bytes | None) -> None:
-    for name, port in local.ports.items():
-        if port != PORTS[name] and not (name == "api" and local.own_key):
-            screen.say(f"[yellow]Port {PORTS[name]} is taken by another program: {name} listens on {port}.[/]")
+    say_moved(local)
     pool = ThreadPoolExecutor()
     try:
         side = [pool.submit(_start, service, local) for service in _list_side_services(local)]
@@ -155,6 +153,14 @@ def _start_parts(local: Local, roster: bytes | None) -> None:
         _finish([members, *parts])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def say_moved(local: Local) -> None:
+    """Say which parts, of those that are to be started, listen elsewhere than they usually do."""
+    for name, port in local.ports.items():
+        starts = find(name, local.home) is None and not (name == "api" and local.own_key)
+        if starts and port != PORTS[name]:
+            screen.say(f"[yellow]Port {PORTS[name]} is taken by another program: {name} listens on {port}.[/]")
 
 
 def _list_side_services(local: Local) -> list[Service]:
