@@ -1,14 +1,17 @@
 """What the local stack starts, it stops: with all that descends from it."""
 
+import os
 import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from neople_timeline.local import stack
 from neople_timeline.local.processes import (
     LocalError,
     Service,
@@ -65,3 +68,22 @@ def test_two_programs_that_start_at_once_choose_different_ports() -> None:
         assert choose_port(port) != port  # though nobody listens there yet
         other.stdin.write(b"\n")
     assert choose_port(port) == port
+
+
+def test_whichever_part_ends_is_named_with_its_log_and_postgres_before_those_that_need_it(tmp_path: Path) -> None:
+    names = ["airflow-api", "objects", "postgres"]
+    for name in names:
+        script = f"echo the last words of {name}; exec sleep 300"
+        has_spoken = partial(os.path.getsize, tmp_path / "logs" / f"{name}.log")
+        start(Service(name, ["sh", "-c", script], has_spoken), tmp_path)
+    require_parts = stack.watch(tmp_path)
+    require_parts()
+    for name, gone in zip(names, ("airflow-api", "objects and airflow-api", "postgres and objects and"), strict=True):
+        process = find(name, tmp_path)
+        assert process
+        process.kill()
+        psutil.wait_procs([process], timeout=5)
+        with pytest.raises(LocalError, match=f"^{gone}") as raised:
+            require_parts()
+        assert str(raised.value).endswith(f"the last words of {name}")
+    stop(names, tmp_path)

@@ -247,7 +247,7 @@ def _stay_up(given: argparse.Namespace) -> int:
         up(cluster, roster)
         keeper.start()
         api = airflow.RestApi(cluster.local.airflow.port, cluster.local.airflow.password)
-        code = stack.run_last_day(cluster.local, api, lambda: True)  # what ends is started again
+        code = stack.run_last_day(cluster.local, api, lambda: None)  # what ends is started again
         if not given.once:
             screen.say("\nEverything stays up until Ctrl-C.")
             keeper.join()

@@ -85,8 +85,10 @@ def ensure_run(api: RestApi, settings: Settings, day: date) -> str:
     return str(run["dag_run_id"])
 
 
-def follow(api: RestApi, settings: Settings, run_id: str, day: date, is_up: Callable[[], bool]) -> Iterator[Progress]:
-    """Yield a run's progress about once a second until it ends; LocalError if `is_up` says that Airflow is not.
+def follow(
+    api: RestApi, settings: Settings, run_id: str, day: date, require_parts: Callable[[], None]
+) -> Iterator[Progress]:
+    """Yield a run's progress about once a second until it ends, or `require_parts` raises because a part is gone.
 
     What is up and does not answer is being started again, as `make cluster` does; it is waited for a while.
     """
@@ -95,15 +97,15 @@ def follow(api: RestApi, settings: Settings, run_id: str, day: date, is_up: Call
         try:
             progress = _look_at(api, settings, run_id, day)
         except (LocalError, RetryLater):
-            if not is_up() or time.monotonic() - answered_at > RESTART_SECONDS:
+            require_parts()
+            if time.monotonic() - answered_at > RESTART_SECONDS:
                 raise
         else:
             answered_at = time.monotonic()
             yield progress
             if progress.state in ENDED:
                 return
-            if not is_up():
-                raise LocalError("a process of Airflow ended while the run was going on: see the logs")
+            require_parts()
         time.sleep(0.7)
 
 

@@ -105,6 +105,12 @@ def list_recorded(home: Path) -> list[str]:
     return sorted(path.stem for path in (home / "run").glob("*.json"))
 
 
+def quote_log(name: str, home: Path) -> str:
+    """Say where the log of a service is and how it ends."""
+    lines = _log(name, home).read_text(errors="replace").splitlines()[-15:]
+    return "\n".join([f"Its log, {_log(name, home)}, ends with:", *(f"    {line}" for line in lines)])
+
+
 def stop(names: Iterable[str], home: Path, *, patience_seconds: float = 10) -> list[str]:
     """Stop recorded processes and all their descendants side by side; return the names of those that were running."""
     families = {name: _list_family(name, home) for name in names}
@@ -204,13 +210,13 @@ def _wait_until_ready(service: Service, process: psutil.Process, home: Path) -> 
     while not (service.ready() and _listens(service, process)):
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             raise LocalError(
-                f"{service.name} ended at once{_say_taken(service, process)}. {_quote_log(service.name, home)}"
+                f"{service.name} ended at once{_say_taken(service, process)}. {quote_log(service.name, home)}"
             )
         if _closed.is_set():
             raise LocalError(f"{service.name} is not waited for any more: everything is being stopped")
         if time.monotonic() > deadline:
             waited = f"{service.patience_seconds:.0f} s{_say_taken(service, process)}"
-            raise LocalError(f"{service.name} does not answer after {waited}. {_quote_log(service.name, home)}")
+            raise LocalError(f"{service.name} does not answer after {waited}. {quote_log(service.name, home)}")
         time.sleep(POLL_SECONDS)
 
 
@@ -290,8 +296,3 @@ def _write_record(name: str, home: Path, pid: int, stop_signal: signal.Signals =
 
 def _read_stop_signal(name: str, home: Path) -> signal.Signals:
     return signal.Signals(json.loads(_record(name, home).read_text())["stop_signal"])
-
-
-def _quote_log(name: str, home: Path) -> str:
-    lines = _log(name, home).read_text(errors="replace").splitlines()[-15:]
-    return "\n".join([f"Its log, {_log(name, home)}, ends with:", *(f"    {line}" for line in lines)])

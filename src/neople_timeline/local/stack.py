@@ -27,6 +27,7 @@ from neople_timeline.local.processes import (
     find,
     forget,
     list_recorded,
+    quote_log,
     refuse_starts,
     remember,
     start,
@@ -63,7 +64,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
         day_run.wait_for_dag(api)
         day_run.ensure_pools(api)
         screen.say(f"All parts are up after {time.monotonic() - began:.0f} s.")
-        code = run_last_day(local, api, _watch_airflow(local))
+        code = run_last_day(local, api, watch(local.home))
         if is_ours and not once:
             _stay(local)
     finally:
@@ -203,12 +204,12 @@ def ensure_connections(local: Local, api: airflow.RestApi) -> None:
     airflow.ensure_connections(api, local.settings, is_rate_chosen="neople_api_rate" in local.variables)
 
 
-def run_last_day(local: Local, api: airflow.RestApi, is_up: Callable[[], bool]) -> int:
+def run_last_day(local: Local, api: airflow.RestApi, require_parts: Callable[[], None]) -> int:
     """Have the last complete day collected; return the exit code, or raise LocalError with what failed and why."""
     day = local.settings.calendar.last_over(datetime.now(UTC))
     run_id = day_run.ensure_run(api, local.settings, day)
     screen.say(f"The run of {day}:")
-    state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, is_up))
+    state = screen.show_progress(day_run.follow(api, local.settings, run_id, day, require_parts))
     figures = pipeline.measure_day(local.settings, day)
     if state != "success":
         reasons = day_run.explain_failure(api, run_id)
@@ -218,17 +219,28 @@ def run_last_day(local: Local, api: airflow.RestApi, is_up: Callable[[], bool]) 
     return INDEBTED if figures.owed else COMPLETE
 
 
-def _watch_airflow(local: Local) -> Callable[[], bool]:
-    names = [service.name for service in airflow.list_services(local.airflow, local.home)]
-    return lambda: all(find(name, local.home) for name in names)
+def watch(home: Path) -> Callable[[], None]:
+    """Make a check that raises LocalError if a part that was started has ended, with its name and its last words."""
+    # Airflow last: it ends when its database does.
+    names = sorted(
+        (name for name in list_recorded(home) if name != SUPERVISOR),
+        key=lambda name: (name != "postgres", name.startswith("airflow")),
+    )
+
+    def require_parts() -> None:
+        gone = [name for name in names if find(name, home) is None]
+        if gone:
+            raise LocalError(f"{' and '.join(gone)} ended while the stack was up. {quote_log(gone[0], home)}")
+
+    return require_parts
 
 
 def _stay(local: Local) -> None:
     screen.say("\nEverything stays up until Ctrl-C.")
-    is_up = _watch_airflow(local)
-    while is_up():
+    require_parts = watch(local.home)
+    while True:
+        require_parts()
         time.sleep(1)
-    raise LocalError(f"a process of Airflow ended by itself: see {local.home}/logs")
 
 
 def ignore_signals() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from neople_timeline.local import day_run
+from neople_timeline.local.processes import LocalError
 from neople_timeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,3 +45,16 @@ def test_a_day_s_run_is_taken_up_where_something_is_left_to_do(
     api = FakeApi(state)
     assert day_run.ensure_run(cast("RestApi", api), Settings(), DAY) == "r 1"
     assert api.cleared == cleared
+
+
+def test_a_run_that_is_not_heard_of_ends_with_the_part_that_is_gone() -> None:
+    class Silent(FakeApi):
+        def call(self, *_: Any, **__: Any) -> Any:
+            raise LocalError("Airflow's API server does not answer")
+
+    def require_parts() -> None:
+        raise LocalError("postgres ended")
+
+    steps = day_run.follow(cast("RestApi", Silent("running")), Settings(), "r 1", DAY, require_parts)
+    with pytest.raises(LocalError, match="postgres ended"):
+        next(steps)
