@@ -14,6 +14,7 @@ import pytest
 from neople_timeline.local import stack
 from neople_timeline.local.processes import (
     LocalError,
+    NotReadyError,
     Service,
     choose_port,
     find,
@@ -49,6 +50,15 @@ def test_who_answers_in_the_place_of_a_service_is_not_taken_for_it(tmp_path: Pat
         with pytest.raises(LocalError, match=f"port {port} was taken by another program"):
             start(service, tmp_path)
     stop(["late"], tmp_path)
+
+
+def test_what_keeps_a_service_from_answering_is_told(tmp_path: Path) -> None:
+    def ready() -> bool:
+        raise NotReadyError("no SSL is spoken here")
+
+    with pytest.raises(LocalError, match=r"^mute does not answer after 0 s: no SSL is spoken here\. Its log"):
+        start(Service("mute", ["sleep", "300"], ready, patience_seconds=0), tmp_path)
+    stop(["mute"], tmp_path)
 
 
 def test_a_service_may_listen_in_a_child_of_its_process(tmp_path: Path) -> None:

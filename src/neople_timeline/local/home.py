@@ -115,14 +115,14 @@ def read_record(home: Path) -> dict[str, dict[str, Any]]:
 
 
 def hide_settings_from_children() -> str:
-    """Take settings and Airflow's variables out of this environment and return the API key that was there.
+    """Take settings, Airflow's variables and libpq's out of this environment; return the API key that was there.
 
     Processes of the stack have their own, and a key has no business in theirs. No part is asked through a proxy.
     """
     key = os.environ.get("NEOPLE_API_KEY", "").strip()
     foreign = {f.name.upper() for f in fields(Settings)} - {name.upper() for name in KEPT}
     for name in list(os.environ):
-        if name in foreign or name.startswith("AIRFLOW"):
+        if name in foreign or name.startswith(("AIRFLOW", "PG")):
             del os.environ[name]
     direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if direct != "*":

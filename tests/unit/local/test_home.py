@@ -34,6 +34,15 @@ def test_parts_on_this_machine_are_asked_without_the_shell_s_proxy(
     assert environment["no_proxy"] == environment["NO_PROXY"]
 
 
+def test_what_the_shell_says_of_other_parts_reaches_none_of_the_stack_s(environment: dict[str, str]) -> None:
+    environment.update({"NEOPLE_API_KEY": " key ", "DAY_STARTS_AT": "00:00", "PATH": "/bin"})
+    foreign = ("PGSSLMODE", "PGHOST", "WAREHOUSE_URL", "SMTP_URL", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW_HOME")
+    environment.update(dict.fromkeys(foreign, "elsewhere"))
+    assert hide_settings_from_children() == "key"
+    assert "elsewhere" not in environment.values()
+    assert {"DAY_STARTS_AT", "PATH"} <= set(environment)
+
+
 def test_a_part_that_had_to_listen_elsewhere_comes_back_once_its_port_is_free(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
