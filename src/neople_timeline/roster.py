@@ -5,6 +5,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import CHARACTER_ID, SERVER_ID, SERVERS, CharacterKey, Reject, number_of
@@ -66,8 +67,8 @@ def read_roster(data: bytes) -> Roster:
 
 
 def find_server(name: str) -> str | None:
-    """Find a server's id by its id or its Korean name; None if there is no such server."""
-    wanted = name.strip().lower()
+    """Find a server's id by its id or its Korean name, also as macOS spells it; None if there is no such server."""
+    wanted = normalize("NFC", name.strip().lower())
     return next((server_id for server_id, korean in SERVERS.items() if wanted in {server_id, korean}), None)
 
 

@@ -1,4 +1,5 @@
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -119,6 +120,7 @@ def test_a_file_that_is_no_text_is_refused_with_what_to_do(data: bytes) -> None:
 )
 def test_a_server_is_found_by_either_name(name: str, server: str) -> None:
     assert find_server(name) == server
+    assert find_server(normalize("NFD", name)) == server
 
 
 def test_no_such_server_is_none() -> None:
