@@ -35,16 +35,16 @@ help: ## list the targets
 install: $(STAMP) ## make .venv with everything that `make run` needs
 
 run: $(STAMP) ## start every part here and collect the last complete day (ONCE=1, ROSTER=file.csv)
-	@$(BIN)/python -m neople_timeline.local.stack up $(if $(ONCE),--once) $(if $(ROSTER),--roster "$$ROSTER")
+	@$(BIN)/python -m neople_timeline.local up $(if $(ONCE),--once) $(if $(ROSTER),--roster "$$ROSTER")
 
 cluster: $(CLUSTER_STAMP) ## the same on CeleryExecutor, Redis and two workers on hosts of their own (needs redis-server)
-	@$(BIN)/python -m neople_timeline.local.cluster $(if $(ONCE),--once) $(if $(ROSTER),--roster "$$ROSTER")
+	@$(BIN)/python -m neople_timeline.local cluster $(if $(ONCE),--once) $(if $(ROSTER),--roster "$$ROSTER")
 
 stop: ## stop what `make run` or `make cluster` left running
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m neople_timeline.local.stack down; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m neople_timeline.local down; fi
 
 status: $(STAMP) ## say what runs, and where
-	@$(BIN)/python -m neople_timeline.local.stack status
+	@$(BIN)/python -m neople_timeline.local status
 
 # Work on it ----------------------------------------------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ def _prepare_airflow(cluster: Cluster) -> None:
 
 def main() -> None:
     """Do what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local.cluster", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local cluster", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
     parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
     parser.add_argument("--workers", type=int, default=2)
@@ -259,7 +259,3 @@ def _stay_up(given: argparse.Namespace) -> int:
             keeper.join()
         stack.stop_home(home)
     return code
-
-
-if __name__ == "__main__":
-    main()

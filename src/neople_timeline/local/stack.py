@@ -294,7 +294,7 @@ def _lock(root: Path) -> Iterator[None]:
 
 def main() -> None:
     """Do what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local.stack", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m neople_timeline.local", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
     parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
@@ -327,7 +327,3 @@ def exit_with(step: Callable[[], int], *, once: bool) -> NoReturn:
         screen.complain(error)
         code = FAILED
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
