@@ -1,6 +1,7 @@
 # Needs Python 3.11 to 3.13 and make; everything else comes from uv.lock.
 #   make run                      the whole day on this machine, until Ctrl-C
-#   make run ONCE=1               the same, ends by itself with the run's exit code
+#   make run ONCE=1               the same, ends by itself: 0 for a complete day. Make exits with 2 for anything else, and
+#                                 its last line has the run's own code: Error 1 is a debt, 2 wrong settings, 3 failed
 #   NEOPLE_API_KEY=… make run ROSTER=file.csv      with your own key and characters
 #   make cluster                  the same on CeleryExecutor with Redis and two workers (ONCE=1, ROSTER=file.csv)
 SHELL := /bin/bash
