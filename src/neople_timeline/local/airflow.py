@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,6 +85,14 @@ class Airflow:
         # The triggerer has to find the mail about a late day, and knows no DAG bundles.
         ours = {"PYTHONPATH": str(self.dags), "REPORT_URL": self.report_url}
         return {"AIRFLOW_HOME": str(self.home), **ours, "NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK, **variables}
+
+
+def has_provider(name: str) -> bool:
+    """Tell whether a provider is installed, without importing Airflow: it would log what Alembic says, and more."""
+    try:
+        return bool(version(f"apache-airflow-providers-{name}"))
+    except PackageNotFoundError:
+        return False
 
 
 def is_prepared(airflow: Airflow) -> bool:

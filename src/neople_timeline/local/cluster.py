@@ -12,7 +12,6 @@ import secrets
 import shutil
 import threading
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, ch
     """Open the cluster under `root`, or make a new one."""
     if not shutil.which("redis-server"):
         raise ConfigError("redis-server is not installed: apt-get install redis-server (or your system's package)")
-    if not find_spec("airflow.providers.celery") or not find_spec("airflow.providers.fab"):
+    if not (airflow.has_provider("celery") and airflow.has_provider("fab")):
         raise ConfigError("the group `cluster` is not installed: uv sync --frozen --inexact --group cluster")
     own_key = hide_settings_from_children()
     local = open_local(root, dags, own_key)
