@@ -167,9 +167,9 @@ def say_forecast(settings: Settings, forecast: Forecast) -> None:
     table.add_row("character-days there already", f"{forecast.there:,}")
     table.add_row("character-days to collect", f"{forecast.pending:,}")
     table.add_row("requests, at least", f"{forecast.requests:,}")
-    table.add_row(
-        f"time at {settings.neople_api_rate:,} requests/s", f"{forecast.requests / settings.neople_api_rate:,.0f} s"
-    )
+    seconds = forecast.requests / settings.neople_api_rate
+    time_needed = "under 1 s" if 0 < seconds < 1 else f"{seconds:,.0f} s"
+    table.add_row(f"time at {settings.neople_api_rate:,} requests/s, at least", time_needed)
     out.print(table)
 
 
