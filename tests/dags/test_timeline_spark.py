@@ -3,8 +3,12 @@
 import json
 import os
 import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -42,7 +46,7 @@ class FakeRun:
 
 
 @pytest.fixture
-def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTask:
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTask]:
     """Connections, and a spark-submit that writes down its arguments and environment and ends as `outcome` says."""
     for name, connection in describe_connections(SETTINGS).items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
@@ -58,7 +62,9 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTask:
     monkeypatch.setattr("neople_timeline.pipeline.prepare_marts", lambda _settings, days: days)
     task = FakeTask()
     monkeypatch.setattr(timeline_terms, "get_current_context", lambda: {"ti": task, "dag_run": FakeRun()})
-    return task
+    with ExitStack() as opened:  # the provider's hook leaves open what it reads from
+        monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: opened.enter_context(Popen(*given, **more)))
+        yield task
 
 
 def submit(task: FakeTask) -> None:
