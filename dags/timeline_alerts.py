@@ -14,7 +14,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
 from timeline_connections import connect_settings
-from timeline_terms import choose_day
+from timeline_terms import DISPUTED, choose_day
 
 LATE_AFTER = timedelta(hours=3)
 """How long a day's run may take from its start."""
@@ -29,14 +29,21 @@ def send_measures(day: date) -> None:
             stats.gauge(f"timeline.{name}", value)
 
 
-def explain_failure(context: Context) -> str | None:
-    """Say which tasks of this run failed and why, or None if none did."""
+def explain_failure(context: Context, day: date | None = None) -> str | None:
+    """Say which tasks of this run failed and why, or None if none did.
+
+    To `day` a proof that failed for other days only is no failure: those say so on their own pages.
+    """
     this = context["ti"]
     states = this.get_task_states(dag_id=this.dag_id, run_ids=[this.run_id])
     # A mapped task is listed once per shard, as `collect_0`, `collect_1` …
     failed = sorted(name for name, state in states.get(this.run_id, {}).items() if state == "failed")
     if not failed:
         return None
+    if failed == ["verify"] and day:
+        disputed = this.xcom_pull(task_ids="verify", key=DISPUTED)
+        if disputed and f"{day}" not in disputed:
+            return None
     tasks = sorted({name.rstrip("0123456789").rstrip("_") for name in failed})
     reasons = this.xcom_pull(task_ids=tasks, key="failure") or []
     known = list(dict.fromkeys(reason for reason in reasons if reason))

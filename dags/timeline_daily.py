@@ -80,7 +80,7 @@ def report() -> dict[str, Any]:
             skip_what_was_refused(context)
         settings, day = connect_settings(), read_day(context)
         send_measures(day)
-        done = publish_report(settings, day, explain_failure(context))
+        done = publish_report(settings, day, explain_failure(context, day))
         for other, again in republish_reports(settings, but=day).items():
             log.info("The report of %s was out of date, and is written anew: %s", other, again.url)
     tell_lineage(settings, reads=[*ROWS, *list_mart_tables()], writes=[REPORTS])

@@ -15,7 +15,7 @@ from neople_timeline.models import Kind
 from neople_timeline.settings import read_airflow_settings
 from timeline_connections import connect_settings
 from timeline_lineage import MART_FOLDERS, PARQUET, RAW, ROWS, list_mart_tables, tell_lineage
-from timeline_terms import PlainShard, in_airflow_terms, list_days, name_spark_run, unpack_shard
+from timeline_terms import DISPUTED, PlainShard, in_airflow_terms, list_days, name_spark_run, unpack_shard
 
 if TYPE_CHECKING:
     from airflow.sdk.bases.decorator import Task
@@ -161,6 +161,7 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
         found = prove_days(settings, list_days(shards))
         for debt in found.owed:
             log.warning("Owed: %s of %s: %s", "/".join(debt.character), debt.day, debt.reason)
+        get_current_context()["ti"].xcom_push(DISPUTED, [f"{finding.day}" for finding in found.disagreements])
         found.require_agreement()
         totals = total_days(settings, found.days)
     facts: dict[str, Any] = {

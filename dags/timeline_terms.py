@@ -32,6 +32,9 @@ WAITING = "waiting"
 REFUSED = "refused"
 """The key of the XCom by which a task says that it failed for what it was asked for, and did nothing."""
 
+DISPUTED = "disputed"
+"""The key of the XCom by which a proof says on which days something disagrees."""
+
 
 class PlainShard(TypedDict):
     """A shard that is plain enough for an XCom, and short though it be about years."""

@@ -38,11 +38,10 @@ class FakeTask:
         return {self.run_id: self.states}
 
     def xcom_pull(self, task_ids: list[str] | str, key: str) -> Any:
-        if key == "refused":
-            assert task_ids == "plan"
+        if isinstance(task_ids, str):
+            assert (task_ids, key) in {("plan", "refused"), ("verify", "disputed")}
             return self.pushed.get(key)
         assert key == "failure"
-        assert isinstance(task_ids, list)
         self.asked = task_ids
         return self.reasons
 
@@ -259,6 +258,26 @@ def test_the_report_tells_of_a_failure_by_task_and_reason() -> None:
     assert task.asked == ["collect"]
 
 
+@pytest.mark.parametrize(
+    ("states", "disputed", "is_told"),
+    [
+        ({"verify": "failed"}, ["2026-11-14"], False),
+        ({"verify": "failed"}, ["2026-11-14", "2026-11-15"], True),
+        ({"verify": "failed"}, None, True),
+        ({"load": "failed", "verify": "upstream_failed"}, None, True),
+        ({"marts": "failed", "verify": "failed"}, ["2026-11-14"], True),
+    ],
+)
+def test_a_proof_that_failed_for_other_days_is_no_failure_of_the_runs_own(
+    states: dict[str, str], disputed: list[str] | None, *, is_told: bool
+) -> None:
+    task = FakeTask(states, ["1 disagreement"])
+    task.pushed["disputed"] = disputed
+    context: Any = {"ti": task}
+    assert (timeline_daily.explain_failure(context, date(2026, 11, 15)) is not None) is is_told
+    assert timeline_daily.explain_failure(context) is not None
+
+
 def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
     assert timeline_daily.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
 
@@ -316,7 +335,7 @@ def test_a_run_of_the_schedule_that_plan_refused_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
     monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
     monkeypatch.setattr(timeline_daily, "send_measures", lambda _day: None)
-    monkeypatch.setattr(timeline_daily, "explain_failure", lambda _context: "the roster is empty")
+    monkeypatch.setattr(timeline_daily, "explain_failure", lambda *_: "the roster is empty")
     page = Published("s3://lake/page", mailed=True, debts=0)
     monkeypatch.setattr(pipeline, "publish_report", lambda *told_of: told.append(told_of[1:]) or page)
     monkeypatch.setattr(pipeline, "republish_reports", lambda _settings, but: {} if but else None)
