@@ -10,8 +10,7 @@ import logging
 import secrets
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -22,15 +21,14 @@ from neople_timeline.absences import Absences
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix
+from neople_timeline.limited_client import open_client, run_beside
 from neople_timeline.models import Calendar, Claim, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
-from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import Chain, FoundCharacter, Maintenance, SlowDown, Unreadable
+from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
 from neople_timeline.raw import RawWriter
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Landed
-from neople_timeline.warehouse.permits import PermitLease
 
 log = logging.getLogger(__name__)
 
@@ -119,60 +117,16 @@ async def collect_shard(
     if (lead := ledger.read_clock(stores.ledger) - time.time()) > LONGEST_LEAD_SECONDS:
         raise RetryLater(f"PostgreSQL's clock is {lead:,.0f} s ahead of this machine's: set it", seconds=300)
     worker_id = ledger.start_worker(stores.ledger, shard, kind, settings.neople_api_rate)
-    async with _open_client(settings, stores.permits, kind) as (client, keep_permits):
+    async with open_client(settings, stores.permits, kind) as (client, keep_permits):
         absences = Absences(has_found_anybody=ledger.knows_anybody(stores.ledger))
         collector = _Collector(settings.calendar, stores, shard, worker_id, client, absences, progress)
         try:
-            await _run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
+            await run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
         finally:
             log.info("%s", collector.usage.describe(settings.neople_api_rate))
             if not stores.ledger.broken:  # best effort: without it, the claims simply run out
                 ledger.finish_worker(stores.ledger, worker_id, collector.usage)
     return collector.collected
-
-
-async def search_characters(
-    settings: Settings, connection: psycopg.Connection, server_id: str, name: str
-) -> list[FoundCharacter]:
-    """Find characters by their full name, within the limit that all on the key share."""
-    found: list[FoundCharacter] = []
-
-    async def search() -> None:
-        found.extend(await client.search(server_id, name))
-
-    async with _open_client(settings, connection, "daily") as (client, keep_permits):
-        await _run_beside(search(), keep_permits(lambda: 1))
-    return found
-
-
-KeepPermits = Callable[[Callable[[], int]], Coroutine[Any, Any, None]]
-
-
-@asynccontextmanager
-async def _open_client(
-    settings: Settings, connection: psycopg.Connection, kind: Kind
-) -> AsyncIterator[tuple[Client, KeepPermits]]:
-    """Open a client and the loop that must run beside it to keep it in permits; it is told how many are wanted."""
-    pacer = Pacer()
-    lease = PermitLease(settings, connection, kind, pacer)
-    async with Client(settings, Pace(pacer), lease.slow_down) as client:
-        try:
-            yield client, lease.keep
-        finally:
-            lease.give_back()
-
-
-async def _run_beside(main: Coroutine[Any, Any, None], *companions: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine with companions that end with it; the first failure of any ends all and is raised alone."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in (main, *companions)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _run_together(*coroutines: Coroutine[Any, Any, None]) -> None:

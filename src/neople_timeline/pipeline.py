@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import uvloop
 
-from neople_timeline import collect, parts, plan, verify
+from neople_timeline import collect, limited_client, parts, plan, verify
 from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
@@ -80,7 +80,7 @@ def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
 def search_characters(settings: Settings, server_id: str, name: str) -> list[FoundCharacter]:
     """Ask the API for the characters of a name, on one server or on `all`."""
     with open_warehouse(settings) as connection:
-        return uvloop.run(collect.search_characters(settings, connection, server_id, name))
+        return uvloop.run(limited_client.search_characters(settings, connection, server_id, name))
 
 
 def add_members(settings: Settings, found: Sequence[Member]) -> int:
