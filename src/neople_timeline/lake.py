@@ -225,7 +225,9 @@ class Lake:
         return path
 
     def _miss(self, key: str) -> DataError:
-        return DataError(f"{self.describe(key)} is gone: the ledger says it was written. Was it deleted by hand?")
+        return DataError(
+            f"{self.describe(key)} is gone. The next run of its day makes it anew from what is left; who deleted it?"
+        )
 
     def _put(self, key: str, data: bytes, *, mode: "PutMode", content_type: str = "application/octet-stream") -> str:
         attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}

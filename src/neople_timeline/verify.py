@@ -108,11 +108,9 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     Lost answers are salvaged first, and what somebody left half done is loaded. RetryLater while another run is at work
     on any of them.
     """
-    for day in days:
-        if salvage_lost(calendar, lake, connection, [day]):
-            refine_parts(calendar, lake, connection, Shard.whole(day))
-            load_parts(calendar, lake, connection, Shard.whole(day))
-    for day in [one.day for one in audit.read_marks(connection, days) if not one.is_settled]:
+    salvaged = {day for day in days if salvage_lost(calendar, lake, connection, [day])}
+    half_done = {one.day for one in audit.read_marks(connection, days) if not one.is_settled}
+    for day in sorted(salvaged | half_done):
         refine_parts(calendar, lake, connection, Shard.whole(day))
         load_parts(calendar, lake, connection, Shard.whole(day))
     found = verify_days(calendar, lake, connection, days)
