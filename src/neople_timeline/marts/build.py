@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psycopg
 
-from neople_timeline.errors import DataError
 from neople_timeline.lake import Lake
 from neople_timeline.marts.duckdb_engine import run_marts
 from neople_timeline.marts.periods import cut_pieces
@@ -33,10 +32,7 @@ def build_marts(
         return publish_run(lake, connection, run)
 
     def fetch(table: Table, wanted: Sequence[date], folder: Path) -> list[Path]:
-        try:
-            return lake.fetch(list_objects(connection, table, wanted), folder)
-        except DataError as error:
-            raise DataError(f"{error} `neople-timeline backfill` over its day writes it anew") from None
+        return lake.fetch(list_objects(connection, table, wanted), folder)
 
     generation = take_generation(connection)
     rows: Counter[str] = Counter()

@@ -48,8 +48,8 @@ REASONS: Final = {
     "S3AFileSystem not found": "Spark has no jars for s3a://. docs/spark.md says which lines spark-defaults.conf needs",
     "JAVA_HOME is not set": f"there is no Java: {GET_JAVA}",
     "No such file or directory: 'spark-submit'": "there is no spark-submit: `make install-spark` installs it",
-    "PATH_NOT_FOUND": "an object of the ledger is gone from the lake: `neople-timeline verify` names it, "
-    "`neople-timeline backfill` over its day writes it anew",
+    "PATH_NOT_FOUND": "an object of the ledger is gone from the lake: `neople-timeline verify` names it, and the next"
+    " run of its day makes it anew from what is left",
     "UnsupportedClassVersionError": f"this Java is too old: {GET_JAVA}",
 }
 """What Spark says by itself about an incomplete installation, and what that means."""
