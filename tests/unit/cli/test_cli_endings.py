@@ -1,7 +1,6 @@
 """How commands end: errors in one line, exit codes, interruptions, wrong usage."""
 
 import os
-import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -100,22 +99,6 @@ def type_in(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def test_an_interruption_is_no_debt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert leave(KeyboardInterrupt(), monkeypatch) == FAILED
     assert "goes on from there" in capsys.readouterr().err
-
-
-def test_an_interruption_while_it_loads_ends_it_without_a_word() -> None:
-    code = """
-import signal, sys
-from neople_timeline import cli
-class Loader:
-    def find_spec(self, name, *_):
-        if name == "rich":
-            signal.raise_signal(signal.SIGINT)
-sys.meta_path.insert(0, Loader())
-signal.signal(signal.SIGINT, signal.default_int_handler)
-cli.start()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def leave(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int | str | None:

@@ -1,8 +1,5 @@
 """What `make run` does before it starts anything."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,19 +31,3 @@ def test_a_roster_with_one_character_is_taken_whatever_else_is_in_it(tmp_path: P
     file = tmp_path / "roster.csv"
     file.write_text(f"{HEADER}cain,1\ncain,{'a' * 32}\n")
     assert stack.read_roster(file, "a key") == file.read_bytes()
-
-
-def test_an_interruption_while_it_loads_ends_it_without_a_word() -> None:
-    code = """
-import runpy, signal, sys
-class Loader:
-    def find_spec(self, name, *_):
-        if name == "rich":
-            signal.raise_signal(signal.SIGINT)
-sys.meta_path.insert(0, Loader())
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.argv = ["local", "status"]
-runpy.run_module("neople_timeline.local", run_name="__main__")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
