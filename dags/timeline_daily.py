@@ -23,7 +23,7 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from neople_timeline.settings import read_airflow_settings
-from timeline_alerts import LATE_AFTER, explain_failure, mail_lateness, send_measures
+from timeline_alerts import LATE_AFTER, explain_failure, mail_failure, mail_lateness, send_measures
 from timeline_connections import connect_settings
 from timeline_deadline import RunCreated
 from timeline_lineage import REPORTS, ROWS, list_mart_tables, tell_lineage
@@ -80,7 +80,10 @@ def report() -> dict[str, Any]:
             skip_what_was_refused(context)
         settings, day = connect_settings(), read_day(context)
         send_measures(day)
-        done = publish_report(settings, day, explain_failure(context, day))
+        reason, own_reason = explain_failure(context), explain_failure(context, day)
+        done = publish_report(settings, day, own_reason)
+        if reason and not own_reason:  # the day is well, and so say its page and mail
+            mail_failure(context, day, reason)
         for other, again in republish_reports(settings, but=day).items():
             log.info("The report of %s was out of date, and is written anew: %s", other, again.url)
     tell_lineage(settings, reads=[*ROWS, *list_mart_tables()], writes=[REPORTS])

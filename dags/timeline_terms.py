@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 
-from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
+from neople_timeline.errors import ConfigError, DataError, NotOver, Refused, RetryLater, StopCollecting
 from neople_timeline.models import Plan, Shard, days_between, split_runs
 from neople_timeline.settings import read_airflow_settings
 
@@ -84,7 +84,7 @@ def refuse_unknown_parameters(context: Context) -> None:
     """Refuse a run with a parameter that its DAG does not have: Airflow itself ignores what is misspelled."""
     known = set(context["dag"].params)
     if unknown := sorted(set(context["dag_run"].conf or {}) - known):
-        raise ConfigError(f"there is no parameter {', '.join(unknown)}: there are {', '.join(sorted(known))}")
+        raise Refused(f"there is no parameter {', '.join(unknown)}: there are {', '.join(sorted(known))}")
 
 
 def skip_what_was_refused(context: Context) -> None:
@@ -112,7 +112,7 @@ def in_airflow_terms() -> Iterator[None]:
         log.warning("%s. This task comes back at %s and holds no slot until then.", later, f"{resume_at:%F %T} UTC")
         raise AirflowRescheduleException(resume_at) from later  # type: ignore[no-untyped-call]
     except (ConfigError, StopCollecting, DataError) as error:
-        raise _fail(context, str(error), is_refusal=isinstance(error, ConfigError)) from None
+        raise _fail(context, str(error), is_refusal=isinstance(error, Refused)) from None
 
 
 def _fail(context: Context, reason: str, *, is_refusal: bool = False) -> AirflowFailException:

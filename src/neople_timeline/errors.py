@@ -2,6 +2,7 @@
 
 TimelineError
 ├── ConfigError       stop before any work: a setting, a file or an argument is wrong
+│   └── Refused       what a run was asked for cannot be had
 ├── StopCollecting    stop now: every further call to the API would fail too
 ├── RetryLater        come back after `seconds`; nothing is lost meanwhile
 │   ├── NotOver       the day is still running
@@ -19,6 +20,10 @@ class TimelineError(Exception):
 
 class ConfigError(TimelineError):
     """A setting, a file or an argument is wrong, and somebody has to correct it."""
+
+
+class Refused(ConfigError):  # noqa: N818 - named by what became of it
+    """What a run was asked for cannot be had: it is wrong by itself, whatever the settings."""
 
 
 class StopCollecting(TimelineError):  # noqa: N818 - named by what the caller does

@@ -243,8 +243,9 @@ def prove_days(settings: Settings, days: Sequence[date]) -> Verification:
     """
     with _open(settings) as (lake, connection):
         found = verify.prove_days(settings.calendar, lake, connection, days)
-        outdated = day_rows.list_changed_days(connection, days)
-    if found.ok and outdated and settings.marts_engine == "duckdb":
+        disputed = {finding.day for finding in found.disagreements}
+        outdated = [day for day in day_rows.list_changed_days(connection, days) if day not in disputed]
+    if outdated and settings.marts_engine == "duckdb":
         build_marts(settings, outdated)
     return found
 

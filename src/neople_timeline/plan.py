@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.errors import ConfigError, NotOver
+from neople_timeline.errors import ConfigError, NotOver, Refused
 from neople_timeline.lake import Lake
 from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_runs
 from neople_timeline.warehouse import days as day_rows
@@ -34,9 +34,9 @@ class Forecast:
 def check_days(calendar: Calendar, first: date, last: date, *, unfinished: bool) -> None:
     """Refuse days of which the API has no data, yet or ever; one that is not over is NotOver, unless `unfinished`."""
     if first > last:
-        raise ConfigError(f"the first day {first} is after the last day {last}")
+        raise Refused(f"the first day {first} is after the last day {last}")
     if first < calendar.first_day:
-        raise ConfigError(f"{first} is before {calendar.first_day}, the first day of which the API has data")
+        raise Refused(f"{first} is before {calendar.first_day}, the first day of which the API has data")
     over_at, now = calendar.over_at(last), datetime.now(UTC)
     if now >= over_at:
         return
@@ -47,7 +47,7 @@ def check_days(calendar: Calendar, first: date, last: date, *, unfinished: bool)
             seconds=(over_at - now).total_seconds(),
         )
     if first > calendar.day_at(now):
-        raise ConfigError(f"{first} has not begun")
+        raise Refused(f"{first} has not begun")
 
 
 def plan_day(

@@ -7,9 +7,10 @@ page breaks and fields that no column holds apart. The API may not have it any m
 import io
 import logging
 import uuid
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -30,17 +31,18 @@ log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
-def salvage_lost(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> int:
-    """Write anew the answers of some days whose objects are gone; return of how many character-days it could be done.
+def salvage_lost(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Counter[date]:
+    """Write anew the answers of some days whose objects are gone; count by day of how many it could be done.
 
     The ledger then points to the new objects. Of the others, no Parquet has what was sent: they stay as they were.
     """
     found = lake.etags(part_rows.list_raw_keys(connection, days))
     gone = {key for key, etag in found.items() if etag is None}
-    saved = 0
+    saved: Counter[date] = Counter()
     for part in part_rows.list_parts(connection, Shard.whole(*days)) if gone else ():
         lost = [entry for entry in part_rows.read_entries(connection, part) if entry.raw_key in gone]
-        saved += _salvage_part(calendar, lake, connection, part, lost) if lost else 0
+        if lost and (count := _salvage_part(calendar, lake, connection, part, lost)):
+            saved[part.day] += count
     return saved
 
 
@@ -63,17 +65,31 @@ def _read_answers(
     calendar: Calendar, lake: Lake, part: Part, lost: Sequence[LedgerEntry]
 ) -> Iterator[tuple[LedgerEntry, Answer, datetime]]:
     """Read from a part's Parquet what agrees with the ledger, and when it was fetched."""
-    characters = {_key(row): row for row in _read_rows(lake, part, CHARACTERS)}
-    events: dict[CharacterKey, list[Row]] = defaultdict(list)
-    for row in _read_rows(lake, part, EVENTS):
-        data = NO_DATA if row["data"] is None else row["data"].encode()
-        events[_key(row)].append(Row(row["code"], row["name"], row["occurred_minute"], msgspec.Raw(data)))
     window = calendar.window(part.day, part.day)
-    for entry in lost:
-        character, rows = characters.get(entry.character), events[entry.character]
+    wanted = {entry.character: entry for entry in lost}
+    characters = {key: row for row in _read_rows(lake, part, CHARACTERS) if (key := _key(row)) in wanted}
+    for key, rows in _read_events(lake, part, characters):
+        entry = wanted[key]
         digest = digest_hashes(hash_event(row.code, row.name, row.date, row.data) for row in rows)
-        if character and (len(rows), digest) == (entry.events, entry.digest):
-            yield entry, _make_answer(entry, character, rows, window), character["collected_at"]
+        if (len(rows), digest) == (entry.events, entry.digest):
+            yield entry, _make_answer(entry, characters[key], rows, window), characters[key]["collected_at"]
+
+
+def _read_events(
+    lake: Lake, part: Part, characters: Collection[CharacterKey]
+) -> Iterator[tuple[CharacterKey, list[Row]]]:
+    """Read the events of some characters, each of whom has theirs in a row; who has none comes last."""
+    quiet = set(characters)
+    for key, rows in groupby(_read_rows(lake, part, EVENTS), _key):
+        if key in quiet:
+            quiet.remove(key)
+            yield key, [_make_row(row) for row in rows]
+    yield from ((key, []) for key in sorted(quiet))
+
+
+def _make_row(row: dict[str, Any]) -> Row:
+    data = NO_DATA if row["data"] is None else row["data"].encode()
+    return Row(row["code"], row["name"], row["occurred_minute"], msgspec.Raw(data))
 
 
 def _make_answer(entry: LedgerEntry, character: dict[str, Any], rows: list[Row], window: Window) -> Answer:

@@ -46,7 +46,7 @@ class Verification:
     events: int
     disagreements: tuple[Disagreement, ...]
     unfinished: tuple[date, ...]
-    """Days of which something has landed and is not published: a run is at work on them, or has died over them."""
+    """Days of which something is not published yet as it landed, or that changed while they were compared."""
     owed: tuple[Owed, ...]
     missing: int
     uncollected: tuple[date, ...]
@@ -75,25 +75,20 @@ class Verification:
 def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
     """Compare all holders of some days, and note in the ledger what is proven.
 
-    Only two looks at the same rows can disagree: a day on which another run is at work is unfinished, whatever else
-    there is.
+    Only two looks at the same rows can disagree: a day that changes meanwhile is unfinished, whatever else there is.
     """
     known = audit.list_known_days(connection, days)
-    marks = audit.read_marks(connection, known)
-    changes = {one.day: one.changes for one in marks}
+    before = {one.day: one.changes for one in audit.read_marks(connection, known)}
     checked, events, missing = audit.count_holdings(connection, known)
     findings = _compare(calendar, lake, connection, known)
-    unfinished = {
-        *(finding.day for finding in findings if finding.is_pending),
-        *(one.day for one in marks if not one.is_settled),
-        *(one.day for one in audit.read_marks(connection, known) if one.changes != changes[one.day]),
-    }
+    changed = {one.day for one in audit.read_marks(connection, known) if one.changes != before[one.day]}
+    pending = {finding.day for finding in findings if finding.is_pending}
     return Verification(
         days=tuple(days),
         checked=checked,
         events=events,
-        disagreements=tuple(finding for finding in findings if finding.is_final or finding.day not in unfinished),
-        unfinished=tuple(sorted(unfinished)),
+        disagreements=tuple(one for one in findings if one.is_final or not (one.is_pending or one.day in changed)),
+        unfinished=tuple(sorted(changed | pending)),
         owed=tuple(owed for day in known for owed in audit.list_owed(connection, day, day)),
         missing=missing,
         uncollected=tuple(day for day in days if day not in known),
@@ -108,9 +103,9 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     Lost answers are salvaged first, and what somebody left half done is loaded. RetryLater while another run is at work
     on any of them.
     """
-    salvaged = {day for day in days if salvage_lost(calendar, lake, connection, [day])}
+    salvaged = salvage_lost(calendar, lake, connection, days)
     half_done = {one.day for one in audit.read_marks(connection, days) if not one.is_settled}
-    for day in sorted(salvaged | half_done):
+    for day in sorted({*salvaged, *half_done}):
         refine_parts(calendar, lake, connection, Shard.whole(day))
         load_parts(calendar, lake, connection, Shard.whole(day))
     found = verify_days(calendar, lake, connection, days)
@@ -170,14 +165,15 @@ def _verify_parts(
                 raise damaged[part.day]
             yield from _verify_part(lake, connection, part, entries, raw[part.day])
         except DataError as error:
-            yield Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")
+            finding, is_final = f"cannot be compared: {error}", part.day in damaged
+            yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_final=is_final)
 
 
 def _find_why_not_published(
     part: Part, entries: Sequence[LedgerEntry], raw: Tallies, damage: DataError | None
 ) -> Iterator[Disagreement]:
     if damage:
-        finding = f"cannot be published: {damage}"
+        finding = f"cannot be published: {damage}; `neople-timeline day {part.day} --again` asks for it anew"
         yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_final=True)
     elif differing := _compare_raw(part, entries, raw):
         yield from (replace(finding, is_final=True) for finding in differing)

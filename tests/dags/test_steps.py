@@ -16,7 +16,7 @@ import timeline_daily
 import timeline_steps
 import timeline_terms
 from neople_timeline import pipeline
-from neople_timeline.errors import ConfigError, DataError, NotOver, RetryLater, StopCollecting
+from neople_timeline.errors import ConfigError, DataError, NotOver, Refused, RetryLater, StopCollecting
 from neople_timeline.models import Calendar, Plan, Shard, days_between
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
@@ -225,7 +225,8 @@ def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("error", "refused"),
     [
-        (ConfigError("no key"), {"refused": True}),
+        (Refused("no key"), {"refused": True}),
+        (ConfigError("no key"), {}),
         (StopCollecting("no key"), {}),
         (DataError("no key"), {}),
     ],
@@ -341,6 +342,23 @@ def test_a_run_of_the_schedule_that_plan_refused_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(pipeline, "republish_reports", lambda _settings, but: {} if but else None)
     timeline_daily.report.function()
     assert told == [(date(2026, 11, 22), "the roster is empty")]
+
+
+def test_a_proof_that_failed_for_other_days_is_mailed_beside_the_report_of_a_day_that_is_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    context = {"ti": give_context(monkeypatch), "dag_run": trigger(AFTERNOON), "params": {"day": None}}
+    monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
+    monkeypatch.setattr(timeline_daily, "connect_settings", Settings)
+    monkeypatch.setattr(timeline_daily, "send_measures", lambda _day: None)
+    monkeypatch.setattr(timeline_daily, "explain_failure", lambda _context, day=None: None if day else "verify: …")
+    monkeypatch.setattr(timeline_daily, "mail_failure", lambda _context, *alert: told.append(alert))
+    page = Published("s3://lake/page", mailed=True, debts=0)
+    monkeypatch.setattr(pipeline, "publish_report", lambda *report: told.append(report[1:]) or page)
+    monkeypatch.setattr(pipeline, "republish_reports", lambda _settings, but: {} if but else None)
+    timeline_daily.report.function()
+    assert told == [(date(2026, 11, 22), None), (date(2026, 11, 22), "verify: …")]
 
 
 def test_a_misspelled_parameter_is_refused_by_name() -> None:

@@ -79,7 +79,6 @@ def test_who_was_asked_for_in_vain_is_asked_for_day_by_day(connection: psycopg.C
 
 def test_a_worker_is_never_given_its_own_claims_again(connection: psycopg.Connection) -> None:
     worker = claim_all(connection)
-    connection.execute("UPDATE timeline.worker SET expires_at = now() - interval '1 second'")
     assert ledger.claim_characters(connection, worker, SHARD, 10) == []
 
 

@@ -75,6 +75,10 @@ def read_page(settings: Settings, name: str) -> str:
     return open_lake(settings).get(f"reports/{name}/index.html").decode()
 
 
+def fail_to_write(*_: Any) -> None:
+    raise RetryLater("the store does not answer", seconds=1)
+
+
 def list_subjects(maildir: Path) -> list[str]:
     mails = (message_from_bytes(path.read_bytes(), policy=policy.default) for path in (maildir / "new").iterdir())
     return sorted(str(mail["Subject"]) for mail in mails)
@@ -283,7 +287,9 @@ def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(s
     assert pipeline.republish_reports(small) == {}
 
 
-def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody(small: Settings, smtp: "Smtp") -> None:
+def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody(
+    small: Settings, smtp: "Smtp", monkeypatch: pytest.MonkeyPatch
+) -> None:
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
     assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
@@ -291,6 +297,10 @@ def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody
     lake.delete(lake.list_keys(f"raw/day={WEDNESDAY}"))
     for _ in range(2):
         assert not pipeline.verify_days(small, [WEDNESDAY]).ok
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "write_page", fail_to_write)
+        with pytest.raises(RetryLater):
+            pipeline.republish_reports(small)
     assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
     assert WORDS["ko"]["verified"] not in read_page(small, f"day={WEDNESDAY}")
     assert WORDS["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")

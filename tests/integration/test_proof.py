@@ -232,6 +232,37 @@ def test_a_lost_answer_of_a_character_that_is_missing_by_now_holds_nobody_else_u
     assert (found.ok, found.missing, found.events) == (True, 1, events - lost)
 
 
+def test_who_leaves_the_roster_as_a_debtor_of_a_day_that_is_asked_for_anew_keeps_it_from_no_proof(
+    guild: Settings, sandbox_api: SandboxApi
+) -> None:
+    work_off(guild, pipeline.plan_day(guild, DAY))
+    busiest, *_ = find_busiest(sandbox_api, DAY)
+    sandbox_api.fail({"fault": "html_200", "character": busiest.character_id})
+    plan = pipeline.plan_day(guild, DAY, again=True)
+    collect(guild, plan)
+    publish(guild, plan)
+    assert pipeline.remove_members(guild, [busiest]) == 1
+    assert pipeline.prove_days(guild, [DAY]).ok
+    assert pipeline.plan_day(guild, DAY + timedelta(days=1)).days == (DAY + timedelta(days=1),)
+
+
+def test_what_is_wrong_is_told_each_time_that_it_is_looked_for(guild: Settings) -> None:
+    work_off(guild, pipeline.plan_day(guild, DAY))
+    lake = open_lake(guild)
+    with psycopg.connect(guild.warehouse_url, autocommit=True) as warehouse:
+        ((lost,),) = warehouse.execute("SELECT min(raw_key) FROM timeline.collection WHERE bucket = 1").fetchall()
+        lake.delete([lost])
+        warehouse.execute(
+            "UPDATE timeline.event e SET name = 'x' FROM timeline.collection c WHERE bucket = 0"
+            " AND c.character_id = e.character_id"
+        )
+    for _ in range(2):
+        found = pipeline.verify_days(guild, [DAY])
+        assert any("is gone" in finding.finding for finding in found.disagreements)
+    assert found.unfinished == (DAY,), "what is to be loaded again"
+    assert work_off(guild, pipeline.plan_day(guild, DAY)).ok
+
+
 def test_what_can_never_be_published_is_told_and_not_waited_for(guild: Settings, sandbox_api: SandboxApi) -> None:
     work_off(guild, pipeline.plan_day(guild, DAY))
     busiest, *_ = find_busiest(sandbox_api, DAY)

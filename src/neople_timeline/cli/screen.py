@@ -148,7 +148,7 @@ def say_verification(result: Verification) -> int:
     )
     if result.unfinished:
         days = ", ".join(map(str, result.unfinished[:LISTED]))
-        out.print(f"Not published yet: {days}. A run is at work on it, or has died: `neople-timeline day` goes on")
+        out.print(f"Not loaded as it landed: {days}. A run is at work on it, or `neople-timeline day` has to go on")
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
     if result.provisional:

@@ -168,8 +168,9 @@ def choose_port(*preferred: int) -> int:
 
 def _reserve(port: int) -> bool:
     """Take a free port as long as this process lives: one byte of a file is locked for each."""
+    reservations = _open_reservations()
     try:
-        fcntl.lockf(_open_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except (BlockingIOError, PermissionError):  # which of them, is the system's choice
         return False
     with socket.socket() as probe:

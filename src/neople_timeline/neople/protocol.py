@@ -316,10 +316,10 @@ class Chain:
         hashes = [hash_event(row.code, row.name, row.date, row.data) for row in rows]
         if self.hashes and not self.doubtful:
             self.doubtful = not set(self.hashes).isdisjoint(hashes)
+        self.next_request = self._follow(answer.timeline, body)
         self.bodies.append(body)
         self.answers.append(answer)
         self.hashes += hashes
-        self.next_request = self._follow(answer.timeline, body)
 
     def _follow(self, page: Page, body: bytes) -> str | None:
         if not page.next:
@@ -328,7 +328,7 @@ class Chain:
             raise Unreadable("the API repeats a cursor: its pages have no end", body=body)
         if not page.rows:
             raise Unreadable("the API sends an empty page that is not the last one", body=body)
-        if len(self.bodies) >= LONGEST_CHAIN:
+        if len(self.bodies) + 1 >= LONGEST_CHAIN:
             raise Unreadable(f"the API's pages have no end: {LONGEST_CHAIN} so far", body=body)
         self._cursors.add(page.next)
         return next_path(self.character, page.next)

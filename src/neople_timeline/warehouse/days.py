@@ -97,9 +97,17 @@ def hold_pages(connection: psycopg.Connection) -> AbstractContextManager[None]:
     return hold_locks(connection, [(PAGES_LOCK, 0)])
 
 
+BEGIN_PAGE: Final = """
+UPDATE timeline.day SET reported_in = 0 WHERE day = %s AND (verified_at IS NOT NULL OR reported_in IS NULL)
+"""
+
+
 def begin_page(connection: psycopg.Connection, day: date) -> None:
-    """Note that a day's page is being written: it is outdated until page and mail are out, wherever the run ends."""
-    connection.execute("UPDATE timeline.day SET reported_in = 0 WHERE day = %s", (day,))
+    """Note that a day's page is being written: it is outdated until page and mail are out, wherever the run ends.
+
+    That of a day that is not proven brings no mail, and is outdated by its proof or disproof alone.
+    """
+    connection.execute(BEGIN_PAGE, (day,))
 
 
 def record_page(connection: psycopg.Connection, day: date, generation: int) -> None:

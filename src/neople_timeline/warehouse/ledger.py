@@ -23,7 +23,7 @@ CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
 _IN_SHARD: Final = "c.day = ANY(%(days)s) AND c.bucket = ANY(%(buckets)s)"
-_FREE: Final = f"(c.worker_id IS NULL OR (c.worker_id <> %(me)s AND c.worker_id NOT IN {LIVE}))"
+_FREE: Final = f"(c.worker_id IS NULL OR c.worker_id NOT IN {LIVE})"
 
 
 @dataclass(frozen=True)

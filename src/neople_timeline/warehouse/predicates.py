@@ -3,7 +3,7 @@
 Each speaks of its row under one alias: `c` of `timeline.collection`, `d` of `timeline.day`.
 """
 
-from typing import Final, get_args
+from typing import Final
 
 from neople_timeline.catalogue import MARTS, Period
 from neople_timeline.models import CHARACTER_ID, SERVER_ID
@@ -35,8 +35,8 @@ def _is_of(period: Period) -> str:
     return f"mart IN ({', '.join(repr(mart.name) for mart in MARTS if mart.period == period)})"
 
 
-OF_DAYS, OF_WEEKS, OF_MONTHS = (_is_of(period) for period in get_args(Period))
-"""A row of `timeline.published_mart` is of a mart by day, by week or by month."""
+OF_DAYS, OF_WEEKS = _is_of("day"), _is_of("week")
+"""A row of `timeline.published_mart` is of a mart by day, or by week."""
 
 MARTS_GENERATION: Final = f"""coalesce((
   SELECT min(generation) FROM timeline.published_mart WHERE {OF_DAYS} AND period = d.day), 0)"""
@@ -44,11 +44,8 @@ MARTS_GENERATION: Final = f"""coalesce((
 
 HAS_STRANGE_MART: Final = f"""EXISTS (
   SELECT FROM timeline.published_mart
-  WHERE generation = 0
-    AND ({OF_DAYS} AND period = d.day
-      OR {OF_WEEKS} AND period = date_trunc('week', d.day - 3)::date + 3
-      OR {OF_MONTHS} AND period = date_trunc('month', d.day)::date))"""
-"""A mart of it, its week or its month was found to be another than was published; weeks begin on Thursdays."""
+  WHERE generation = 0 AND ({OF_DAYS} AND period = d.day OR {OF_WEEKS} AND period = d.day - 6))"""
+"""A mart of it, or of the week that it ends, was found to be another than was published."""
 
 # Of rows of other tables, under any name.
 

@@ -78,8 +78,14 @@ DELETE FROM timeline.collection c
 WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NULL
 """.encode()
 
+# What was loaded of them already is not loaded again.
 SETTLE_COLLECTED: Final = f"""
-UPDATE timeline.collection c SET state = 'landed', reason = NULL, next_try_at = NULL, doubted_at = NULL
+UPDATE timeline.collection c
+SET reason = NULL, next_try_at = NULL, doubted_at = NULL,
+  state = CASE WHEN EXISTS (
+    SELECT FROM timeline.character k
+    WHERE k.day = c.day AND k.server_id = c.server_id AND k.character_id = c.character_id
+      AND k.digest = c.digest AND k.events = c.events) THEN 'loaded' ELSE 'landed' END
 WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NOT NULL
 """.encode()
 

@@ -117,6 +117,8 @@ def test_a_chain_is_walked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
         ConnectError("x", {"causes": None}),
         (500, b""),
         (200, b"<html>"),
+        (200, make_page([], "an empty page that is not the last")),
+        (200, make_page([2], "aa")),  # whose cursor comes again
         make_error("API999", 500),
         make_error("DNF999", 500),
     ],
