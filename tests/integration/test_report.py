@@ -21,9 +21,10 @@ from neople_timeline.report import publish
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
 from neople_timeline.settings import Settings
-from neople_timeline.summary import DROP_ROUTES
+from neople_timeline.summary import BEST_RARITIES, DROP_ROUTES
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.days import PAGES_LOCK
+from neople_timeline.warehouse.profiles import read_profiles
 from neople_timeline.warehouse.summary import read_summary
 from sandbox_control import SandboxApi
 
@@ -235,6 +236,16 @@ def test_every_character_and_adventure_of_a_small_roster_has_a_page_that_says_wh
     links = set(re.findall(r'href="\.\./((?:characters|adventures)/[^"]+)"', daily))
     assert len(links) > 40
     assert links <= {key.removeprefix("reports/") for key in lake.list_keys("reports")}
+
+
+def test_the_best_drops_of_a_character_are_the_rarest_and_of_these_the_newest(collected: Settings) -> None:
+    with connect(collected) as connection:
+        profiles = read_profiles(connection, DAY, ())
+    drops = [[(BEST_RARITIES.index(one.rarity), one.minute) for one in profile.best_drops] for profile in profiles]
+    assert any(len({place for place, _ in of_one}) > 1 for of_one in drops)
+    for of_one in drops:
+        newest_first = sorted(of_one, key=lambda drop: drop[1], reverse=True)
+        assert of_one == sorted(newest_first, key=lambda drop: drop[0])
 
 
 def test_the_page_in_airflow_cannot_write(settings: Settings) -> None:

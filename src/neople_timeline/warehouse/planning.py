@@ -56,7 +56,8 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
 def _copy_statistics_targets(connection: psycopg.Connection, table: str, partition: str) -> None:
     """Have none gathered of the columns for which migration 0006 turned that off; LIKE does not copy it."""
     columns = connection.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attstattarget = 0 AND NOT attisdropped",
+        "SELECT attname FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attstattarget = 0 AND attnum > 0 AND NOT attisdropped",
         (table,),
     )
     for (column,) in columns.fetchall():

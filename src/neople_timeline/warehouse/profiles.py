@@ -52,14 +52,17 @@ WHERE day BETWEEN %(first)s AND %(last)s ORDER BY server_id, character_id, day
 
 # One look by primary key per character and day, however large the days are.
 DROPS: Final = f"""
-SELECT chosen.server_id, chosen.character_id, best.* FROM {CHOSEN_ROWS} CROSS JOIN LATERAL (
-  SELECT e.occurred_minute, coalesce(e.item_name, ''), e.item_rarity, e.code, coalesce(e.dungeon_name, ''),
-    coalesce(e.channel_name, ''), e.channel_no
+SELECT server_id, character_id, occurred_minute, coalesce(item_name, ''), item_rarity, code,
+  coalesce(dungeon_name, ''), coalesce(channel_name, ''), channel_no
+FROM {CHOSEN_ROWS} CROSS JOIN LATERAL (
+  SELECT occurred_at, occurred_minute, ordinal, code, item_name, item_rarity, dungeon_name, channel_name, channel_no,
+    array_position(%(best)s::text[], item_rarity) AS place
   FROM timeline.event e
   WHERE e.day BETWEEN %(first)s AND %(last)s AND e.server_id = chosen.server_id AND e.character_id = chosen.character_id
-    AND e.code = ANY(%(codes)s) AND e.item_rarity = ANY(%(best)s)
-  ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at DESC, e.ordinal LIMIT %(limit)s
-) best ORDER BY chosen.server_id, chosen.character_id
+    AND code = ANY(%(codes)s) AND item_rarity = ANY(%(best)s)
+  ORDER BY place, occurred_at DESC, ordinal LIMIT %(limit)s
+) best
+ORDER BY server_id, character_id, place, occurred_at DESC, ordinal
 """.encode()
 
 CLEARS: Final = f"""
