@@ -203,7 +203,7 @@ def _publish(step: Callable[[], T]) -> T:
 def _say_republished(settings: Settings, but: date | None = None) -> None:
     """Write anew the pages of other days that the run changed, and name them."""
     for changed, published in _publish(partial(pipeline.republish_reports, settings, but)).items():
-        out.print(f"The report of {changed} was out of date, and is written anew.")
+        out.print(f"The report of {changed} is written anew: something on it was computed or proven since.")
         say_pages(settings, published)
 
 

@@ -61,7 +61,9 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
         "Debts": number_of(figures.owed, "character-day") if figures.owed else "none",
         "Rows": f"schema timeline of the database warehouse on 127.0.0.1:{local.ports['postgres']}",
         "Objects": f"{settings.lake_url} at {settings.aws_endpoint_url}",
-        "Report": f"{report if report.exists() else 'none'}, in the lake {settings.lake_url}/reports/{page}",
+        "Report": f"{settings.report_url}/{page} (log in as below); a copy whose links lead nowhere: {report}"
+        if found
+        else "none",
         "Mail": str(mail or "none yet"),
         "Airflow": f"http://127.0.0.1:{local.airflow.port} with user {USER} and password {local.airflow.password}",
         "Settings": f'`. {local.home}/env` lets .venv/bin/neople-timeline and psql "$WAREHOUSE_URL" use this stack',

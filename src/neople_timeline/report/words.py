@@ -16,7 +16,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "subject_failed": "[실패] {day} 던파 타임라인",
         "subject_complete": "[수집 완료] {day} 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
         "failed": "이날 수집을 끝까지 마치지 못했습니다",
-        "owed_banner": "캐릭터 {owed}개의 기록을 아직 받지 못했습니다. 다음 실행 때 먼저 받습니다.",
+        "owed_banner": "캐릭터 {owed}명의 기록을 아직 받지 못했습니다. 다음 실행 때 먼저 받습니다.",
         "absent_banner": "전혀 수집하지 않은 날: {days}",
         "waiting_banner": "이 보고서를 쓸 때 이전 {count}일({first} ~ {last})은 아직 수집하지 못했습니다."
         " 매일 일부씩 이어서 수집합니다.",
@@ -287,6 +287,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
 WEEKLY_WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     "ko": {
         "title": "던파 타임라인 주간 리포트",
+        "board_note": "{week}(목)부터 한 주 동안의 기록",
         "subject": "{day} ~ {last} 주간 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
         "subject_owed": "[수집 대기 {owed}건] {day} ~ {last} 주간 던파 타임라인",
         "subject_complete": "[수집 완료] {day} ~ {last} 주간 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
@@ -308,6 +309,7 @@ WEEKLY_WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     },
     "en": {
         "title": "DNF timeline weekly report",
+        "board_note": "The week from Thursday {week}.",
         "subject": "Week {day} to {last}, DNF timeline: {primeval} primeval, {epic} epic",
         "subject_owed": "[{owed} owed] Week {day} to {last}, DNF timeline",
         "subject_complete": "[now complete] Week {day} to {last}, DNF timeline: {primeval} primeval, {epic} epic",

@@ -31,6 +31,7 @@ from neople_timeline.sandbox.traffic import Stats
 from neople_timeline.sandbox.world import KEPT_DAYS, World
 
 KOREA = timezone(timedelta(hours=9))
+DEFAULT_KEY = "sandbox-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class SandboxOptions:
     seed: int = 1
     rate: int = 1000
     latency_seconds: float = 0.03
-    key: str = "sandbox-key"
+    key: str = DEFAULT_KEY
     host: str = "127.0.0.1"
     port: int = 0
     port_file: Path | None = None
@@ -192,6 +193,8 @@ async def run(options: SandboxOptions) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # a pause would make arrivals look later than they were
     sys.stdout.write(f"sandbox API at {url} with {options.characters} characters\n")
+    key = options.key if options.key == DEFAULT_KEY else "the key that it was given"
+    sys.stdout.write(f"  NEOPLE_API_URL={url} NEOPLE_API_KEY={key}; a roster of all: {url}/sandbox/roster.csv\n")
     sys.stdout.flush()
     await stopped.wait()
     await sandbox.stop()

@@ -23,6 +23,7 @@ def test_the_program_says_where_it_is_and_ends_when_told(tmp_path: Path) -> None
         line = program.stdout.readline()
         port = port_file.read_text()
         assert line == f"sandbox API at http://127.0.0.1:{port} with 7 characters\n"
+        assert "hidden-key" not in program.stdout.readline()
         client = Client(f"127.0.0.1:{port}")
         assert client.ask("/df/servers", key="hidden-key")[0] == 200
         client.connection.close()

@@ -278,7 +278,10 @@ def test_pages_of_other_days_that_a_run_changed_are_written_anew(
     published = {earlier: Published(url, mailed=False, debts=0)}
     stand_in(monkeypatch, republish_reports=published)
     result = run(*command)
-    assert f"The report of {earlier} was out of date, and is written anew.\nReport: {url}\n" in result.output
+    assert (
+        f"The report of {earlier} is written anew: something on it was computed or proven since.\nReport: {url}\n"
+        in result.output
+    )
 
 
 def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def test_a_failed_or_indebted_day_says_why_in_both_parts() -> None:
     for kind in ("plain", "html"):
         text = read_text(mail, kind)
         assert "PostgreSQL went away" in text
-        assert "캐릭터 3개의 기록을 아직 받지 못했습니다" in text
+        assert "캐릭터 3명의 기록을 아직 받지 못했습니다" in text
         assert "연결이 끊겼습니다" in text
         assert "빚쟁이2" in text
 

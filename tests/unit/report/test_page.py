@@ -142,7 +142,7 @@ def test_a_day_that_is_not_proven_is_not_complete() -> None:
 
 def test_what_is_owed_is_named_with_its_reason() -> None:
     page = Reader(render_page(make_summary(owed=70), "ko"))
-    assert "캐릭터 70개의 기록을 아직 받지 못했습니다" in page.text
+    assert "캐릭터 70명의 기록을 아직 받지 못했습니다" in page.text
     assert "빚쟁이49" in page.text
     assert "전체 70건 중 50건 표시" in page.text
     assert "연결이 끊겼습니다" in page.text
