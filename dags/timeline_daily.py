@@ -80,7 +80,8 @@ def report() -> dict[str, Any]:
             skip_what_was_refused(context)
         settings, day = connect_settings(), read_day(context)
         send_measures(day)
-        reason, own_reason = explain_failure(context), explain_failure(context, day)
+        reason = explain_failure(context)
+        own_reason = explain_failure(context, day) if reason else None
         done = publish_report(settings, day, own_reason)
         if reason and not own_reason:  # the day is well, and so say its page and mail
             mail_failure(context, day, reason)

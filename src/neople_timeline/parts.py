@@ -1,7 +1,6 @@
 """Parts: all characters of a bucket on a day, from raw objects to Parquet objects to rows in PostgreSQL."""
 
 import hashlib
-import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +8,11 @@ from datetime import date
 from typing import Final
 
 import psycopg
-import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
-from neople_timeline.lake import Lake, part_key, read_bucket
+from neople_timeline.lake import Lake, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, number_of
+from neople_timeline.part_objects import object_key, open_recorded
 from neople_timeline.refine import PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.salvage import salvage_lost
 from neople_timeline.tables import TABLES, Table
@@ -128,7 +127,7 @@ def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, s
     """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
     waiting = [part for part in part_rows.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
     for part in waiting:
-        events, characters = (_read_part(lake, part, table) for table in TABLES)
+        events, characters = (open_recorded(lake, part, table) for table in TABLES)
         if events is None or characters is None:
             # Who rewrote it may have died before it could say so: nobody else would refine it anew.
             refine_parts(calendar, lake, connection, shard)
@@ -225,17 +224,3 @@ def digest_sources(entries: Sequence[LedgerEntry]) -> str:
     columns = (f"{column.name} {column.arrow} {column.source}" for table in TABLES for column in table.columns)
     text = "\n".join([*columns, *answers])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def object_key(part: Part, table: Table) -> str:
-    """Name the Parquet object of a part and table."""
-    return part_key(table.name, part.day, part.bucket, part.buckets)
-
-
-def _read_part(lake: Lake, part: Part, table: Table) -> pq.ParquetFile | None:
-    """Open a part's object, or give None if it is not the one that was recorded, or has other columns than today's."""
-    found = lake.read(object_key(part, table))
-    if found is None or found.etag != part.etags[table.name]:
-        return None
-    file = pq.ParquetFile(io.BytesIO(found.data))
-    return file if file.schema_arrow.equals(table.schema) else None

@@ -4,7 +4,6 @@ Parquet has every event as it was sent, and the ledger the digest of what was se
 page breaks and fields that no column holds apart. The API may not have it any more, as of a character that was deleted.
 """
 
-import io
 import logging
 import uuid
 from collections import Counter
@@ -15,13 +14,14 @@ from typing import Any
 
 import msgspec
 import psycopg
-import pyarrow.parquet as pq
 
 from neople_timeline.digest import NO_DATA, digest_hashes, hash_event
-from neople_timeline.lake import Lake, part_key, raw_prefix
+from neople_timeline.lake import Lake, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, Window, number_of
 from neople_timeline.neople.protocol import ABOUT_CHARACTER, Answer, Page, Row
+from neople_timeline.part_objects import open_recorded
 from neople_timeline.raw import RawWriter
+from neople_timeline.refine import ROWS_AT_ONCE
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.parts import Part
@@ -99,13 +99,9 @@ def _make_answer(entry: LedgerEntry, character: dict[str, Any], rows: list[Row],
 
 
 def _read_rows(lake: Lake, part: Part, table: Table) -> Iterator[dict[str, Any]]:
-    """Read the rows of a part's object, if it is the one that was recorded and has today's columns."""
-    found = lake.read(part_key(table.name, part.day, part.bucket, part.buckets))
-    if found is None or found.etag != part.etags.get(table.name):
-        return
-    file = pq.ParquetFile(io.BytesIO(found.data))
-    if file.schema_arrow.equals(table.schema):
-        for batch in file.iter_batches(20_000):
+    """Read the rows of a part's object; none of one that is not as it was recorded."""
+    if file := open_recorded(lake, part, table):
+        for batch in file.iter_batches(ROWS_AT_ONCE):
             yield from batch.to_pylist()
 
 

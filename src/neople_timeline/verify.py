@@ -25,7 +25,8 @@ from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
 from neople_timeline.models import MOST_BUCKETS, Calendar, CharacterKey, LedgerEntry, Shard, number_of
-from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, object_key, refine_parts
+from neople_timeline.part_objects import object_key
+from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
 from neople_timeline.refine import find_days, group_by_object
 from neople_timeline.salvage import salvage_lost
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from plausible_month import make_characters, make_events
 
 from neople_timeline.lake import Lake
-from neople_timeline.parts import object_key
+from neople_timeline.part_objects import object_key
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse.parts import Part, record_part
 

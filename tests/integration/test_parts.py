@@ -15,6 +15,7 @@ from neople_timeline import parts, pipeline
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import Shard
+from neople_timeline.part_objects import object_key
 from neople_timeline.settings import Settings
 from neople_timeline.tables import CHARACTERS, EVENTS
 from neople_timeline.warehouse import parts as part_rows
@@ -41,7 +42,7 @@ def test_an_older_version_of_a_part_replaces_nothing(
     settings: Settings, connection: psycopg.Connection, day: date
 ) -> None:
     part, lake = part_rows.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
-    events, characters = (open_parquet(lake, parts.object_key(part, table)) for table in (EVENTS, CHARACTERS))
+    events, characters = (open_parquet(lake, object_key(part, table)) for table in (EVENTS, CHARACTERS))
     part_rows.record_part(connection, part)  # somebody has refined it anew
     connection.execute("UPDATE timeline.event SET name = 'newer'")
     assert not part_rows.replace_part(connection, part, events, characters)
@@ -56,7 +57,7 @@ def test_an_object_that_is_not_the_recorded_one_is_refined_anew_before_it_is_loa
     part, lake = part_rows.list_parts(connection, Shard.whole(day))[0], open_lake(settings)
     emptied = io.BytesIO()
     pq.write_table(EVENTS.schema.empty_table(), emptied)
-    lake.put(parts.object_key(part, EVENTS), emptied.getvalue())
+    lake.put(object_key(part, EVENTS), emptied.getvalue())
     part_rows.forget_load(connection, part)
     with pytest.raises(RetryLater, match="refined anew"):
         pipeline.load_shard(settings, Shard.whole(day))
@@ -86,7 +87,7 @@ def test_an_answer_that_lands_after_its_part_was_refined_is_not_called_loaded(
         " AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE bucket = 0 AND events > 0)"
     ).rowcount
     part_rows.forget_load(connection, part)
-    events, characters = (open_parquet(lake, parts.object_key(part, table)) for table in (EVENTS, CHARACTERS))
+    events, characters = (open_parquet(lake, object_key(part, table)) for table in (EVENTS, CHARACTERS))
     assert part_rows.replace_part(connection, part, events, characters)
     left = connection.execute("SELECT count(*) FROM timeline.collection WHERE state = 'landed'").fetchone()
     assert left == (changed,) == (1,)

@@ -15,7 +15,7 @@ import psycopg
 from neople_timeline.errors import RetryLater
 from neople_timeline.models import MOST_BUCKETS, CharacterKey, Claim, Kind, Shard, Usage, split_runs
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.predicates import DUE, LIVE, LOCK_DAYS, OPEN, TOUCH
+from neople_timeline.warehouse.predicates import COLLECTED, DUE, LIVE, LOCK_DAYS, OPEN, TOUCH
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
@@ -223,12 +223,12 @@ def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool |
     return row[0] if row else None
 
 
-IS_FOUND_BY: Final = """
-SELECT FROM timeline.collection
-WHERE server_id = %s AND character_id = %s AND state IN ('landed', 'loaded', 'verified')
+IS_FOUND_BY: Final = f"""
+SELECT FROM timeline.collection c
+WHERE server_id = %s AND character_id = %s AND {COLLECTED}
   AND asked_at >= (SELECT started_at FROM timeline.worker WHERE worker_id = %s)
 LIMIT 1
-"""
+""".encode()
 
 
 def is_found_by(connection: psycopg.Connection, worker_id: int, character: CharacterKey) -> bool:

@@ -15,7 +15,7 @@ from pgpq.schema import Jsonb
 from neople_timeline.models import MOST_BUCKETS, CharacterKey, LedgerEntry, Shard
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse.connection import hold_locks
-from neople_timeline.warehouse.predicates import OPEN, TOUCH
+from neople_timeline.warehouse.predicates import IS_STORED, OPEN, TOUCH
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -222,13 +222,10 @@ def _make_encoders(table: Table) -> dict[str, Any]:
 
 
 # Only what these rows hold: an answer that landed after the part was refined stays to be loaded.
-MARK_LOADED: Final = """
-UPDATE timeline.collection AS c SET state = 'loaded'
-FROM timeline.character AS k
-WHERE c.day = %s AND c.bucket = %s AND c.state = 'landed'
-  AND k.day = c.day AND k.server_id = c.server_id AND k.character_id = c.character_id
-  AND k.digest = c.digest AND k.events = c.events
-"""
+MARK_LOADED: Final = f"""
+UPDATE timeline.collection c SET state = 'loaded'
+WHERE c.day = %s AND c.bucket = %s AND c.state = 'landed' AND {IS_STORED}
+""".encode()
 
 
 def _mark_loaded(connection: psycopg.Connection, part: Part) -> None:

@@ -9,7 +9,7 @@ import psycopg
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import MOST_BUCKETS, add_months
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.predicates import DUE, OF_A_BACKFILL, OPEN, TOO_EARLY, WELL_FORMED
+from neople_timeline.warehouse.predicates import COLLECTED, DUE, OF_A_BACKFILL, OPEN, TOO_EARLY, WELL_FORMED
 
 PLAN_LOCK: Final = 7_105_206_603
 DAYS_PLANNED_AT_ONCE: Final = 7
@@ -159,7 +159,7 @@ WHERE m.day BETWEEN %s AND %s AND m.state = 'missing' AND {WELL_FORMED}
   AND EXISTS (
     SELECT FROM timeline.collection c
     WHERE c.server_id = m.server_id AND c.character_id = m.character_id
-      AND c.state IN ('landed', 'loaded', 'verified') AND c.asked_at > m.asked_at)
+      AND {COLLECTED} AND c.asked_at > m.asked_at)
 """.encode()
 
 

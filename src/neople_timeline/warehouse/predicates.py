@@ -14,6 +14,16 @@ OPEN_STATES: Final = ("planned", "owed")
 OPEN: Final = f"c.state IN {OPEN_STATES}"
 """It is still to be collected."""
 
+COLLECTED_STATES: Final = ("landed", "loaded", "verified")
+COLLECTED: Final = f"c.state IN {COLLECTED_STATES}"
+"""It has landed, and nothing newer is asked for."""
+
+IS_STORED: Final = """EXISTS (
+  SELECT FROM timeline.character k
+  WHERE k.day = c.day AND k.server_id = c.server_id AND k.character_id = c.character_id
+    AND k.digest = c.digest AND k.events = c.events)"""
+"""PostgreSQL has the rows of what landed of it."""
+
 DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 """It may be asked for now."""
 

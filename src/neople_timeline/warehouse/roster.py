@@ -8,7 +8,7 @@ import psycopg
 
 from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.warehouse.connection import ask_number
-from neople_timeline.warehouse.predicates import LIVE, LOCK_DAYS, OPEN, TOUCH
+from neople_timeline.warehouse.predicates import IS_STORED, LIVE, LOCK_DAYS, OPEN, TOUCH
 
 _ALONE: Final = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
 """Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
@@ -82,10 +82,7 @@ WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NULL
 SETTLE_COLLECTED: Final = f"""
 UPDATE timeline.collection c
 SET reason = NULL, next_try_at = NULL, doubted_at = NULL,
-  state = CASE WHEN EXISTS (
-    SELECT FROM timeline.character k
-    WHERE k.day = c.day AND k.server_id = c.server_id AND k.character_id = c.character_id
-      AND k.digest = c.digest AND k.events = c.events) THEN 'loaded' ELSE 'landed' END
+  state = CASE WHEN {IS_STORED} THEN 'loaded' ELSE 'landed' END
 WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NOT NULL
 """.encode()
 

@@ -9,6 +9,7 @@ from neople_timeline.models import Reject, Usage, days_between
 from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import (
+    COLLECTED_STATES,
     HAS_STRANGE_MART,
     LOST,
     MARTS_GENERATION,
@@ -20,7 +21,6 @@ from neople_timeline.warehouse.predicates import (
 
 SHOWN: Final = 50
 REASONS: Final = 20
-COLLECTED: Final = ("landed", "loaded", "verified")
 
 LEDGER: Final = """
 SELECT c.day, c.days, c.server_id, c.character_id,
@@ -84,7 +84,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
     absent = tuple(day for day in days_between(first, last) if day not in known)
     return DataState(
         planned=sum(counts.values()),
-        collected=sum(counts.get(state, 0) for state in COLLECTED),
+        collected=sum(counts.get(state, 0) for state in COLLECTED_STATES),
         missing=counts.get("missing", 0),
         owed=sum(counts.get(state, 0) for state in OPEN_STATES),
         debts=_read_ledger(connection, first, last, OPEN_STATES),
