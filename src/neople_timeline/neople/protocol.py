@@ -4,9 +4,7 @@ Facts and how sure they are come from the official guide and from recorded answe
 is accepted. Everything here can be tested without a socket.
 """
 
-import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +17,7 @@ import msgspec
 from neople_timeline.digest import NO_DATA, hash_event
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
 from neople_timeline.models import KOREA, MINUTE_FORMAT, SETTLING, CharacterKey, Window, parse_minute
+from neople_timeline.neople.storable import LONGEST_NUMBER, Unstorable, check_escapes, check_integers, check_keys
 
 PAGE_LIMIT: Final = 100
 OTHER_LIMIT: Final = 77
@@ -49,9 +48,7 @@ MISSING: Final = {
     "DNF000": "the API knows no such server: correct the roster",
     "DNF001": "the API knows no such character",
 }
-_ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 _ERROR_CODE: Final = re.compile("[A-Z]{3}[0-9]{3}")
-_LONGEST_NUMBER: Final = 1000
 
 
 class SlowDown(RetryLater):
@@ -145,17 +142,6 @@ _found = msgspec.json.Decoder(_Found, strict=False)
 _bodies = msgspec.json.Decoder(_Body, strict=False)
 
 
-def _measure_float(text: str) -> int:
-    exponent = text.lower().partition("e")[2]
-    if len(text) >= _LONGEST_NUMBER or len(exponent.lstrip("+-0")) >= 4:
-        raise ValueError(f"it has a number that cannot be stored: {text[:40]}")
-    return len(text)
-
-
-_read_anything = msgspec.json.Decoder(float_hook=_measure_float).decode
-_encode = msgspec.json.Encoder().encode
-
-
 def timeline_path(character: CharacterKey, window: Window, limit: int = PAGE_LIMIT) -> str:
     """Write the request for the first page of a chain: both dates, inclusive minutes, no filter by code."""
     return f"{_character_path(character)}/timeline?{_window_query(window, limit)}"
@@ -175,8 +161,10 @@ def search_path(server_id: str, name: str, word_type: WordType) -> str:
 def read_found(body: bytes) -> list[FoundCharacter]:
     """Read the hits of a name search."""
     try:
-        _check_escapes(body)
+        check_escapes(body)
         return _found.decode(body).rows
+    except Unstorable as error:
+        raise Unreadable(f"the answer has {error}", body=body) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"the answer is not a list of characters: {error}", body=body) from None
 
@@ -252,10 +240,12 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
     try:
         answer = decode_answer(body)
         rows = answer.timeline.rows
-        _check_escapes(body)
-        if any(memoryview(row.data).nbytes >= _LONGEST_NUMBER for row in rows):
-            _check_integers(body)
-        _check_keys(body)
+        check_escapes(body)
+        if any(memoryview(row.data).nbytes >= LONGEST_NUMBER for row in rows):
+            check_integers(body)
+        check_keys(body)
+    except Unstorable as error:
+        raise Unreadable(f"the answer has {error}", body=body) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"the answer is not the JSON of a timeline: {error}", body=body) from None
     if answer.character_id != character.character_id:
@@ -356,46 +346,3 @@ def _read_error_code(body: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return found.code if found and _ERROR_CODE.fullmatch(found.code) else ""
-
-
-def _check_escapes(body: bytes) -> None:
-    """Refuse what JSON can spell but neither UTF-8 nor PostgreSQL can store: NUL and halves of surrogate pairs."""
-    if b"\\" not in body:
-        return
-    open_until = -1  # where the low half has to begin
-    for match in _ESCAPE.finditer(body):
-        number = int(match[1], 16) if match[1] else -1
-        is_low = 0xDC00 <= number <= 0xDFFF
-        if number == 0 or is_low != (open_until == match.start()):
-            raise Unreadable("the answer has text that cannot be stored: \\u0000 or a lone surrogate", body=body)
-        open_until = match.end() if 0xD800 <= number <= 0xDBFF else -1
-        if open_until >= 0 and body[open_until : open_until + 2] != b"\\u":
-            raise Unreadable("the answer has text that cannot be stored: a lone surrogate", body=body)
-
-
-def _check_keys(body: bytes) -> None:
-    """Refuse an object that has a key twice: PostgreSQL would keep one of the values, readers may believe the other.
-
-    Reading and writing the answer makes nothing longer and loses what came twice: so what keeps its length has lost
-    nothing, and what was but spaced or spelled otherwise keeps its quotes, which only escaped ones would hide. Reading
-    also refuses text that is not UTF-8, and floats that no column holds.
-    """
-    rewritten = _encode(_read_anything(body))
-    if len(rewritten) == len(body) or (body.count(b'"') == rewritten.count(b'"') and rb"\u0022" not in body):
-        return
-
-    def refuse(pairs: list[tuple[str, object]]) -> None:
-        seen = Counter(name for name, _ in pairs)
-        if twice := [name for name, count in seen.items() if count > 1]:
-            raise Unreadable(f"the answer has the key {twice[0][:40]!r} twice in one object", body=body)
-
-    json.loads(body, object_pairs_hook=refuse)
-
-
-def _check_integers(body: bytes) -> None:
-    def refuse(digits: str) -> int:
-        if len(digits) >= _LONGEST_NUMBER:
-            raise Unreadable(f"the answer has a number that cannot be stored: {digits[:40]}", body=body)
-        return 0
-
-    json.loads(body, parse_int=refuse)
