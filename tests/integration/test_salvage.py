@@ -7,6 +7,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from collected_day import take_through
 
 import compare_truth
 from neople_timeline import pipeline
@@ -24,7 +25,7 @@ DAY = date(2026, 10, 20)
 def proven(settings: Settings, sandbox_api: SandboxApi) -> Settings:
     """Settings with a proven day of forty characters, which are not to be asked for again."""
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
-    assert work_off(settings, pipeline.plan_day(settings, DAY)).ok
+    assert prove(settings, pipeline.plan_day(settings, DAY)).ok
     sandbox_api.forget_stats()
     return settings
 
@@ -38,13 +39,9 @@ def lake(proven: Settings) -> Lake:
     return lake
 
 
-def work_off(settings: Settings, plan: Plan) -> Verification:
-    for shard in plan.shards:
-        pipeline.collect_shard(settings, shard)
-    for shard in plan.shards:
-        pipeline.refine_shard(settings, shard)
-        pipeline.load_shard(settings, shard)
-    pipeline.build_marts(settings, plan.days)
+def prove(settings: Settings, plan: Plan) -> Verification:
+    """Take a plan through all steps, as a run does."""
+    take_through(settings, plan)
     return pipeline.prove_days(settings, plan.days)
 
 
@@ -57,7 +54,7 @@ def test_lost_answers_are_salvaged_by_the_next_run_of_their_day_without_a_reques
     proven: Settings, lake: Lake, sandbox_api: SandboxApi
 ) -> None:
     before = read_characters(proven)
-    assert work_off(proven, pipeline.plan_day(proven, DAY)).ok
+    assert prove(proven, pipeline.plan_day(proven, DAY)).ok
     compare_truth.compare(proven, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])
     assert read_characters(proven) == before
     assert all("/salvaged-" in key for key in lake.list_keys(f"raw/day={DAY}"))
@@ -75,7 +72,7 @@ def test_a_character_that_was_deleted_keeps_what_it_did_when_its_answers_are_los
         pipeline.collect_shard(proven, shard)
     with pytest.raises(RetryLater, match="1 answer salvaged"):
         pipeline.refine_shard(proven, Shard.whole(DAY))
-    found = work_off(proven, plan)
+    found = prove(proven, plan)
     assert (found.ok, found.missing) == (True, 1)
     compare_truth.compare(proven, truth, [DAY])
     assert sum("/salvaged-" in key for key in lake.list_keys(f"raw/day={DAY}")) == 1

@@ -1,0 +1,101 @@
+"""What is believed of a small roster, and what its runs prove while others are at work on the same days."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from collected_day import work_off
+from small_roster import CHARACTERS, WEDNESDAY, change, collect, count, read_generations
+
+from neople_timeline import pipeline, verify
+from neople_timeline.errors import RetryLater
+from neople_timeline.settings import Settings
+from sandbox_control import SandboxApi
+
+
+def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days_and_one_of_them_not(
+    small: Settings, small_api: SandboxApi
+) -> None:
+    day = WEDNESDAY - timedelta(days=2)
+    work_off(small, pipeline.plan_day(small, day))
+    (gone,) = pipeline.list_members(small)[:1]
+    small_api.fail({"fault": "missing_character", "character": gone.character.character_id})
+    assert collect(small, pipeline.plan_day(small, day + timedelta(days=1))) == (1, 0)
+    small_api.fail({"fault": "missing_character"})
+    assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
+    assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
+    assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
+    change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
+    assert collect(small, pipeline.plan_debts(small)) == (CHARACTERS - 1, 0)
+
+
+def test_an_outage_while_a_day_of_long_ago_is_collected_anew_makes_nobody_missing(
+    small: Settings, small_api: SandboxApi
+) -> None:
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    change(small, "UPDATE timeline.day SET planned_at = planned_at - interval '9 days'")
+    small_api.fail({"fault": "missing_character"})
+    assert collect(small, pipeline.plan_day(small, WEDNESDAY, again=True)) == (0, CHARACTERS)
+    change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
+    small_api.fail()
+    assert collect(small, pipeline.plan_debts(small)) == (0, 0)
+    assert count(small, "doubted_at IS NOT NULL") == 0
+
+
+def land_anew(settings: Settings) -> None:
+    """Do what `retry` has done when it is killed, or is still at work."""
+    one = f"day = '{WEDNESDAY}' AND character_id = (SELECT min(character_id) FROM timeline.collection WHERE events > 0)"
+    assert change(settings, f"UPDATE timeline.collection SET state = 'owed', reason = 'x' WHERE {one}")
+    for shard in pipeline.plan_debts(settings).shards:
+        pipeline.collect_shard(settings, shard, kind="retry")
+
+
+@pytest.fixture
+def proven(small: Settings) -> Settings:
+    """Settings with a day that is collected, loaded and proven."""
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    return small
+
+
+def prove_while_others_land(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a run's proof come back later, because an answer landed while it compared."""
+    compare = verify.verify_days
+
+    def compare_late(*arguments: Any) -> verify.Verification:
+        land_anew(settings)
+        return compare(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "verify_days", compare_late)
+        with pytest.raises(RetryLater, match="another run is at work on it"):
+            pipeline.prove_days(settings, [WEDNESDAY])
+
+
+def test_a_run_loads_what_others_landed_before_it_proves(proven: Settings) -> None:
+    land_anew(proven)
+    half_done = pipeline.verify_days(proven, [WEDNESDAY])
+    assert (half_done.ok, half_done.unfinished) == (True, (WEDNESDAY,))
+    assert pipeline.prove_days(proven, [WEDNESDAY]).ok
+
+
+def test_a_run_comes_back_while_others_are_at_work_on_its_day(
+    proven: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove_while_others_land(proven, monkeypatch)
+    assert pipeline.prove_days(proven, [WEDNESDAY]).ok
+
+
+def test_what_a_run_loaded_before_it_came_back_is_in_the_marts(
+    proven: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove_while_others_land(proven, monkeypatch)
+    before = read_generations(proven)[WEDNESDAY]
+    pipeline.prove_days(proven, [WEDNESDAY])
+    assert read_generations(proven)[WEDNESDAY] > before
+
+
+def test_a_person_is_told_at_once_what_is_disproved_and_it_is_not_verified_any_more(proven: Settings) -> None:
+    assert change(proven, f"UPDATE timeline.event SET name = 'x' WHERE day = '{WEDNESDAY}'")
+    assert not pipeline.prove_days(proven, [WEDNESDAY]).ok
+    played = count(proven, f"day = '{WEDNESDAY}' AND events > 0")
+    assert count(proven, f"day = '{WEDNESDAY}' AND state = 'loaded'") == played > 0
