@@ -61,7 +61,7 @@ def show_summary(local: Local, day: date, figures: Measures) -> None:
         "Debts": number_of(figures.owed, "character-day") if figures.owed else "none",
         "Rows": f"schema timeline of the database warehouse on 127.0.0.1:{local.ports['postgres']}",
         "Objects": f"{settings.lake_url} at {settings.aws_endpoint_url}",
-        "Report": f"{settings.report_url}/{page} (log in as below); a copy whose links lead nowhere: {report}"
+        "Report": f"{report}; while Airflow is up, with links that lead on, {settings.report_url}/{page}"
         if found
         else "none",
         "Mail": str(mail or "none yet"),
