@@ -21,7 +21,7 @@ from neople_timeline.absences import Absences
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix
-from neople_timeline.limited_client import open_client, run_beside
+from neople_timeline.limited_client import open_client, run_beside, run_together
 from neople_timeline.models import Calendar, Claim, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
@@ -127,16 +127,6 @@ async def collect_shard(
             if not stores.ledger.broken:  # best effort: without it, the claims simply run out
                 ledger.finish_worker(stores.ledger, worker_id, collector.usage)
     return collector.collected
-
-
-async def _run_together(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until all have ended; the first failure ends the others too, and is then raised alone."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for coroutine in coroutines:
-                group.create_task(coroutine)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
 
 
 class _Collector:
@@ -254,7 +244,7 @@ class _Collector:
             for _ in range(FETCHERS):
                 await self._claims.put(None)
 
-        await _run_together(give(), *(self._fetch() for _ in range(FETCHERS)))
+        await run_together(give(), *(self._fetch() for _ in range(FETCHERS)))
 
     async def _fetch(self) -> None:
         while claim := await self._claims.get():

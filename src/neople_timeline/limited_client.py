@@ -10,7 +10,6 @@ import psycopg
 from neople_timeline.models import Kind
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.permits import PermitLease
 
@@ -44,15 +43,11 @@ async def run_beside(main: Coroutine[Any, Any, None], *companions: Coroutine[Any
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def search_characters(
-    settings: Settings, connection: psycopg.Connection, server_id: str, name: str
-) -> list[FoundCharacter]:
-    """Find characters by their full name, within the limit that all on the key share."""
-    found: list[FoundCharacter] = []
-
-    async def search() -> None:
-        found.extend(await client.search(server_id, name))
-
-    async with open_client(settings, connection, "daily") as (client, keep_permits):
-        await run_beside(search(), keep_permits(lambda: 1))
-    return found
+async def run_together(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines until all have ended; the first failure ends the others too, and is then raised alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import uvloop
 
-from neople_timeline import collect, limited_client, parts, plan, verify
+from neople_timeline import collect, name_search, parts, plan, verify
 from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
@@ -68,11 +68,20 @@ class Loaded:
 # roster -------------------------------------------------------------------------------------------------------------
 
 
-def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
-    """Put the characters of a CSV file on the roster; return what the file held and how many were new."""
+def import_roster(settings: Settings, data: bytes, progress: name_search.Progress | None = None) -> tuple[Roster, int]:
+    """Put the characters of a CSV file on the roster; return what the file held and how many were new.
+
+    The API is asked for those who are named only. If it answers nobody, those with an id are on the roster all
+    the same.
+    """
     roster = read_roster(data)
     with open_warehouse(settings) as connection:
         added = roster_rows.add_members(connection, [Member(key, None) for key in roster.characters])
+        if roster.named:
+            answers = uvloop.run(name_search.find_named(settings, connection, roster.named, progress))
+            found = [Member(key, line.name) for line, key in answers.items() if isinstance(key, CharacterKey)]
+            added += roster_rows.add_members(connection, found)
+            roster = roster.resolve(answers)
         roster_rows.replace_rejects(connection, roster.rejects)
     return roster, added
 
@@ -80,7 +89,7 @@ def import_roster(settings: Settings, data: bytes) -> tuple[Roster, int]:
 def search_characters(settings: Settings, server_id: str, name: str) -> list[FoundCharacter]:
     """Ask the API for the characters of a name, on one server or on `all`."""
     with open_warehouse(settings) as connection:
-        return uvloop.run(limited_client.search_characters(settings, connection, server_id, name))
+        return uvloop.run(name_search.search_characters(settings, connection, server_id, name))
 
 
 def add_members(settings: Settings, found: Sequence[Member]) -> int:

@@ -3,15 +3,30 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 from unicodedata import normalize
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import CHARACTER_ID, SERVER_ID, SERVERS, CharacterKey, Reject, number_of
 
-HEADER = ("serverId", "characterId")
-LONGEST_LINE = 10_000
+SERVER: Final = "serverId"
+CHARACTER: Final = "characterId"
+NAME: Final = "characterName"
+HEADERS: Final = f"{SERVER},{CHARACTER} or {SERVER},{NAME}"
+LONGEST_LINE: Final = 10_000
+LONGEST_SHOWN: Final = 200
+
+
+@dataclass(frozen=True)
+class Named:
+    """A line that has a character's name and no id: the API knows who that is."""
+
+    line_number: int
+    server_id: str
+    """May be `all`, which the API takes for every server."""
+    name: str
 
 
 @dataclass(frozen=True)
@@ -22,11 +37,30 @@ class Roster:
     rejects: tuple[Reject, ...]
     repeated: int
     """Lines that named a character once more."""
+    named: tuple[Named, ...] = ()
+    """Lines whose character is not known before the API was asked for it."""
 
     @property
     def strange_servers(self) -> tuple[str, ...]:
         """Name the servers that are not known here: misspelled, or newer than this program; the API will say which."""
         return tuple(sorted({key.server_id for key in self.characters} - set(SERVERS)))
+
+    def resolve(self, answers: Mapping[Named, CharacterKey | str]) -> "Roster":
+        """Put who was found in the place of the names; of the others, `answers` says why they cannot be used."""
+        found = [answer for answer in map(answers.__getitem__, self.named) if isinstance(answer, CharacterKey)]
+        characters = tuple(dict.fromkeys([*self.characters, *found]))
+        lost = [
+            Reject(line.line_number, f"{line.server_id},{line.name}"[:LONGEST_SHOWN], answer)
+            for line in self.named
+            if isinstance(answer := answers[line], str)
+        ]
+        return replace(
+            self,
+            characters=characters,
+            rejects=tuple(sorted([*self.rejects, *lost], key=lambda reject: reject.line_number)),
+            repeated=self.repeated + len(self.characters) + len(found) - len(characters),
+            named=(),
+        )
 
     def describe(self, added: int, longest: int = 20) -> list[str]:
         """Say in some lines what was taken from the file, `added` of it new, and name what was not."""
@@ -44,32 +78,43 @@ class Roster:
 
 
 def read_roster(data: bytes) -> Roster:
-    """Read a CSV with the header `serverId,characterId` (more are fine), in UTF-8, CP949, or UTF-16 with its mark.
+    """Read a CSV whose header has `serverId`, and `characterId` or `characterName`; more columns are fine.
 
-    Cells are separated by commas, or as the header's are by semicolons or tabs. Blank and repeated lines do no harm; a
-    line that cannot be used is listed, and the others count. A file without the header is a ConfigError.
+    It is in UTF-8, CP949, or UTF-16 with its mark. Cells are separated by commas, or as the header's are by
+    semicolons or tabs. A name counts where there is no id. Blank and repeated lines do no harm; a line that cannot be
+    used is listed, and the others count. A file without the header is a ConfigError.
     """
     lines = _split_lines(_decode(data))
     places = _find_columns(next(lines, (0, []))[1])
     characters: dict[CharacterKey, None] = {}
+    named: dict[tuple[str, str], Named] = {}
     rejects: list[Reject] = []
     repeated = 0
     for number, line in lines:
-        server, character = (line[place].strip() if place < len(line) else "" for place in places)
-        key = CharacterKey(find_server(server) or server, character.lower())
-        if reason := _find_fault(key):
-            rejects.append(Reject(number, ",".join(line)[:200], reason))
-        elif key in characters:
+        server, character, name = (
+            "" if place is None else "".join(line[place : place + 1]).strip() for place in places
+        )
+        key, name = CharacterKey(find_server(server) or server, character.lower()), normalize_name(name)
+        if reason := _find_fault(key, name):
+            rejects.append(Reject(number, ",".join(line)[:LONGEST_SHOWN], reason))
+        elif key in characters or (not character and (key.server_id, name) in named):
             repeated += 1
-        else:
+        elif character:
             characters[key] = None
-    return Roster(tuple(characters), tuple(rejects), repeated)
+        else:
+            named[key.server_id, name] = Named(number, key.server_id, name)
+    return Roster(tuple(characters), tuple(rejects), repeated, tuple(named.values()))
 
 
 def find_server(name: str) -> str | None:
     """Find a server's id by its id or its Korean name, also as macOS spells it; None if there is no such server."""
     wanted = normalize("NFC", name.strip().lower())
     return next((server_id for server_id, korean in SERVERS.items() if wanted in {server_id, korean}), None)
+
+
+def normalize_name(name: str) -> str:
+    """Spell a name as the game does: as macOS spells Korean, and as a spreadsheet pads it, the API finds nobody."""
+    return normalize("NFC", name.strip())
 
 
 def _decode(data: bytes) -> str:
@@ -95,19 +140,25 @@ def _split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, cells
 
 
-def _find_columns(header: list[str]) -> tuple[int, int]:
+def _find_columns(header: list[str]) -> tuple[int, int | None, int | None]:
+    """Find the places of server, id and name; of the last two, one may be lacking."""
     names = [name.strip().lower() for name in header]
-    try:
-        server, character = (names.index(name.lower()) for name in HEADER)
-    except ValueError:
+    server, character, name = (
+        names.index(wanted.lower()) if wanted.lower() in names else None for wanted in (SERVER, CHARACTER, NAME)
+    )
+    if server is None or (character is None and name is None):
         found = f"it is {','.join(header)[:100]!r}" if header else "it is empty"
-        raise ConfigError(f"the roster file's first line must be the header {','.join(HEADER)}; {found}") from None
-    return server, character
+        raise ConfigError(f"the roster file's first line must be the header {HEADERS}; {found}")
+    return server, character, name
 
 
-def _find_fault(key: CharacterKey) -> str:
+def _find_fault(key: CharacterKey, name: str) -> str:
     if not re.fullmatch(SERVER_ID, key.server_id):
         return f"a server is written as its id ({', '.join(SERVERS)}) or its Korean name"
-    if not re.fullmatch(CHARACTER_ID, key.character_id):
+    if key.character_id and not re.fullmatch(CHARACTER_ID, key.character_id):
         return "a character id has 32 digits 0-9 a-f"
+    if not (key.character_id or name):
+        return "there is neither an id, which has 32 digits 0-9 a-f, nor a name"
+    if not (key.character_id or name.isprintable()):
+        return "the name has characters that no name has"
     return ""

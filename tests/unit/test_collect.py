@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_SECONDS, Batch, _run_together, digest_days
+from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_SECONDS, Batch, digest_days
 from neople_timeline.digest import digest_hashes, hash_event
+from neople_timeline.limited_client import run_together
 from neople_timeline.models import MINUTE_FORMAT, Calendar, CharacterKey, days_between
 from neople_timeline.neople.protocol import Chain
 from neople_timeline.warehouse.ledger import Landed
@@ -91,7 +92,7 @@ def test_the_first_failure_ends_everybody_and_is_raised_alone() -> None:
 
     async def run() -> None:
         try:
-            await _run_together(fetch(), claim(), fetch())
+            await run_together(fetch(), claim(), fetch())
         finally:
             ended.append("all")
 

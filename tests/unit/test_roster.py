@@ -1,3 +1,5 @@
+import csv
+import io
 from typing import Any
 from unicodedata import normalize
 
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import SERVERS, CharacterKey
-from neople_timeline.roster import find_server, read_roster
+from neople_timeline.roster import Named, find_server, read_roster
 
 A, B, C = (letter * 32 for letter in "abc")
 HEADER = "serverId,characterId\n"
@@ -56,6 +58,48 @@ def test_korean_windows_text_is_read_too() -> None:
 def test_further_columns_and_another_order_do_no_harm() -> None:
     roster = read_roster(f"name,characterId,serverId,note\n아무개,{A},prey,\n".encode())
     assert roster.characters == (CharacterKey("prey", A),)
+
+
+def test_a_name_counts_where_there_is_no_id() -> None:
+    text = f"serverId,characterId,characterName\ncain,{A},빛\n카인,,  달 \nall,,달\ncain,,{normalize('NFD', '달')}\n"
+    roster = read_roster(text.encode())
+    assert roster.characters == (CharacterKey("cain", A),)
+    assert roster.named == (Named(3, "cain", "달"), Named(4, "all", "달"))
+    assert (roster.rejects, roster.repeated) == ((), 1)
+
+
+def test_a_name_does_not_stand_for_an_id_that_is_wrong() -> None:
+    roster = read_roster(f"serverId,characterId,characterName\ncain,{A[1:]},빛\ncain,,\ncain\ncain,,a\x07b\n".encode())
+    assert (roster.characters, roster.named) == ((), ())
+    reasons = [reject.reason for reject in roster.rejects]
+    assert ["32 digits" in reasons[0], "neither an id" in reasons[1], "neither an id" in reasons[2]] == [True] * 3
+    assert reasons[3] == "the name has characters that no name has"
+
+
+def test_names_give_way_to_whom_the_api_found_and_the_others_are_told_by_line() -> None:
+    text = f"serverId,characterId,characterName\ncain,{A},\ncain,,빛\ncain,,누구\nno server,,빛\nprey,,달\n"
+    roster = read_roster(text.encode())
+    light, nobody, moon = roster.named
+    there, new = CharacterKey("cain", A), CharacterKey("prey", B)
+    resolved = roster.resolve({moon: new, light: there, nobody: "there is nobody"})
+    assert resolved.characters == (there, new)
+    assert (resolved.named, resolved.repeated) == ((), 1)
+    assert [(reject.line_number, reject.line) for reject in resolved.rejects] == [
+        (4, "cain,누구"),
+        (5, "no server,,빛"),
+    ]
+    assert resolved.rejects[0].reason == "there is nobody"
+    assert resolved.describe(added=1)[0] == "1 character added, 1 there already, 1 line repeated."
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(SERVERS)), st.text(max_size=20))))
+def test_any_name_is_kept_or_told(lines: list[tuple[str, str]]) -> None:
+    data = io.StringIO()
+    csv.writer(data).writerows([("serverId", "characterName"), *lines])
+    roster = read_roster(data.getvalue().encode("utf-8", "surrogatepass"))
+    assert all(line.name.strip() and line.name.isprintable() for line in roster.named)
+    plain = {(server, normalize("NFC", name.strip())) for server, name in lines if name.strip() and name.isprintable()}
+    assert plain == {(line.server_id, line.name) for line in roster.named} & plain
 
 
 def test_each_line_that_cannot_be_used_is_named_and_the_others_count() -> None:

@@ -4,16 +4,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
-from unicodedata import normalize
 
 import typer
+from rich.progress import Progress
 
 from neople_timeline import pipeline
-from neople_timeline.cli.screen import COMPLETE, INDEBTED, make_plain, out
+from neople_timeline.cli.screen import COMPLETE, INDEBTED, err, make_plain, out
 from neople_timeline.errors import ConfigError
+from neople_timeline.export import write_line
 from neople_timeline.models import SERVERS, CharacterKey, number_of
 from neople_timeline.neople.protocol import FoundCharacter
-from neople_timeline.roster import find_server
+from neople_timeline.roster import CHARACTER, HEADERS, NAME, SERVER, find_server, normalize_name
 from neople_timeline.settings import read_settings
 from neople_timeline.warehouse.roster import Member
 
@@ -22,14 +23,18 @@ app = typer.Typer(help="Say whose timelines to collect.", no_args_is_help=True)
 
 @app.command("import")
 def import_roster(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Header: serverId,characterId")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help=f"Header: {HEADERS}")],
 ) -> None:
-    """Add the characters of a CSV file to the roster."""
+    """Add the characters of a CSV file to the roster; the API tells the ids of those who are named."""
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    roster, added = pipeline.import_roster(read_settings(), data)
+    with Progress(transient=True, console=err) as bar:
+        task = bar.add_task("Looking names up", visible=False)
+        roster, added = pipeline.import_roster(
+            read_settings(), data, lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+        )
     for line in roster.describe(added):
         out.print(make_plain(line), markup=False)
     raise typer.Exit(INDEBTED if roster.rejects else COMPLETE)
@@ -45,8 +50,7 @@ def add_characters(
     settings.require("neople_api_key", "warehouse_url")
     if not all(name.isprintable() for name in names):  # or bytes that Python could not decode
         raise ConfigError("a name contains characters that cannot be read here: set PYTHONUTF8=1 in the environment")
-    # As macOS spells Korean, and as a spreadsheet pads it, the API would find nobody.
-    names = [normalize("NFC", name.strip()) for name in names]
+    names = [normalize_name(name) for name in names]
     if not all(names):
         raise ConfigError("a name is empty: write the character's name as the game shows it")
     server_id = "all" if server == "all" else find_server(server)
@@ -66,12 +70,13 @@ def add_characters(
 
 @app.command("list")
 def list_roster() -> None:
-    """List the roster."""
+    """List the roster as `import` takes it: CSV on the standard output."""
     members = pipeline.list_members(read_settings())
+    out.print(f"{SERVER},{CHARACTER},{NAME}")
     for member in members:
-        out.print(f"{','.join(member.character)}  {make_plain(member.name or '')}".rstrip(), markup=False)
+        out.print(write_line([*member.character, member.name]).rstrip(), markup=False)
     empty = "The roster is empty: `neople-timeline roster add` or `import`."
-    out.print(f"{number_of(len(members), 'character')}." if members else empty)
+    err.print(f"{number_of(len(members), 'character')}." if members else empty)
 
 
 @app.command("remove")
@@ -88,7 +93,7 @@ def remove_characters(
 
 
 def _read_key(text: str) -> CharacterKey:
-    server, _, character = text.replace("/", ",").partition(",")
+    server, character = [*text.replace("/", ",").split(","), ""][:2]
     if not (character and text.isprintable()):  # or bytes that Python could not decode
         raise ConfigError(f"{text!r} names no character: write SERVER,CHARACTERID as `roster list` shows it")
     return CharacterKey(find_server(server) or server, character.strip().lower())

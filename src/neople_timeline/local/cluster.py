@@ -30,6 +30,7 @@ from neople_timeline.local.processes import (
     remember,
     start,
 )
+from neople_timeline.roster import HEADERS
 
 ROOT = Path(".local/cluster")
 REDIS_PORT = 16379
@@ -225,7 +226,7 @@ def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m neople_timeline.local cluster", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
-    parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
+    parser.add_argument("--roster", type=Path, help=f"a CSV with the header {HEADERS}")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--slots", type=int, default=2, help="tasks at once on each worker")
     parser.add_argument("--characters", type=int, default=500, help="in the sandbox's world")

@@ -33,6 +33,7 @@ from neople_timeline.local.processes import (
     start,
     stop,
 )
+from neople_timeline.roster import HEADERS
 from neople_timeline.roster import read_roster as parse_roster
 
 SUPERVISOR = "supervisor"
@@ -123,10 +124,10 @@ def read_roster(file: Path | None, own_key: str) -> bytes | None:
         raise ConfigError(f"the roster {file} cannot be read: {error.strerror}") from None
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
-    if not found.characters:
+    if not (found.characters or found.named):
         lines = [f"  line {one.line_number}: {make_plain(one.line)}: {one.reason}" for one in found.rejects[:SHOWN]]
         more = [f"  … and {len(found.rejects) - SHOWN:,} more"] if len(found.rejects) > SHOWN else []
-        told = f"the roster {file} names no character that can be used: write one a line, its server and its id"
+        told = f"the roster {file} names no character that can be used: write one a line, its server and its id or name"
         raise ConfigError("\n".join([told, *lines, *more]))
     return data
 
@@ -193,10 +194,12 @@ def fill_roster(local: Local, roster: bytes | None) -> None:
     elif pipeline.list_members(local.settings):
         return
     else:
-        raise ConfigError("whose timelines? `make run ROSTER=file.csv`, a CSV with the header serverId,characterId")
+        raise ConfigError(f"whose timelines? `make run ROSTER=file.csv`, a CSV with the header {HEADERS}")
     found, added = pipeline.import_roster(local.settings, data)
     for line in found.describe(added):
         screen.say(f"  roster: {escape(make_plain(line))}")
+    if not (found.characters or pipeline.list_members(local.settings)):
+        raise ConfigError("nobody is on the roster: correct its names, and start again")
 
 
 def ensure_connections(local: Local, api: airflow.RestApi) -> None:
@@ -297,7 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m neople_timeline.local", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--once", action="store_true", help="end when the day has been run")
-    parser.add_argument("--roster", type=Path, help="a CSV with the header serverId,characterId")
+    parser.add_argument("--roster", type=Path, help=f"a CSV with the header {HEADERS}")
     parser.add_argument("--root", type=Path, default=Path(".local"), help="where the stack keeps itself")
     given = parser.parse_args()
     steps = {

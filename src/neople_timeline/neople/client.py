@@ -94,10 +94,13 @@ class Client:
         """Close all connections."""
         await self._http.close()
 
-    async def search(self, server_id: str, name: str) -> list[FoundCharacter]:
-        """Find the characters of a name on one server or on `all`; if there are none, those whose names contain it."""
+    async def search(self, server_id: str, name: str, *, is_whole: bool = False) -> list[FoundCharacter]:
+        """Find the characters of a name on one server or on `all`.
+
+        If there are none, those whose names contain it, unless the name is said to be whole.
+        """
         found = await self._retry(lambda: self._search(server_id, name, "match"))
-        if found or len(name) < 2:  # the API refuses to look for parts that short
+        if found or is_whole or len(name) < 2:  # the API refuses to look for parts that short
             return found
         return await self._retry(lambda: self._search(server_id, name, "full"))
 

@@ -12,7 +12,7 @@ from neople_timeline.cli.main import INTERRUPTED
 from neople_timeline.errors import ConfigError
 from neople_timeline.models import CharacterKey, Reject
 from neople_timeline.neople.protocol import FoundCharacter
-from neople_timeline.roster import Roster
+from neople_timeline.roster import Roster, read_roster
 from neople_timeline.warehouse.roster import Member
 
 
@@ -23,7 +23,7 @@ def test_an_import_tells_what_came_of_each_line(monkeypatch: pytest.MonkeyPatch,
     steps = stand_in(monkeypatch, import_roster=(roster, 1))
     result = run("roster", "import", str(file))
     assert result.exit_code == INDEBTED
-    assert steps.calls[0][1] == (b"whatever",)
+    assert steps.calls[0][1][0] == b"whatever"
     assert "1 character added, 2 there already, 2 lines repeated." in result.output
     assert "line 7: cain,\ufffd[31mx: a character id has 32 digits" in result.output
 
@@ -116,12 +116,16 @@ def test_an_unknown_server_is_refused_with_those_there_are(monkeypatch: pytest.M
     assert "카인 (cain)" in str(result.exception)
 
 
-def test_the_roster_is_listed_as_remove_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = stand_in(monkeypatch, list_members=(Member(CAIN, "나\x1b[2J"),), remove_members=1)
-    output = run("roster", "list").output
-    assert f"cain,{'a' * 32}  나\ufffd[2J" in output
-    assert run("roster", "remove", output.split()[0]).exit_code == COMPLETE
-    assert steps.calls[-1][1] == ([CAIN],)
+def test_the_roster_is_listed_as_import_and_remove_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = CharacterKey("prey", "b" * 32)
+    steps = stand_in(monkeypatch, list_members=(Member(CAIN, "나\x1b[2J"), Member(other, '="x",1')), remove_members=2)
+    listed = run("roster", "list")
+    assert listed.stdout.splitlines()[1] == f"cain,{'a' * 32},나 [2J"
+    assert listed.stderr == "2 characters.\n"
+    roster = read_roster(listed.stdout.encode())
+    assert (roster.characters, roster.rejects) == ((CAIN, other), ())
+    assert run("roster", "remove", *listed.stdout.splitlines()[1:]).exit_code == COMPLETE
+    assert steps.calls[-1][1] == ([CAIN, other],)
 
 
 def test_removing_somebody_who_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

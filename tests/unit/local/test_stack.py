@@ -13,9 +13,12 @@ HEADER = "serverId,characterId\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "roster.csv: the roster file's first line must be the header serverId,characterId; it is empty"),
+        (
+            "",
+            "first line must be the header serverId,characterId or serverId,characterName; it is empty",
+        ),
         (HEADER, "roster.csv names no character that can be used"),
-        (f"{HEADER}cain,1\n", "its server and its id\n  line 2: cain,1: a character id has 32"),
+        (f"{HEADER}cain,1\n", "its server and its id or name\n  line 2: cain,1: a character id has 32"),
         (HEADER + "cain,1\n" * 7, "\n  … and 2 more"),
     ],
 )
@@ -27,7 +30,8 @@ def test_a_roster_that_names_nobody_is_refused_with_its_lines(tmp_path: Path, te
     assert said in str(refused.value)
 
 
-def test_a_roster_with_one_character_is_taken_whatever_else_is_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [f"{HEADER}cain,1\ncain,{'a' * 32}\n", "serverId,characterName\ncain,빛\ncain\n"])
+def test_a_roster_with_one_character_is_taken_whatever_else_is_in_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "roster.csv"
-    file.write_text(f"{HEADER}cain,1\ncain,{'a' * 32}\n")
+    file.write_text(text)
     assert stack.read_roster(file, "a key") == file.read_bytes()

@@ -1,0 +1,74 @@
+"""Who bears a name: the API is asked, within the limit that all on the key share."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import psycopg
+
+from neople_timeline.errors import SkipCharacter
+from neople_timeline.limited_client import open_client, run_beside, run_together
+from neople_timeline.models import SERVERS, CharacterKey
+from neople_timeline.neople.client import Client
+from neople_timeline.neople.protocol import FoundCharacter, Unreadable
+from neople_timeline.roster import Named
+from neople_timeline.settings import Settings
+
+SEARCHERS: Final = 100
+"""Names looked for at once."""
+
+Progress = Callable[[int, int], None]
+"""Told how many names have been looked for, and of how many."""
+
+
+async def search_characters(
+    settings: Settings, connection: psycopg.Connection, server_id: str, name: str
+) -> list[FoundCharacter]:
+    """Find characters by their full name; if there are none, those whose names contain it."""
+    found: list[FoundCharacter] = []
+
+    async def search() -> None:
+        found.extend(await client.search(server_id, name))
+
+    async with open_client(settings, connection, "daily") as (client, keep_permits):
+        await run_beside(search(), keep_permits(lambda: 1))
+    return found
+
+
+async def find_named(
+    settings: Settings, connection: psycopg.Connection, lines: Sequence[Named], progress: Progress | None = None
+) -> dict[Named, CharacterKey | str]:
+    """Find the character of each line, or say why there is not exactly one.
+
+    RetryLater and StopCollecting if the API answers nobody.
+    """
+    answers: dict[Named, CharacterKey | str] = {}
+    waiting = list(reversed(lines))
+
+    async def search() -> None:
+        while waiting:
+            line = waiting.pop()
+            answers[line] = await _find(client, line)
+            if progress:
+                progress(len(answers), len(lines))
+
+    async with open_client(settings, connection, "daily") as (client, keep_permits):
+        searches = run_together(*(search() for _ in range(min(SEARCHERS, len(lines)))))
+        await run_beside(searches, keep_permits(lambda: len(lines) - len(answers)))
+    return answers
+
+
+async def _find(client: Client, line: Named) -> CharacterKey | str:
+    try:
+        found = await client.search(line.server_id, line.name, is_whole=True)
+    except SkipCharacter as error:
+        return str(error)
+    except Unreadable as error:
+        if not client.was_answered:
+            raise
+        return f"the API did not say who that is: {error}"
+    bearers = [CharacterKey(one.server_id, one.character_id) for one in found if one.character_name == line.name]
+    if len(bearers) == 1:
+        return bearers[0]
+    if not bearers:
+        return f"there is no character of that name on {SERVERS.get(line.server_id, line.server_id)}"
+    return f"there is more than one of that name: tell the server, or the id ({' or '.join(map(','.join, bearers))})"
