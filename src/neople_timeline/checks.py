@@ -82,6 +82,8 @@ class Disagreement:
     """Whether no run that is still at work could be the reason."""
     is_pending: bool = False
     """Whether it is only that something which landed is not published yet: nothing differs from anything."""
+    raw_key: str | None = None
+    """The raw object that does not hold what was sent, where it is that."""
 
     def __str__(self) -> str:
         """Say it in one line."""

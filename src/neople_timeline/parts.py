@@ -14,7 +14,7 @@ from neople_timeline.lake import Lake, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.part_objects import object_key, open_recorded
 from neople_timeline.refine import PartWriter, cut_days, group_by_object, group_by_part
-from neople_timeline.salvage import salvage_lost
+from neople_timeline.salvage import salvage_gone
 from neople_timeline.tables import TABLES, Table
 from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.parts import Part
@@ -182,7 +182,7 @@ def _read_raw(
         return lake.get(raw_key)
     except DataError:
         days = sorted({entry.day for entries in wanted.values() for entry in entries})
-        if salvaged := salvage_lost(calendar, lake, connection, days):
+        if salvaged := salvage_gone(calendar, lake, connection, days):
             saved = number_of(salvaged.total(), "answer")
             raise RetryLater(f"{raw_key} is gone, and {saved} salvaged: refine again", seconds=1) from None
         if forgotten := part_rows.forget_earlier_answers(connection, raw_key):

@@ -37,7 +37,7 @@ class RawWriter:
 
     def __init__(self) -> None:
         self.size = 0
-        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=1, write_checksum=True).compressobj()
         self._pieces: list[bytes] = []
 
     def add(self, chain: Chain, fetched_at: datetime) -> None:
@@ -65,5 +65,5 @@ def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:
             for _, chain in groupby(decoded, lambda line: (line.server_id, line.character_id, line.start)):
                 pages = list(chain)
                 yield pages[0], [decode_answer(page.body) for page in pages]
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"a raw object is damaged ({error}): collect its days again with `--again`") from None

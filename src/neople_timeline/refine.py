@@ -17,10 +17,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from neople_timeline.digest import NO_DATA
+from neople_timeline.digest import NO_DATA, digest_hashes
 from neople_timeline.errors import DataError
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, number_of, to_instant
-from neople_timeline.neople.protocol import Answer, Int32, Row, decode_field, decode_fields
+from neople_timeline.neople.protocol import Answer, Int32, Row, decode_field, decode_fields, hash_rows
 from neople_timeline.raw import read_chains
 from neople_timeline.tables import CHARACTERS, EVENTS, PAYLOAD_COLUMNS
 
@@ -91,8 +91,11 @@ def find_days(
 
 def _group_by_day(rows: Iterable[Row], calendar: Calendar) -> dict[date, list[Row]]:
     days: dict[date, list[Row]] = defaultdict(list)
-    for row in rows:
-        days[calendar.day_of(row.date)].append(row)
+    try:
+        for row in rows:
+            days[calendar.day_of(row.date)].append(row)
+    except ValueError as error:
+        raise DataError(f"a raw object is damaged ({error}): collect its days again with `--again`") from None
     return days
 
 
@@ -101,15 +104,16 @@ def cut_days(
 ) -> Iterator[CharacterDay]:
     """Cut the chains of a raw object into the character-days that the ledger expects from it, their rows in order.
 
-    One that has not as many events as the ledger says is a DataError.
+    One that has other events than the ledger says were sent is a DataError: no Parquet is made of it.
     """
     for held in find_days(data, wanted, calendar):
         entry = held.entry
-        if len(held.rows) != entry.events:
+        digest = digest_hashes(hash_rows(held.rows))
+        if (len(held.rows), digest) != (entry.events, entry.digest):
             found = number_of(len(held.rows), "event")
             raise DataError(
-                f"{entry.raw_key} has {found} of {'/'.join(entry.character)} on {entry.day}, the ledger"
-                f" {entry.events}: collect the day again with `--again`"
+                f"{entry.raw_key} has other events of {'/'.join(entry.character)} on {entry.day} than were sent"
+                f" ({found}, {entry.events:,} were sent): collect the day again with `--again`"
             )
         yield replace(held, rows=sorted(held.rows, key=_order))
 

@@ -1,4 +1,4 @@
-"""Answers whose raw object is gone, written anew from the Parquet that was made of them.
+"""Answers whose raw object is gone or damaged, written anew from the Parquet that was made of them.
 
 Parquet has every event as it was sent, and the ledger the digest of what was sent: what agrees with it is the answer,
 page breaks and fields that no column holds apart. The API may not have it any more, as of a character that was deleted.
@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import psycopg
 
-from neople_timeline.digest import NO_DATA, digest_hashes, hash_event
+from neople_timeline.digest import NO_DATA, digest_hashes
 from neople_timeline.lake import Lake, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, Window, number_of
-from neople_timeline.neople.protocol import ABOUT_CHARACTER, Answer, Page, Row
+from neople_timeline.neople.protocol import ABOUT_CHARACTER, Answer, Page, Row, hash_rows
 from neople_timeline.part_objects import open_recorded
 from neople_timeline.raw import RawWriter
 from neople_timeline.refine import ROWS_AT_ONCE
@@ -31,16 +31,23 @@ log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
-def salvage_lost(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Counter[date]:
-    """Write anew the answers of some days whose objects are gone; count by day of how many it could be done.
+def salvage_gone(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Counter[date]:
+    """Write anew the answers of some days whose objects are gone; count by day of how many it could be done."""
+    found = lake.etags(part_rows.list_raw_keys(connection, days))
+    gone = {key for key, etag in found.items() if etag is None}
+    return salvage_answers(calendar, lake, connection, days, gone)
+
+
+def salvage_answers(
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date], lost_keys: Collection[str]
+) -> Counter[date]:
+    """Write anew the answers of some days that some objects held; count by day of how many it could be done.
 
     The ledger then points to the new objects. Of the others, no Parquet has what was sent: they stay as they were.
     """
-    found = lake.etags(part_rows.list_raw_keys(connection, days))
-    gone = {key for key, etag in found.items() if etag is None}
     saved: Counter[date] = Counter()
-    for part in part_rows.list_parts(connection, Shard.whole(*days)) if gone else ():
-        lost = [entry for entry in part_rows.read_entries(connection, part) if entry.raw_key in gone]
+    for part in part_rows.list_parts(connection, Shard.whole(*days)) if lost_keys else ():
+        lost = [entry for entry in part_rows.read_entries(connection, part) if entry.raw_key in lost_keys]
         if lost and (count := _salvage_part(calendar, lake, connection, part, lost)):
             saved[part.day] += count
     return saved
@@ -70,7 +77,7 @@ def _read_answers(
     characters = {key: row for row in _read_rows(lake, part, CHARACTERS) if (key := _key(row)) in wanted}
     for key, rows in _read_events(lake, part, characters):
         entry = wanted[key]
-        digest = digest_hashes(hash_event(row.code, row.name, row.date, row.data) for row in rows)
+        digest = digest_hashes(hash_rows(rows))
         if (len(rows), digest) == (entry.events, entry.digest):
             yield entry, _make_answer(entry, characters[key], rows, window), characters[key]["collected_at"]
 

@@ -2,7 +2,7 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -21,14 +21,15 @@ from neople_timeline.checks import (
     spell_derived,
     tally_events,
 )
-from neople_timeline.digest import digest_hashes, hash_event
+from neople_timeline.digest import digest_hashes
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
 from neople_timeline.models import MOST_BUCKETS, Calendar, CharacterKey, LedgerEntry, Shard, number_of
+from neople_timeline.neople.protocol import hash_rows
 from neople_timeline.part_objects import object_key
 from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
 from neople_timeline.refine import find_days, group_by_object
-from neople_timeline.salvage import salvage_lost
+from neople_timeline.salvage import salvage_answers, salvage_gone
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
 from neople_timeline.warehouse import audit
 from neople_timeline.warehouse import parts as part_rows
@@ -101,20 +102,28 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
 def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
     """Verify the days of a run, while others may land, refine and load rows of them.
 
-    Lost answers are salvaged first, and what somebody left half done is loaded. RetryLater while another run is at work
-    on any of them.
+    Answers whose objects are gone or damaged are salvaged, and what somebody left half done is loaded. RetryLater while
+    another run is at work on any of them.
     """
-    salvaged = salvage_lost(calendar, lake, connection, days)
+    salvaged = salvage_gone(calendar, lake, connection, days)
     half_done = {one.day for one in audit.read_marks(connection, days) if not one.is_settled}
-    for day in sorted({*salvaged, *half_done}):
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-        load_parts(calendar, lake, connection, Shard.whole(day))
+    _publish(calendar, lake, connection, {*salvaged, *half_done})
     found = verify_days(calendar, lake, connection, days)
+    damaged = {finding.raw_key for finding in found.disagreements if finding.raw_key}
+    if salvaged := salvage_answers(calendar, lake, connection, days, damaged):
+        _publish(calendar, lake, connection, salvaged)
+        found = verify_days(calendar, lake, connection, days)
     if at_work := [day for day in found.unfinished if not found.is_final(day)]:
         for day in at_work:  # the same events in other raw objects count as loaded already, and leave no mark else
             refine_parts(calendar, lake, connection, Shard.whole(day))
         raise RetryLater(f"{at_work[0]} changed while it was compared: another run is at work on it", seconds=10)
     return found
+
+
+def _publish(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Iterable[date]) -> None:
+    for day in sorted(days):
+        refine_parts(calendar, lake, connection, Shard.whole(day))
+        load_parts(calendar, lake, connection, Shard.whole(day))
 
 
 def _list_orphans(lake: Lake, connection: psycopg.Connection, day: date) -> list[str]:
@@ -158,24 +167,29 @@ def _verify_parts(
     found = [(part, part_rows.read_entries(connection, part)) for part in parts]
     raw, damaged = _tally_raw(calendar, lake, [entry for _, entries in found for entry in entries])
     for part, entries in found:
+        damage = [
+            Disagreement(part.day, None, f"bucket {part.bucket}", f"{error}", is_final=True, raw_key=raw_key)
+            for raw_key, error in damaged.items()
+            if any(entry.raw_key == raw_key for entry in entries)
+        ]
         if part.loaded_version != part.version or part.sources != digest_sources(entries):
-            yield from _find_why_not_published(part, entries, raw[part.day], damaged.get(part.day))
-            continue
-        try:
-            if part.day in damaged:
-                raise damaged[part.day]
-            yield from _verify_part(lake, connection, part, entries, raw[part.day])
-        except DataError as error:
-            finding, is_final = f"cannot be compared: {error}", part.day in damaged
-            yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_final=is_final)
+            yield from _find_why_not_published(part, entries, raw[part.day], damage)
+        elif damage:
+            yield from (replace(finding, finding=f"cannot be compared: {finding.finding}") for finding in damage)
+        else:
+            try:
+                yield from _verify_part(lake, connection, part, entries, raw[part.day])
+            except DataError as error:
+                yield Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")
+                yield from _compare_raw(part, entries, raw[part.day])
 
 
 def _find_why_not_published(
-    part: Part, entries: Sequence[LedgerEntry], raw: Tallies, damage: DataError | None
+    part: Part, entries: Sequence[LedgerEntry], raw: Tallies, damage: Sequence[Disagreement]
 ) -> Iterator[Disagreement]:
     if damage:
-        finding = f"cannot be published: {damage}; `neople-timeline day {part.day} --again` asks for it anew"
-        yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_final=True)
+        advice = f"`neople-timeline day {part.day} --again` asks for it anew"
+        yield from (replace(one, finding=f"cannot be published: {one.finding}; {advice}") for one in damage)
     elif differing := _compare_raw(part, entries, raw):
         yield from (replace(finding, is_final=True) for finding in differing)
     elif entries or part.version:
@@ -185,7 +199,8 @@ def _find_why_not_published(
 
 def _compare_raw(part: Part, entries: Sequence[LedgerEntry], raw: Tallies) -> list[Disagreement]:
     expected = {entry.character: Tally(entry.events, entry.digest) for entry in entries}
-    return [
+    raw_keys = {entry.character: entry.raw_key for entry in entries}
+    findings = [
         *compare_tallies(part.day, "raw answers", expected, raw),
         *(
             Disagreement(part.day, character, "raw answers", "have none, not even one without events")
@@ -193,6 +208,7 @@ def _compare_raw(part: Part, entries: Sequence[LedgerEntry], raw: Tallies) -> li
             if not expected[character].events  # else it was found already
         ),
     ]
+    return [replace(one, raw_key=raw_keys[one.character]) for one in findings if one.character]
 
 
 def _verify_part(
@@ -229,17 +245,17 @@ def _mend(part: Part) -> str:
 
 def _tally_raw(
     calendar: Calendar, lake: Lake, entries: Sequence[LedgerEntry]
-) -> tuple[Mapping[date, Tallies], Mapping[date, DataError]]:
-    """Tally raw answers by day and character, and name the days of which an object cannot be read."""
+) -> tuple[Mapping[date, Tallies], Mapping[str, DataError]]:
+    """Tally raw answers by day and character, and say why which objects cannot be read."""
     tallies: dict[date, Tallies] = defaultdict(dict)
-    damaged: dict[date, DataError] = {}
+    damaged: dict[str, DataError] = {}
     for raw_key, wanted in group_by_object(entries).items():
         try:
             for held in find_days(lake.get(raw_key), wanted, calendar):
-                hashes = (hash_event(row.code, row.name, row.date, row.data) for row in held.rows)
-                tallies[held.entry.day][held.entry.character] = Tally(len(held.rows), digest_hashes(hashes))
+                digest = digest_hashes(hash_rows(held.rows))
+                tallies[held.entry.day][held.entry.character] = Tally(len(held.rows), digest)
         except DataError as error:
-            damaged |= {entry.day: error for mine in wanted.values() for entry in mine}
+            damaged[raw_key] = error
     return tallies, damaged
 
 

@@ -1,4 +1,4 @@
-"""Raw answers that are lost: what Parquet has of them is salvaged, if it is what the API had sent."""
+"""Raw answers that are lost or damaged: what Parquet has of them is salvaged, if it is what the API had sent."""
 
 from datetime import date
 from typing import Any
@@ -7,6 +7,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from collected_day import take_through
 
 import compare_truth
@@ -94,3 +95,34 @@ def test_what_parquet_has_otherwise_than_it_was_sent_is_not_salvaged(proven: Set
             connection.execute(statement, (etag, DAY))
     found = pipeline.prove_days(proven, [DAY])
     assert {finding.where for finding in found.disagreements if finding.character is None} == {"bucket 0"}
+
+
+@pytest.mark.parametrize("harm", ["cut", "garbage", "altered", "another"])
+def test_damaged_answers_are_salvaged_too_and_the_damaged_object_is_kept(
+    harm: str, proven: Settings, sandbox_api: SandboxApi
+) -> None:
+    lake = open_lake(proven)
+    key, other, *_ = lake.list_keys(f"raw/day={DAY}")
+    whole = lake.get(key)
+    altered = zstandard.compress(zstandard.decompress(whole, 2**30).replace("획득".encode(), "획덕".encode()))
+    lake.put(key, {"cut": whole[:-100], "garbage": b"?", "altered": altered, "another": lake.get(other)}[harm])
+    assert not pipeline.verify_days(proven, [DAY]).ok
+    found = pipeline.prove_days(proven, [DAY])
+    assert (found.disagreements, found.orphans) == ((), (key,))
+    compare_truth.compare(proven, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])
+    assert sandbox_api.stats()["requests"] == 0
+
+
+def test_altered_answers_never_reach_parquet_though_their_part_is_refined_anew(proven: Settings) -> None:
+    lake = open_lake(proven)
+    before = {key: lake.get(key) for key in lake.list_keys(f"events/day={DAY}")}
+    for key in lake.list_keys(f"raw/day={DAY}"):
+        plain = zstandard.decompress(lake.get(key), 2**30)
+        lake.put(key, zstandard.compress(plain.replace("획득".encode(), "획덕".encode())))
+    lake.delete(lake.list_keys(f"characters/day={DAY}"))  # so that all parts have to be refined
+    pipeline.refine_shard(proven, Shard.whole(DAY))
+    assert {key: lake.get(key) for key in before} == before
+    found = pipeline.prove_days(proven, [DAY])
+    assert {finding.raw_key for finding in found.disagreements if finding.raw_key} == set(
+        lake.list_keys(f"raw/day={DAY}")
+    )

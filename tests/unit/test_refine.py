@@ -8,12 +8,13 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neople_timeline.digest import digest_hashes
 from neople_timeline.errors import DataError
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry
-from neople_timeline.neople.protocol import Answer, Row
+from neople_timeline.neople.protocol import Answer, Row, hash_rows
 from neople_timeline.raw import RawLine
 from neople_timeline.refine import (
     CHARACTER_DAYS_AT_ONCE,
@@ -48,6 +49,11 @@ def make_answer(rows: list[Row], character: CharacterKey = CHARACTER, **fields: 
 def make_day(rows: list[Row], character: CharacterKey = CHARACTER, **fields: Any) -> CharacterDay:
     entry = LedgerEntry(DAY, 3, character, "raw/1", len(rows), -7)
     return CharacterDay(entry, make_answer(rows, character, **fields), rows, FETCHED)
+
+
+def expect(rows: list[Row], day: date = DAY, character: CharacterKey = CHARACTER) -> LedgerEntry:
+    """Give what the ledger says of events that were sent."""
+    return LedgerEntry(day, 3, character, "raw/1", len(rows), digest_hashes(hash_rows(rows)))
 
 
 def refine(*rows: Row) -> list[dict[str, Any]]:
@@ -95,9 +101,9 @@ def test_ordinals_count_the_events_of_each_minute_of_each_character() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["2026-11-15 07:00", "2026-11-15 07:01"]), st.integers(504, 506))))
 def test_equal_rows_are_all_kept_and_minute_and_ordinal_name_each(rows: list[tuple[str, int]]) -> None:
     start, end = GAME.window(DAY, DAY).start, GAME.window(DAY, DAY).end
-    data = make_object((CHARACTER, start, end, [[make_row(minute, code) for minute, code in rows]]))
-    entry = LedgerEntry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
-    events = make_events(list(cut_days(data, {WHO: [entry]}, GAME))).to_pylist()
+    sent = [make_row(minute, code) for minute, code in rows]
+    data = make_object((CHARACTER, start, end, [sent]))
+    events = make_events(list(cut_days(data, {WHO: [expect(sent)]}, GAME))).to_pylist()
     assert Counter((event["occurred_minute"], event["code"]) for event in events) == Counter(rows)
     assert len({(event["occurred_minute"], event["ordinal"]) for event in events}) == len(rows)
     assert all(event["ordinal"] < sum(minute == event["occurred_minute"] for minute, _ in rows) for event in events)
@@ -106,11 +112,9 @@ def test_equal_rows_are_all_kept_and_minute_and_ordinal_name_each(rows: list[tup
 @given(st.permutations([("07:00", 505, "{}"), ("07:00", 504, "{}"), ("07:00", 505, '{"a":1}'), ("07:01", 1, "null")]))
 def test_the_order_in_which_the_api_sends_rows_changes_no_byte(rows: list[tuple[str, int, str]]) -> None:
     window = GAME.window(DAY, DAY)
-    pages = [[make_row(f"2026-11-15 {minute}", code, data) for minute, code, data in rows]]
-    entry = LedgerEntry(DAY, 0, CHARACTER, "raw/1", len(rows), 0)
-    events = make_events(
-        list(cut_days(make_object((CHARACTER, window.start, window.end, pages)), {WHO: [entry]}, GAME))
-    ).to_pylist()
+    sent = [make_row(f"2026-11-15 {minute}", code, data) for minute, code, data in rows]
+    data = make_object((CHARACTER, window.start, window.end, [sent]))
+    events = make_events(list(cut_days(data, {WHO: [expect(sent)]}, GAME))).to_pylist()
     assert [(event["occurred_minute"][11:], event["ordinal"], event["code"], event["data"]) for event in events] == [
         ("07:00", 0, 504, "{}"),
         ("07:00", 1, 505, '{"a":1}'),
@@ -249,11 +253,9 @@ def test_a_character_is_kept_as_it_was_when_it_was_asked_for() -> None:
 
 def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> None:
     minutes = ["2026-11-15 05:59", "2026-11-15 06:00", "2026-11-16 05:59", "2026-11-16 06:00"]
-    data = make_object((CHARACTER, "2026-11-14 06:00", "2026-11-17 05:59", [[make_row(minute) for minute in minutes]]))
-    wanted = [
-        LedgerEntry(date(2026, 11, 15), 0, CHARACTER, "raw/1", 2, 0),
-        LedgerEntry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 1, 0),
-    ]
+    rows = [make_row(minute) for minute in minutes]
+    data = make_object((CHARACTER, "2026-11-14 06:00", "2026-11-17 05:59", [rows]))
+    wanted = [expect(rows[1:3]), expect(rows[3:], date(2026, 11, 16))]
     cut = list(cut_days(data, {WHO: wanted, WHO_ELSE: []}, GAME))
     assert [(one.entry.day, [row.date for row in one.rows]) for one in cut] == [
         (date(2026, 11, 15), minutes[1:3]),
@@ -267,11 +269,13 @@ def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
     assert list(cut_days(data, wanted, GAME)) == []
 
 
-@pytest.mark.parametrize(("held", "told"), [(1, 2), (2, 1)])
-def test_other_counts_than_the_ledgers_are_named(held: int, told: int) -> None:
-    data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[make_row()] * held]))
-    with pytest.raises(DataError, match=rf"raw/1 has {held} events? of cain/a+ on 2026-11-15, the ledger {told}"):
-        list(cut_days(data, {WHO: [LedgerEntry(DAY, 0, CHARACTER, "raw/1", told, 0)]}, GAME))
+@pytest.mark.parametrize(
+    "rows", [[make_row()], [make_row()] * 3, [make_row(), make_row(name="획덕")], [make_row(), make_row("no minute")]]
+)
+def test_other_events_than_were_sent_are_named(rows: list[Row]) -> None:
+    data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [rows]))
+    with pytest.raises(DataError, match=rf"raw/1 has other events of cain/a+ .* \({len(rows)} events?, 2 were sent"):
+        list(cut_days(data, {WHO: [expect([make_row()] * 2)]}, GAME))
 
 
 def test_character_days_are_sorted_into_their_parts() -> None:
@@ -314,3 +318,39 @@ def test_a_part_is_two_parquet_files_and_the_same_bytes_each_time() -> None:
     assert (events.schema, characters.schema) == (EVENTS.schema, CHARACTERS.schema)
     assert (events.num_rows, characters.num_rows) == (CHARACTER_DAYS_AT_ONCE + 1, CHARACTER_DAYS_AT_ONCE + 2)
     assert events["item_id"].to_pylist() == ["x"] * (CHARACTER_DAYS_AT_ONCE + 1)
+
+
+# What is not as it was written --------------------------------------------------------------------------------------
+
+ROWS = [make_row(data='{"itemName":"빛"}'), make_row(data='{"itemName":"빛"}'), make_row()]
+FEWER = [make_row(), make_row("2026-11-14 07:00")]
+WHOLE = make_object(
+    (CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [ROWS[:2], ROWS[2:]]),
+    (OTHER, "2026-11-14 06:00", "2026-11-16 05:59", [FEWER]),
+)
+EXPECTED = {CHARACTER: [expect(ROWS)], OTHER: [expect(FEWER[:1], character=OTHER)]}
+
+
+@settings(max_examples=1000)
+@given(place=st.integers(0), other=st.binary(max_size=3), cut=st.integers(0, 3), is_compressed=st.booleans())
+def test_of_bytes_that_changed_only_events_that_were_sent_are_refined(
+    place: int, other: bytes, cut: int, *, is_compressed: bool
+) -> None:
+    whole = WHOLE if is_compressed else zstandard.decompress(WHOLE)
+    place %= len(whole)
+    changed = whole[:place] + other + whole[place + cut :]
+    data = changed if is_compressed else zstandard.compress(changed)
+    try:
+        days = list(cut_days(data, EXPECTED, GAME))
+    except DataError:
+        return
+    for day in days:
+        assert Counter(map(_spell, day.rows)) == Counter(
+            map(_spell, ROWS if day.entry.character == CHARACTER else FEWER[:1])
+        )
+        make_events([day])
+        make_characters([day])
+
+
+def _spell(row: Row) -> tuple[object, ...]:
+    return row.code, row.name, row.date, bytes(row.data)

@@ -5,7 +5,7 @@ is accepted. Everything here can be tested without a socket.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -77,6 +77,11 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     name: str
     date: str
     data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def hash_rows(rows: Iterable[Row]) -> list[int]:
+    """Hash events as they were sent."""
+    return [hash_event(row.code, row.name, row.date, row.data) for row in rows]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -303,7 +308,7 @@ class Chain:
         if not self.bodies and not _covers(answer.timeline.date, self.window):
             raise Unreadable("the answer covers less than was asked for", body=body)
         rows = answer.timeline.rows
-        hashes = [hash_event(row.code, row.name, row.date, row.data) for row in rows]
+        hashes = hash_rows(rows)
         if self.hashes and not self.doubtful:
             self.doubtful = not set(self.hashes).isdisjoint(hashes)
         self.next_request = self._follow(answer.timeline, body)
