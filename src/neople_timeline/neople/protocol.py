@@ -17,7 +17,14 @@ import msgspec
 from neople_timeline.digest import NO_DATA, hash_event
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
 from neople_timeline.models import KOREA, MINUTE_FORMAT, SETTLING, CharacterKey, Window, parse_minute
-from neople_timeline.neople.storable import LONGEST_NUMBER, Unstorable, check_escapes, check_integers, check_keys
+from neople_timeline.neople.storable import (
+    LONGEST_NUMBER,
+    Unstorable,
+    check_depth,
+    check_escapes,
+    check_integers,
+    check_keys,
+)
 
 PAGE_LIMIT: Final = 100
 OTHER_LIMIT: Final = 77
@@ -248,6 +255,7 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
         check_escapes(body)
         if any(memoryview(row.data).nbytes >= LONGEST_NUMBER for row in rows):
             check_integers(body)
+            check_depth(body)
         check_keys(body)
     except Unstorable as error:
         raise Unreadable(f"the answer has {error}", body=body) from None

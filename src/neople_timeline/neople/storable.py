@@ -9,6 +9,10 @@ import msgspec
 
 LONGEST_NUMBER: Final = 1000
 """Characters of a number, from which on none is kept."""
+DEEPEST: Final = LONGEST_NUMBER // 2
+"""Levels of lists and objects in each other that PostgreSQL and every Python read; a text below `LONGEST_NUMBER`
+characters has fewer."""
+_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 
 
@@ -70,3 +74,13 @@ def check_integers(body: bytes) -> None:
         return 0
 
     json.loads(body, parse_int=refuse)
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse lists and objects in each other without end; whoever has no text as long has none."""
+    depth = 0
+    for match in _BRACKET.finditer(body):
+        if match[0][:1] != b'"':
+            depth += 1 if match[1] else -1
+        if depth > DEEPEST:
+            raise Unstorable(f"lists and objects in each other, more than {DEEPEST} levels deep")

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pages import CHARACTER, CURSOR, ROWS, WINDOW, make_page, make_row, spell_data
 
+from neople_timeline.checks import canonicalize
 from neople_timeline.neople.protocol import (
     Unreadable,
     read_answer,
@@ -79,13 +80,21 @@ def test_a_row_without_a_minute_is_refused(date: str) -> None:
         make_page([make_row(name=None)]),
         make_page([make_row() | {"date": None}]),
         make_page([], characterId="f" * 32),
-        spell_data(b"[" * 5000 + b"]" * 5000),
+        pytest.param(spell_data(b"[" * 5000 + b"]" * 5000), id="5,000 levels"),
+        pytest.param(spell_data(b'{"a":' * 600 + b"1" + b"}" * 600), id="600 levels"),
     ],
 )
 def test_what_is_no_timeline_of_this_character_is_refused_and_kept(body: bytes) -> None:
     with pytest.raises(Unreadable) as caught:
         read_answer(CHARACTER, WINDOW, body)
     assert caught.value.body == body
+
+
+def test_levels_that_are_not_too_many_are_read_and_brackets_in_text_are_none() -> None:
+    for data in (b"[" * 400 + b"]" * 400, b'{"a":["' + b'\\"[{' * 1000 + b'"]}'):
+        (row,) = read_answer(CHARACTER, WINDOW, spell_data(data)).timeline.rows
+        assert bytes(row.data) == data
+        assert json.loads(canonicalize(data)) == json.loads(data)
 
 
 def test_a_code_too_large_for_its_column_is_refused_for_its_character_alone() -> None:
