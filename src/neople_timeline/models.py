@@ -48,6 +48,14 @@ class CharacterKey(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Member:
+    """A character on the roster, by the name that is known of it."""
+
+    character: CharacterKey
+    name: str | None
+
+
+@dataclass(frozen=True)
 class Reject:
     """A line of a roster file that cannot be used."""
 

@@ -25,6 +25,7 @@ from neople_timeline.models import (
     CharacterKey,
     Collected,
     Kind,
+    Member,
     Plan,
     Shard,
     days_between,
@@ -43,7 +44,6 @@ from neople_timeline.warehouse import roster as roster_rows
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect, connect_reader, open_warehouse
 from neople_timeline.warehouse.measures import DayTotal, Measures
-from neople_timeline.warehouse.roster import Member
 
 if TYPE_CHECKING:
     from neople_timeline.marts.publish import MartBuilt
@@ -76,12 +76,11 @@ def import_roster(settings: Settings, data: bytes, progress: name_search.Progres
     """
     roster = read_roster(data)
     with open_warehouse(settings) as connection:
-        added = roster_rows.add_members(connection, [Member(key, None) for key in roster.characters])
+        added = roster_rows.add_members(connection, roster.members)
         if roster.named:
             answers = uvloop.run(name_search.find_named(settings, connection, roster.named, progress))
-            found = [Member(key, line.name) for line, key in answers.items() if isinstance(key, CharacterKey)]
-            added += roster_rows.add_members(connection, found)
             roster = roster.resolve(answers)
+            added += roster_rows.add_members(connection, roster.members)
         roster_rows.replace_rejects(connection, roster.rejects)
     return roster, added
 

@@ -9,7 +9,7 @@ from typing import Final
 from unicodedata import normalize
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import CHARACTER_ID, SERVER_ID, SERVERS, CharacterKey, Reject, number_of
+from neople_timeline.models import CHARACTER_ID, SERVER_ID, SERVERS, CharacterKey, Member, Reject, number_of
 
 SERVER: Final = "serverId"
 CHARACTER: Final = "characterId"
@@ -33,12 +33,17 @@ class Named:
 class Roster:
     """What a roster file holds: each character once, in the file's order, and the lines that could not be used."""
 
-    characters: tuple[CharacterKey, ...]
+    members: tuple[Member, ...]
     rejects: tuple[Reject, ...]
     repeated: int
     """Lines that named a character once more."""
     named: tuple[Named, ...] = ()
     """Lines whose character is not known before the API was asked for it."""
+
+    @property
+    def characters(self) -> tuple[CharacterKey, ...]:
+        """Give the ids alone."""
+        return tuple(member.character for member in self.members)
 
     @property
     def strange_servers(self) -> tuple[str, ...]:
@@ -47,24 +52,25 @@ class Roster:
 
     def resolve(self, answers: Mapping[Named, CharacterKey | str]) -> "Roster":
         """Put who was found in the place of the names; of the others, `answers` says why they cannot be used."""
-        found = [answer for answer in map(answers.__getitem__, self.named) if isinstance(answer, CharacterKey)]
-        characters = tuple(dict.fromkeys([*self.characters, *found]))
-        lost = [
-            Reject(line.line_number, f"{line.server_id},{line.name}"[:LONGEST_SHOWN], answer)
-            for line in self.named
-            if isinstance(answer := answers[line], str)
-        ]
+        members = {member.character: member for member in self.members}
+        lost = []
+        for line in self.named:
+            if isinstance(answer := answers[line], str):
+                lost.append(Reject(line.line_number, f"{line.server_id},{line.name}"[:LONGEST_SHOWN], answer))
+            else:
+                members.setdefault(answer, Member(answer, line.name))
+        new = len(members) - len(self.members)
         return replace(
             self,
-            characters=characters,
+            members=tuple(members.values()),
             rejects=tuple(sorted([*self.rejects, *lost], key=lambda reject: reject.line_number)),
-            repeated=self.repeated + len(self.characters) + len(found) - len(characters),
+            repeated=self.repeated + len(self.named) - len(lost) - new,
             named=(),
         )
 
     def describe(self, added: int, longest: int = 20) -> list[str]:
         """Say in some lines what was taken from the file, `added` of it new, and name what was not."""
-        there = len(self.characters) - added
+        there = len(self.members) - added
         repeated = number_of(self.repeated, "line")
         said = [f"{number_of(added, 'character')} added, {there:,} there already, {repeated} repeated."]
         if strange := self.strange_servers:
@@ -86,7 +92,7 @@ def read_roster(data: bytes) -> Roster:
     """
     lines = _split_lines(_decode(data))
     places = _find_columns(next(lines, (0, []))[1])
-    characters: dict[CharacterKey, None] = {}
+    members: dict[CharacterKey, Member] = {}
     named: dict[tuple[str, str], Named] = {}
     rejects: list[Reject] = []
     repeated = 0
@@ -97,13 +103,13 @@ def read_roster(data: bytes) -> Roster:
         key, name = CharacterKey(find_server(server) or server, character.lower()), normalize_name(name)
         if reason := _find_fault(key, name):
             rejects.append(Reject(number, ",".join(line)[:LONGEST_SHOWN], reason))
-        elif key in characters or (not character and (key.server_id, name) in named):
+        elif key in members or (not character and (key.server_id, name) in named):
             repeated += 1
         elif character:
-            characters[key] = None
+            members[key] = Member(key, name if name and name.isprintable() else None)
         else:
             named[key.server_id, name] = Named(number, key.server_id, name)
-    return Roster(tuple(characters), tuple(rejects), repeated, tuple(named.values()))
+    return Roster(tuple(members.values()), tuple(rejects), repeated, tuple(named.values()))
 
 
 def find_server(name: str) -> str | None:

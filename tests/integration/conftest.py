@@ -7,9 +7,10 @@ import small_roster
 from small_ledger import CHARACTERS
 
 from neople_timeline import pipeline
+from neople_timeline.models import Member
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
-from neople_timeline.warehouse.roster import Member, add_members
+from neople_timeline.warehouse.roster import add_members
 from sandbox_control import SandboxApi
 
 

@@ -12,11 +12,11 @@ from small_roster import CHARACTERS, THURSDAY, WEDNESDAY, change, list_subjects,
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
+from neople_timeline.models import Member
 from neople_timeline.report import outbox, publish
 from neople_timeline.report.smtp import MailRefusedError, MailServer
 from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse.roster import Member
 from sandbox_control import SandboxApi
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.local.processes import choose_port
-from neople_timeline.models import CharacterKey
+from neople_timeline.models import CharacterKey, Member
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import planning
 from neople_timeline.warehouse.audit import mark_day_verified
 from neople_timeline.warehouse.connection import connect
-from neople_timeline.warehouse.roster import Member, add_members
+from neople_timeline.warehouse.roster import add_members
 
 if TYPE_CHECKING:
     from conftest import Smtp

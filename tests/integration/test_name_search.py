@@ -8,10 +8,9 @@ import pytest
 
 from neople_timeline import pipeline
 from neople_timeline.errors import RetryLater, StopCollecting
-from neople_timeline.models import CharacterKey
+from neople_timeline.models import CharacterKey, Member
 from neople_timeline.neople.client import TRIES
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse.roster import Member
 from sandbox_control import SandboxApi
 
 NOBODY = CharacterKey("cain", "f" * 32)

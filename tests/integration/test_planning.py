@@ -9,10 +9,10 @@ import pytest
 from small_ledger import CHARACTERS, DAY, SHARD, follow, list_planned
 
 from neople_timeline import pipeline
-from neople_timeline.models import CharacterKey, Shard, Usage
+from neople_timeline.models import CharacterKey, Member, Shard, Usage
 from neople_timeline.settings import make_settings
 from neople_timeline.warehouse import ledger, planning
-from neople_timeline.warehouse.roster import Member, add_members
+from neople_timeline.warehouse.roster import add_members
 from neople_timeline.warehouse.state import is_provisional
 
 pytestmark = pytest.mark.usefixtures("three_characters")

@@ -9,12 +9,12 @@ from small_ledger import CHARACTERS, DAY, claim_all, list_planned
 
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import Usage
+from neople_timeline.models import Member, Usage
 from neople_timeline.settings import Settings, make_settings
 from neople_timeline.warehouse import ledger, planning
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.ledger import Landed
-from neople_timeline.warehouse.roster import Member, add_members, remove_members
+from neople_timeline.warehouse.roster import add_members, remove_members
 
 
 def test_imports_of_one_roster_at_the_same_time_wait_for_each_other(postgres_url: str) -> None:

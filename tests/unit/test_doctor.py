@@ -12,10 +12,9 @@ from neople_timeline import doctor
 from neople_timeline.doctor import Finding, examine
 from neople_timeline.errors import ConfigError, RetryLater, StopCollecting
 from neople_timeline.lake import LAKE_FILE, Lake, open_lake
-from neople_timeline.models import Calendar, CharacterKey
+from neople_timeline.models import Calendar, CharacterKey, Member
 from neople_timeline.report.smtp import MailServer
 from neople_timeline.settings import Settings
-from neople_timeline.warehouse.roster import Member
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import SERVERS, CharacterKey
+from neople_timeline.models import SERVERS, CharacterKey, Member
 from neople_timeline.roster import Named, find_server, read_roster
 
 A, B, C = (letter * 32 for letter in "abc")
@@ -63,7 +63,7 @@ def test_further_columns_and_another_order_do_no_harm() -> None:
 def test_a_name_counts_where_there_is_no_id() -> None:
     text = f"serverId,characterId,characterName\ncain,{A},빛\n카인,,  달 \nall,,달\ncain,,{normalize('NFD', '달')}\n"
     roster = read_roster(text.encode())
-    assert roster.characters == (CharacterKey("cain", A),)
+    assert roster.members == (Member(CharacterKey("cain", A), "빛"),)
     assert roster.named == (Named(3, "cain", "달"), Named(4, "all", "달"))
     assert (roster.rejects, roster.repeated) == ((), 1)
 

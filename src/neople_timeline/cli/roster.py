@@ -12,11 +12,10 @@ from neople_timeline import pipeline
 from neople_timeline.cli.screen import COMPLETE, INDEBTED, err, make_plain, out
 from neople_timeline.errors import ConfigError
 from neople_timeline.export import write_line
-from neople_timeline.models import SERVERS, CharacterKey, number_of
+from neople_timeline.models import SERVERS, CharacterKey, Member, number_of
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import CHARACTER, HEADERS, NAME, SERVER, find_server, normalize_name
 from neople_timeline.settings import read_settings
-from neople_timeline.warehouse.roster import Member
 
 app = typer.Typer(help="Say whose timelines to collect.", no_args_is_help=True)
 

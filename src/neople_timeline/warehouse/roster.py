@@ -1,25 +1,16 @@
 """The roster in PostgreSQL."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 
-from neople_timeline.models import CharacterKey, Reject
+from neople_timeline.models import CharacterKey, Member, Reject
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import IS_STORED, LIVE, LOCK_DAYS, OPEN, TOUCH
 
 _ALONE: Final = "LOCK TABLE timeline.roster IN SHARE ROW EXCLUSIVE MODE"
 """Lets nobody else change the roster until the transaction ends: two imports would wait for each other's rows."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A character on the roster, by the name that is known of it."""
-
-    character: CharacterKey
-    name: str | None
 
 
 ADD_NEWCOMERS: Final = """

@@ -79,7 +79,7 @@ def test_a_reader_that_leaves_is_no_debt() -> None:
 
 LISTING = (
     "import sys; from neople_timeline import pipeline; from neople_timeline.cli.main import main;"
-    " from neople_timeline.warehouse.roster import Member;"
+    " from neople_timeline.models import Member;"
     ' pipeline.list_members = lambda _: [Member(("cain", "a" * 32), "x")] * 100_000;'
     ' sys.argv = ["neople-timeline", "roster", "list"]; main()'
 )

@@ -10,16 +10,15 @@ from stand_ins import CAIN, COMPLETE, INDEBTED, run, stand_in
 from neople_timeline import pipeline
 from neople_timeline.cli.main import INTERRUPTED
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import CharacterKey, Reject
+from neople_timeline.models import CharacterKey, Member, Reject
 from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import Roster, read_roster
-from neople_timeline.warehouse.roster import Member
 
 
 def test_an_import_tells_what_came_of_each_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "roster.csv"
     file.write_bytes(b"whatever")
-    roster = Roster((CAIN,) * 3, (Reject(7, "cain,\x1b[31mx", "a character id has 32 digits"),), 2)
+    roster = Roster((Member(CAIN, None),) * 3, (Reject(7, "cain,\x1b[31mx", "a character id has 32 digits"),), 2)
     steps = stand_in(monkeypatch, import_roster=(roster, 1))
     result = run("roster", "import", str(file))
     assert result.exit_code == INDEBTED
@@ -30,7 +29,10 @@ def test_an_import_tells_what_came_of_each_line(monkeypatch: pytest.MonkeyPatch,
 
 def test_an_import_tells_of_servers_that_are_not_known_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "roster.csv").write_bytes(b"")
-    stand_in(monkeypatch, import_roster=(Roster((CAIN, CharacterKey("cian", "b" * 32)), (), 0), 2))
+    stand_in(
+        monkeypatch,
+        import_roster=(Roster((Member(CAIN, None), Member(CharacterKey("cian", "b" * 32), None)), (), 0), 2),
+    )
     result = run("roster", "import", str(tmp_path / "roster.csv"))
     assert result.exit_code == COMPLETE
     assert "No server is known here as cian: misspelled, unless it is new" in result.output
@@ -123,7 +125,7 @@ def test_the_roster_is_listed_as_import_and_remove_take_it(monkeypatch: pytest.M
     assert listed.stdout.splitlines()[1] == f"cain,{'a' * 32},나 [2J"
     assert listed.stderr == "2 characters.\n"
     roster = read_roster(listed.stdout.encode())
-    assert (roster.characters, roster.rejects) == ((CAIN, other), ())
+    assert (roster.members, roster.rejects) == ((Member(CAIN, "나 [2J"), Member(other, '\'="x",1')), ())
     assert run("roster", "remove", *listed.stdout.splitlines()[1:]).exit_code == COMPLETE
     assert steps.calls[-1][1] == ([CAIN, other],)
 
