@@ -29,6 +29,12 @@ KOREAN_REASONS: Final = (
     ("malformed id: correct the roster", "ID 형식이 잘못됨: 명단을 고쳐 주세요"),
     ("a server is .*", "서버는 영문 이름이나 한글 이름으로 적어 주세요"),
     ("a character id has 32 digits 0-9 a-f", "캐릭터 ID는 0-9, a-f로 된 32자리여야 합니다"),
+    ("there is neither an id, .*", "ID도 이름도 없음: 둘 중 하나를 적어 주세요"),
+    ("the name has characters that no name has", "이름에 쓸 수 없는 문자가 있음"),
+    (r"there is no character of that name on (.*)", r"그런 이름의 캐릭터가 없음(\1)"),
+    (r"there is more than one of that name: .* \((.*)\)", r"이름이 같은 캐릭터가 여럿: 서버나 ID를 적어 주세요(\1)"),
+    ("the API did not say who that is: .*", "API가 누구인지 답하지 않음: 파일을 다시 가져와 주세요"),
+    ("the answer has lists and objects in each other.*", "응답이 너무 깊게 중첩됨"),
 )
 """How the ledger and the roster say why something is not there, as patterns, and the same in Korean."""
 

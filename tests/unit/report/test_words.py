@@ -20,6 +20,7 @@ SEEN_BEFORE = "the API knew it the last time, and is asked again: "
             "지난번에는 있던 캐릭터라 다시 확인함: API에 없는 캐릭터(DNF001)",
         ),
         ("the API has found nobody, and is asked again: not JSON", "API가 아무도 찾지 못해 다시 확인함: not JSON"),
+        ("there is no character of that name on 카인", "그런 이름의 캐릭터가 없음(카인)"),
         ("something nobody has translated", "something nobody has translated"),
     ],
 )
