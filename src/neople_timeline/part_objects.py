@@ -15,9 +15,11 @@ def object_key(part: Part, table: Table) -> str:
 
 
 def open_recorded(lake: Lake, part: Part, table: Table) -> pq.ParquetFile | None:
-    """Open a part's object, or give None if it is not the one that was recorded, or has other columns than today's."""
+    """Open a part's object, or give None if it is not the one that was recorded.
+
+    Its columns may be those of an older version of the program.
+    """
     found = lake.read(object_key(part, table))
     if found is None or found.etag != part.etags.get(table.name):
         return None
-    file = pq.ParquetFile(io.BytesIO(found.data))
-    return file if file.schema_arrow.equals(table.schema) else None
+    return pq.ParquetFile(io.BytesIO(found.data))

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 import psycopg
+import pyarrow.parquet as pq
 
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, read_bucket
@@ -124,17 +125,34 @@ def list_objects(connection: psycopg.Connection, table: Table, days: Sequence[da
 
 
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:
-    """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these."""
-    waiting = [part for part in part_rows.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
-    for part in waiting:
-        events, characters = (open_recorded(lake, part, table) for table in TABLES)
+    """Put the parts of a shard that PostgreSQL does not have in the place of what it has; return these.
+
+    What is not in the lake as it was recorded, or has other columns than today's, is refined anew first. Where the
+    answers that it was made from are gone too, it is left as it was: the proof says what is wrong with it.
+    """
+    loaded: list[Part] = []
+    for part in _list_waiting(connection, shard):
+        events, characters = (_open_loadable(lake, part, table) for table in TABLES)
         if events is None or characters is None:
             # Who rewrote it may have died before it could say so: nobody else would refine it anew.
-            refine_parts(calendar, lake, connection, shard)
-            raise RetryLater(f"{part.day} changed since it was refined, and is refined anew: load it again", seconds=1)
-        if not part_rows.replace_part(connection, part, events, characters):
+            if refine_parts(calendar, lake, connection, shard) or part not in _list_waiting(connection, shard):
+                anew = f"{part.day} changed since it was refined, and is refined anew: load it again"
+                raise RetryLater(anew, seconds=1)
+            log.error("%s, bucket %s, stays as it was: its Parquet is gone, and answers too", part.day, part.bucket)
+        elif part_rows.replace_part(connection, part, events, characters):
+            loaded.append(part)
+        else:
             raise RetryLater(f"{part.day} is being refined by another run", seconds=5)
-    return waiting
+    return loaded
+
+
+def _list_waiting(connection: psycopg.Connection, shard: Shard) -> list[Part]:
+    return [part for part in part_rows.list_parts(connection, shard) if part.version not in (0, part.loaded_version)]
+
+
+def _open_loadable(lake: Lake, part: Part, table: Table) -> pq.ParquetFile | None:
+    file = open_recorded(lake, part, table)
+    return file if file and file.schema_arrow.equals(table.schema) else None
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _make_row(row: dict[str, Any]) -> Row:
 
 def _make_answer(entry: LedgerEntry, character: dict[str, Any], rows: list[Row], window: Window) -> Answer:
     page = Page(rows, date={"start": window.start, "end": window.end})
-    about = {field.name: character[field.name] for field in ABOUT_CHARACTER}
+    about = {field.name: character.get(field.name) for field in ABOUT_CHARACTER}  # an older version had fewer
     return Answer(entry.character.character_id, page, **about)
 
 

@@ -79,6 +79,34 @@ def test_a_character_that_was_deleted_keeps_what_it_did_when_its_answers_are_los
     assert sum("/salvaged-" in key for key in lake.list_keys(f"raw/day={DAY}")) == 1
 
 
+def test_what_an_older_version_refined_is_salvaged_too(proven: Settings, sandbox_api: SandboxApi) -> None:
+    lake = open_lake(proven)
+    with psycopg.connect(proven.warehouse_url, autocommit=True) as connection:
+        for table, column in (("events", "npc_name"), ("characters", "guild_name")):
+            for bucket, key in enumerate(lake.list_keys(f"{table}/day={DAY}")):
+                file = pa.BufferOutputStream()
+                pq.write_table(pq.read_table(pa.BufferReader(lake.get(key))).drop_columns([column]), file)
+                statement = f"UPDATE timeline.part SET sources = '', {table}_etag = %s WHERE day = %s AND bucket = %s"
+                connection.execute(statement.encode(), (lake.put(key, file.getvalue().to_pybytes()), DAY, bucket))
+    lake.delete(lake.list_keys(f"raw/day={DAY}"))
+    with pytest.raises(RetryLater, match="answers salvaged: refine again"):
+        pipeline.refine_shard(proven, Shard.whole(DAY))
+    assert prove(proven, pipeline.plan_day(proven, DAY)).ok
+    compare_truth.compare(proven, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])
+    assert sandbox_api.stats()["requests"] == 0
+
+
+def test_what_is_gone_everywhere_is_told_and_never_waited_for(proven: Settings) -> None:
+    lake = open_lake(proven)
+    lake.delete(key for kind in ("raw", "events", "characters") for key in lake.list_keys(f"{kind}/day={DAY}"))
+    with psycopg.connect(proven.warehouse_url, autocommit=True) as connection:
+        connection.execute("UPDATE timeline.part SET loaded_version = NULL")
+    assert pipeline.load_shard(proven, Shard.whole(DAY)).events == 0
+    found = pipeline.prove_days(proven, [DAY])
+    assert {finding.is_final for finding in found.disagreements} == {True}
+    assert any("is gone" in finding.finding for finding in found.disagreements)
+
+
 @pytest.mark.parametrize("harm", ["another event", "another object"])
 def test_what_parquet_has_otherwise_than_it_was_sent_is_not_salvaged(proven: Settings, lake: Lake, harm: str) -> None:
     key, *_ = lake.list_keys(f"events/day={DAY}")
