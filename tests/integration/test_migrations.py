@@ -1,6 +1,7 @@
 """The warehouse's schema, forwards and backwards under data: what a version does not own, it leaves as it was."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from neople_timeline import pipeline
 from neople_timeline.bookkeeping import OWN_TABLES
 from neople_timeline.catalogue import MARTS
-from neople_timeline.errors import ConfigError
+from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.settings import Settings
 from neople_timeline.tables import TABLES
 from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_version, read_version, upgrade
@@ -66,6 +67,22 @@ def test_a_role_that_may_not_make_the_schema_is_told_what_it_lacks(postgres_url:
                 pipeline.list_members(settings)
         finally:
             owner.execute("DROP ROLE guest")
+
+
+def test_an_upgrade_that_finds_a_table_locked_comes_back_later(settings: Settings) -> None:
+    upgrade(settings, VERSIONS[-2])
+    impatient = replace(settings, warehouse_url=make_conninfo(settings.warehouse_url, options="-c lock_timeout=100"))
+    with psycopg.connect(settings.warehouse_url) as other:
+        other.execute("LOCK TABLE timeline.collection")
+        with pytest.raises(RetryLater, match="busy"):
+            pipeline.list_members(impatient)
+    assert pipeline.list_members(impatient) == []
+
+
+def test_a_server_that_is_too_old_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neople_timeline.warehouse.connection.OLDEST_SERVER", 99)
+    with pytest.raises(ConfigError, match=r"PostgreSQL \d+\.\d+ .*is too old: 99 or newer is needed"):
+        pipeline.list_members(settings)
 
 
 def test_every_column_is_as_the_code_names_it_and_says_what_it_means(settings: Settings) -> None:

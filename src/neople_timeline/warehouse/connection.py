@@ -19,6 +19,8 @@ from neople_timeline.errors import ConfigError, DataError, RetryLater
 from neople_timeline.settings import Settings
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+OLDEST_SERVER: Final = 15
+"""PostgreSQL's major version from which on it has what the schema uses."""
 UPGRADE_LOCK: Final = 7_105_206_601
 """Advisory lock that keeps two first users from making the schema at once."""
 
@@ -182,12 +184,15 @@ def _migrate(settings: Settings, target: str, *, backwards: bool) -> None:
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=open_for_transactions, poolclass=sqlalchemy.NullPool
     )
-    with engine.connect() as bind:
-        config.attributes["connection"] = bind
-        if backwards:
-            command.downgrade(config, target)
-        else:
-            command.upgrade(config, target)
+    try:
+        with engine.connect() as bind:
+            config.attributes["connection"] = bind
+            if backwards:
+                command.downgrade(config, target)
+            else:
+                command.upgrade(config, target)
+    except sqlalchemy.exc.DBAPIError as error:
+        raise (error.orig or error) from None  # psycopg's own, which callers know
     if target == "head":
         with _open(settings) as connection:
             comment_on_tables(connection)
@@ -208,12 +213,19 @@ def _open(settings: Settings) -> psycopg.Connection:
             raise ConfigError(f"PostgreSQL refuses WAREHOUSE_URL: {reason}") from None
         raise RetryLater(f"PostgreSQL does not answer: {reason}", seconds=30) from None
     try:
+        _require_version(connection)
         _require_unicode(connection)
         _settle_session(connection, chosen)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _require_version(connection: psycopg.Connection) -> None:
+    if connection.info.server_version < OLDEST_SERVER * 10_000:
+        found = connection.info.parameter_status("server_version")
+        raise ConfigError(f"WAREHOUSE_URL: PostgreSQL {found} is too old: {OLDEST_SERVER} or newer is needed")
 
 
 def _require_unicode(connection: psycopg.Connection) -> None:
