@@ -12,7 +12,7 @@ from collector import collect_metrics
 from losses import CHARACTERS, LONG, RATE, SLOTS
 
 from neople_timeline.lake import open_lake
-from neople_timeline.local import airflow, cluster, processes, services, stack
+from neople_timeline.local import cluster, processes, services, stack
 from neople_timeline.local.cluster import Cluster
 from neople_timeline.local.home import PORTS
 
@@ -108,7 +108,7 @@ def read_connections_from_a_file_too(opened: Cluster) -> None:
     folder = opened.local.airflow.home
     folder.mkdir()
     file = folder / "file.json"
-    airflow.write_private(file, "{}")
+    processes.write_private(file, "{}")
     backend = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
     kwargs = json.dumps({"connections_file_path": str(file)})
     (folder / "airflow.cfg").write_text(f"[secrets]\nbackend = {backend}\nbackend_kwargs = {kwargs}\n")

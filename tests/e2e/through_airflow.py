@@ -114,6 +114,6 @@ def open_world(home: Path, server: services.Postgres, store: dict[str, str], smt
 def import_connections(installation: airflow.Airflow, settings: Settings) -> None:
     """Make the Connections before an API server runs."""
     path = installation.home / "connections.json"
-    airflow.write_private(path, json.dumps(airflow.describe_connections(settings)))
+    processes.write_private(path, json.dumps(airflow.describe_connections(settings)))
     airflow.run_command(installation, "connections", "import", str(path))
     path.unlink()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from neople_timeline.local.processes import LOOPBACK, LocalError, Service, answers_http, find
+from neople_timeline.local.processes import LOOPBACK, LocalError, Service, answers_http, find, write_private
 from neople_timeline.settings import Settings
 
 AIRFLOW = str(Path(sys.executable).parent / "airflow")
@@ -225,15 +225,6 @@ def ensure_connections(api: RestApi, settings: Settings, *, is_rate_chosen: bool
         extra = {**ours, **theirs} if keeps else {**theirs, **ours}
         body = {**wanted, "connection_id": name, "extra": json.dumps(extra) if extra else None}
         api.call(*(("PATCH", url) if there else ("POST", "/api/v2/connections")), body)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else can read, at no moment."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    draft.rename(path)
 
 
 def run_command(

@@ -29,6 +29,7 @@ from neople_timeline.local.processes import (
     refuse_starts,
     remember,
     start,
+    write_private,
 )
 from neople_timeline.roster import HEADERS
 
@@ -96,7 +97,7 @@ def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, ch
     local = open_local(root, dags, own_key)
     password = local.home / "redis.password"
     if not password.exists():
-        airflow.write_private(password, secrets.token_hex(24))
+        write_private(password, secrets.token_hex(24))
     port = local.home / "redis.port"
     if not find("redis", local.home):
         port.write_text(str(choose_port(REDIS_PORT)))
@@ -107,7 +108,7 @@ def open_cluster(root: Path, dags: Path, *, workers: int = 2, slots: int = 2, ch
 def up(cluster: Cluster, roster: bytes | None = None) -> None:
     """Start whatever does not run, migrate, and make the admin, the pool, the Connections and the roster."""
     local, home = cluster.local, cluster.local.home
-    services.prepare_postgres(home, local.secrets["postgres"])
+    screen.say_opened(services.prepare_postgres(home, local.secrets["postgres"]))
     if cluster.has_hosts:
         let_hosts_in(home / "postgres" / "pg_hba.conf")
     for service in list_stores(cluster):
@@ -156,7 +157,7 @@ def describe_redis(cluster: Cluster) -> Service:
     """Describe a Redis that keeps nothing on disk, as the worst one would; its password is in a private file."""
     config = cluster.local.home / "redis.conf"
     where = f"bind {LOOPBACK}\nport {cluster.redis_port}\nrequirepass {cluster.redis_password}\n"
-    airflow.write_private(config, f'{where}save ""\nappendonly no\n')
+    write_private(config, f'{where}save ""\nappendonly no\n')
 
     def answers() -> bool:
         try:
@@ -235,12 +236,15 @@ def main() -> None:
 
 
 def _stay_up(given: argparse.Namespace) -> int:
-    cluster = open_cluster(ROOT, Path("dags"), workers=given.workers, slots=given.slots, characters=given.characters)
-    roster = stack.read_roster(given.roster, cluster.local.own_key)
-    home = cluster.local.home
-    if find(stack.SUPERVISOR, home):
-        raise ConfigError("the cluster is up already: `make stop` ends it")
-    remember(stack.SUPERVISOR, home)
+    with stack.lock(ROOT):
+        cluster = open_cluster(
+            ROOT, Path("dags"), workers=given.workers, slots=given.slots, characters=given.characters
+        )
+        roster = stack.read_roster(given.roster, cluster.local.own_key)
+        home = cluster.local.home
+        if find(stack.SUPERVISOR, home):
+            raise ConfigError("the cluster is up already: `make stop` ends it")
+        remember(stack.SUPERVISOR, home)
     over = threading.Event()
     keeper = threading.Thread(target=keep_up, args=(cluster, over))
     try:

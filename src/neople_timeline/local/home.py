@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.local.airflow import Airflow, write_private
-from neople_timeline.local.processes import LOOPBACK, choose_port, find
+from neople_timeline.local.airflow import Airflow
+from neople_timeline.local.processes import LOOPBACK, choose_port, find, write_private
 from neople_timeline.local.services import Postgres
 from neople_timeline.settings import Settings, make_settings
 

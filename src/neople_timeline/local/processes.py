@@ -120,13 +120,13 @@ def stop(names: Iterable[str], home: Path, *, patience_seconds: float = 10) -> l
     families = {name: _list_family(name, home) for name in names}
     for name, family in families.items():
         if family:
-            _signal(family[0], _read_stop_signal(name, home))
+            send_signal(family[0], _read_stop_signal(name, home))
     everyone = [process for family in families.values() for process in family]
     _, alive = psutil.wait_procs(everyone, timeout=patience_seconds)
     # Some may have been born, or have lost their parents, since they were listed.
     left = {*alive, *(process for name in families for process in _list_family(name, home))}
     for process in left:
-        _signal(process, signal.SIGKILL)
+        send_signal(process, signal.SIGKILL)
     psutil.wait_procs(left, timeout=5)
     for child in _children:
         child.poll()
@@ -261,7 +261,7 @@ def _list_family(name: str, home: Path) -> list[psutil.Process]:
         session = json.loads(_record(name, home).read_text())["pid"]
     except FileNotFoundError:
         return []
-    if psutil.pid_exists(session) and os.getsid(session) == session and not _is_zombie(session):
+    if _read_session(session) == session and not _is_zombie(session):
         return []  # the id belongs to somebody else now: as long as our session lived, nobody could get it
     return _list_session(session)
 
@@ -284,9 +284,19 @@ def _read_session(pid: int) -> int:
         return 0
 
 
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
+def send_signal(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal to a process, if it still is there."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else can read, at no moment."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.rename(path)
 
 
 def _record(name: str, home: Path) -> Path:
@@ -300,7 +310,7 @@ def _log(name: str, home: Path) -> Path:
 def _write_record(name: str, home: Path, pid: int, stop_signal: signal.Signals = signal.SIGTERM) -> None:
     record = {"pid": pid, "created": psutil.Process(pid).create_time(), "stop_signal": int(stop_signal)}
     _record(name, home).parent.mkdir(parents=True, exist_ok=True)
-    _record(name, home).write_text(json.dumps(record))
+    write_private(_record(name, home), json.dumps(record))  # whole: others may be reading it
 
 
 def _read_stop_signal(name: str, home: Path) -> signal.Signals:

@@ -26,6 +26,12 @@ def say(text: str) -> None:
     console.print(text, soft_wrap=True)
 
 
+def say_opened(folders: Iterable[Path]) -> None:
+    """Tell which folders were opened for PostgreSQL."""
+    for folder in folders:
+        say(f"  Other users can pass through {escape(str(folder))} now: PostgreSQL has to, and does not run as root.")
+
+
 def complain(error: Exception) -> None:
     """Print what went wrong."""
     console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)

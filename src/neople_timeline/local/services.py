@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,23 +45,26 @@ class Postgres:
         return f"postgresql://{user}:{password or self.password}@{LOOPBACK}:{self.port}/{database}"
 
 
-def prepare_postgres(home: Path, password: str) -> None:
-    """Make an empty cluster in `home/postgres`, unless there is one; one that was not finished is made anew."""
+def prepare_postgres(home: Path, password: str) -> list[Path]:
+    """Make an empty cluster in `home/postgres`, unless there is one; one that was not finished is made anew.
+
+    Return the folders above it that other users can pass through from now on: PostgreSQL does not run as root.
+    """
     cluster = home / "postgres"
     if cluster.exists():
-        return
+        return []
     draft = home / "postgres.draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     password_file = draft.with_suffix(".password")
     password_file.touch(mode=0o600)
     password_file.write_text(password)
+    opened: list[Path] = []
     user = _find_user()
     if user:
         shutil.chown(draft, user)
         shutil.chown(password_file, user)
-        for path in (draft, POSTGRES_BIN / "postgres"):
-            _open_way_to(path)
+        opened = [folder for path in (draft, POSTGRES_BIN / "postgres") for folder in _open_way_to(path)]
     command = [
         str(POSTGRES_BIN / "initdb"), "--pgdata", str(draft), "--username=postgres", f"--pwfile={password_file}",
         "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
@@ -70,6 +74,7 @@ def prepare_postgres(home: Path, password: str) -> None:
     if done.returncode:
         raise LocalError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
     draft.rename(cluster)
+    return opened
 
 
 def postgres(home: Path, server: Postgres, *, durable: bool = True) -> Service:
@@ -154,9 +159,10 @@ def _find_user() -> str | None:
     return pwd.getpwnam(UNPRIVILEGED_USER).pw_name if os.geteuid() == 0 else None
 
 
-def _open_way_to(path: Path) -> None:
-    """Let other users pass through (not list) the folders above a path: PostgreSQL has to get there."""
+def _open_way_to(path: Path) -> Iterator[Path]:
+    """Let other users pass through (not list) the folders above a path; yield those through which they could not."""
     for folder in path.resolve().parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
+            yield folder

@@ -30,6 +30,7 @@ from neople_timeline.local.processes import (
     quote_log,
     refuse_starts,
     remember,
+    send_signal,
     start,
     stop,
 )
@@ -54,7 +55,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
     began = time.monotonic()
     is_ours = False
     try:
-        with _lock(root):
+        with lock(root):
             local = open_local(root, dags, own_key)
             is_ours = find(SUPERVISOR, local.home) is None
             if is_ours:
@@ -72,7 +73,7 @@ def up(root: Path, dags: Path, roster: Path | None, *, once: bool) -> int:
         refuse_starts()
         if is_ours:
             ignore_signals()
-            with _lock(root):
+            with lock(root):
                 stop_home(local.home)
     if not is_ours:
         screen.say("The stack was up before and stays up; `make stop` ends it.")
@@ -87,9 +88,9 @@ def down(root: Path) -> int:
     for path in _list_homes(root):
         supervisor = find(SUPERVISOR, path.parent)
         if supervisor is not None:
-            supervisor.send_signal(signal.SIGTERM)
+            send_signal(supervisor, signal.SIGTERM)
             psutil.wait_procs([supervisor], timeout=30)
-        with _lock(root):
+        with lock(root):
             stop_home(path.parent)
     return COMPLETE
 
@@ -176,7 +177,7 @@ def _list_side_services(local: Local) -> list[Service]:
 
 
 def _start_postgres(local: Local) -> None:
-    services.prepare_postgres(local.home, local.secrets["postgres"])
+    screen.say_opened(services.prepare_postgres(local.home, local.secrets["postgres"]))
     _start(services.postgres(local.home, local.postgres), local)
     if not airflow.is_prepared(local.airflow):
         services.drop_database(local.postgres, "airflow")  # what an interrupted first run may have left half made
@@ -284,7 +285,8 @@ def _finish(futures: list[Future[None]]) -> None:
 
 
 @contextmanager
-def _lock(root: Path) -> Iterator[None]:
+def lock(root: Path) -> Iterator[None]:
+    """Let nobody else start or stop anything under `root`, and say so where somebody does."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / "lock").open("w") as file:
         try:
