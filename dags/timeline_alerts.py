@@ -14,7 +14,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
 from timeline_connections import connect_settings
-from timeline_terms import DISPUTED, choose_day
+from timeline_terms import DISPUTED, FAILURE, choose_day
 
 LATE_AFTER = timedelta(hours=3)
 """How long a day's run may take from its start."""
@@ -45,7 +45,7 @@ def explain_failure(context: Context, day: date | None = None) -> str | None:
         if disputed and f"{day}" not in disputed:
             return None
     tasks = sorted({name.rstrip("0123456789").rstrip("_") for name in failed})
-    reasons = this.xcom_pull(task_ids=tasks, key="failure") or []
+    reasons = this.xcom_pull(task_ids=tasks, key=FAILURE) or []
     known = list(dict.fromkeys(reason for reason in reasons if reason))
     said = "; ".join(known) or "no reason was given, its log has more"
     return f"{', '.join(failed)}: {said}. {link_run(this.dag_id, this.run_id)}"

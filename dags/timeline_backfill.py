@@ -40,7 +40,7 @@ def plan() -> list[PlainShard]:
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
-def tell() -> bool:
+def alert() -> bool:
     """Mail which tasks failed and why, once all have ended; again if the run is cleared and fails again."""
     context = get_current_context()
     reason = explain_failure(context)
@@ -77,7 +77,7 @@ def timeline_backfill() -> None:
     complete = EmptyOperator(task_id="complete", doc_md="Everything before succeeded.")
     republished = republish()
     chain(collected, refined, loaded, *answers, verified, republished, complete)
-    chain([shards, collected, refined, loaded, *answers, verified, republished], tell())
+    chain([shards, collected, refined, loaded, *answers, verified, republished], alert())
 
 
 timeline_backfill()

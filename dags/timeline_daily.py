@@ -13,19 +13,16 @@ something are taken along. Running a day again changes nothing that is true alre
 """
 
 import logging
-import sys
 from datetime import date, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, CronDataIntervalTimetable, Param, TriggerRule, chain, dag, get_current_context, task
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert
 
 from neople_timeline.settings import read_airflow_settings
 from timeline_alerts import LATE_AFTER, explain_failure, mail_failure, mail_lateness, send_measures
 from timeline_connections import connect_settings
-from timeline_deadline import RunCreated
+from timeline_deadline import make_deadline
 from timeline_lineage import REPORTS, ROWS, list_mart_tables, tell_lineage
 from timeline_steps import DAILY_FIRST, DAILY_POOL, RETRIES, collect, load, make_mart_tasks, refine, verify
 from timeline_terms import (
@@ -39,11 +36,6 @@ from timeline_terms import (
 
 CALENDAR = read_airflow_settings().calendar
 log = logging.getLogger("timeline.daily")
-
-# `airflow dags test` cannot end a run with a deadline (apache/airflow#73428).
-LATENESS = (
-    None if sys.argv[1:3] == ["dags", "test"] else DeadlineAlert(RunCreated(), LATE_AFTER, AsyncCallback(mail_lateness))
-)
 
 
 def read_day(context: Context) -> date:
@@ -76,7 +68,7 @@ def report() -> dict[str, Any]:
     with in_airflow_terms():
         from neople_timeline.pipeline import publish_report, republish_reports
 
-        if context["dag_run"].conf:
+        if context["dag_run"].conf:  # a scheduled run has no parameters that could be refused
             skip_what_was_refused(context)
         settings, day = connect_settings(), read_day(context)
         send_measures(day)
@@ -97,7 +89,7 @@ def report() -> dict[str, Any]:
     start_date=CALENDAR.begins_at(CALENDAR.first_day),
     catchup=False,
     max_active_runs=1,
-    deadline=LATENESS,
+    deadline=make_deadline(LATE_AFTER, mail_lateness),
     default_args={"owner": "timeline", "execution_timeout": timedelta(hours=3), **RETRIES, **DAILY_FIRST},
     params={
         "day": Param(

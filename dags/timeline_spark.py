@@ -13,7 +13,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 
 from timeline_connections import SPARK, connect_settings, require_spark
-from timeline_terms import in_airflow_terms, list_days, name_spark_run
+from timeline_terms import FAILURE, in_airflow_terms, list_days, name_spark_run
 
 JOB = find_spec("neople_timeline.marts.spark_job")
 
@@ -49,7 +49,7 @@ class SubmitMarts(SparkSubmitOperator):  # type: ignore[misc,unused-ignore]
                 super().execute(context)
             except (AirflowException, FileNotFoundError) as error:
                 reason = f"the Spark job failed: {spark_run.find_reason(str(error))}"
-                context["ti"].xcom_push("failure", reason)
+                context["ti"].xcom_push(FAILURE, reason)
                 raise AirflowException(reason) from None
 
 

@@ -121,7 +121,7 @@ def make_mart_tasks(shards: Any) -> tuple[Any, ...]:
         execution_timeout=LONGEST_SPARK_JOB,
         doc_md="Compute the marts on the Spark cluster into the lake, where nobody reads them yet.",
     )
-    return submitted, publish_marts()
+    return submitted, publish_spark_marts()
 
 
 @task(multiple_outputs=False)
@@ -137,7 +137,7 @@ def marts(shards: list[PlainShard]) -> dict[str, int]:
 
 
 @task(task_id="marts", multiple_outputs=False)
-def publish_marts() -> dict[str, int]:
+def publish_spark_marts() -> dict[str, int]:
     """Publish what the Spark job of this run computed: lake and PostgreSQL, rows by mart."""
     with in_airflow_terms():
         from neople_timeline.pipeline import publish_marts

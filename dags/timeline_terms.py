@@ -24,10 +24,11 @@ NEW_WAIT_AFTER = timedelta(hours=1)
 LONGEST_WAIT_FOR_DAY = timedelta(hours=1)
 """A scheduled run starts when its day ends, and waits for the last events and for clocks that differ. Whoever asks for
 a day that ends later than this has asked too early."""
-
 WAITING = "waiting"
 """The key under which a task keeps since when it waits, and until when, from one try to the next."""
 
+FAILURE = "failure"
+"""The key of the XCom by which a task says why it failed."""
 
 REFUSED = "refused"
 """The key of the XCom by which a task says that it failed for what it was asked for, and did nothing."""
@@ -90,7 +91,7 @@ def refuse_unknown_parameters(context: Context) -> None:
 def skip_what_was_refused(context: Context) -> None:
     """Skip a task that would tell others of a run whose `plan` refused what it was asked for: who asked sees that."""
     if context["ti"].xcom_pull(task_ids="plan", key=REFUSED):
-        raise AirflowSkipException("this run was asked for with parameters that plan refused: nobody else is told")
+        raise AirflowSkipException("plan refused this run's parameters: no report, no mail")
 
 
 def name_spark_run(context: Context) -> str:
@@ -117,7 +118,7 @@ def in_airflow_terms() -> Iterator[None]:
 
 def _fail(context: Context, reason: str, *, is_refusal: bool = False) -> AirflowFailException:
     log.error("%s", reason)  # on a line of its own: Airflow shows it within a traceback
-    context["ti"].xcom_push("failure", reason)
+    context["ti"].xcom_push(FAILURE, reason)
     if is_refusal:
         context["ti"].xcom_push(REFUSED, value=True)
     return AirflowFailException(reason)

@@ -83,7 +83,7 @@ def test_a_failed_backfill_is_mailed_with_task_reason_and_link(mails: list[tuple
     ("task", "skipped"),
     [
         (FakeTask({"plan": "success", "collect_0": "success"}), "nothing failed"),
-        (FakeTask({"plan": "failed"}, refused=True), "parameters that plan refused"),
+        (FakeTask({"plan": "failed"}, refused=True), "plan refused this run.s parameters"),
         (FakeTask({"plan": "failed"}), ""),
         (FakeTask({"plan": "success", "collect_0": "failed"}), ""),
     ],
@@ -100,9 +100,9 @@ def test_a_backfill_is_told_of_once_all_has_ended_if_something_failed_that_was_n
         monkeypatch.setattr(module, "get_current_context", lambda: context)
     if skipped:
         with pytest.raises(AirflowSkipException, match=skipped):
-            timeline_backfill.tell.function()
+            timeline_backfill.alert.function()
     else:
-        assert timeline_backfill.tell.function()
+        assert timeline_backfill.alert.function()
     assert len(mails) == (0 if skipped else 1)
 
 

@@ -69,7 +69,7 @@ def test_the_day_goes_from_plan_to_report(dags: dict[str, Any]) -> None:
 def test_a_backfill_ends_with_the_pages_that_it_changed(dags: dict[str, Any]) -> None:
     dag = dags["timeline_backfill"]
     assert dag.get_task("republish").upstream_task_ids == {"verify"}
-    assert dag.get_task("tell").upstream_task_ids == {task.task_id for task in dag.tasks} - {"tell", "complete"}
+    assert dag.get_task("alert").upstream_task_ids == {task.task_id for task in dag.tasks} - {"alert", "complete"}
 
 
 def test_a_backfill_takes_no_slot_that_a_daily_run_waits_for(dags: dict[str, Any]) -> None:

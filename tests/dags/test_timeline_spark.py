@@ -135,8 +135,8 @@ def test_both_dags_submit_before_they_publish(monkeypatch: pytest.MonkeyPatch) -
         submitted = dag.get_task("submit_marts")
         assert submitted.upstream_task_ids == {"load", "plan"}
         # Of the backfill's tasks one more follows all others: the one that tells of a failure.
-        assert submitted.downstream_task_ids - {"tell"} == {"marts"}
-        assert dag.get_task("marts").downstream_task_ids - {"tell"} == {"verify"}
+        assert submitted.downstream_task_ids - {"alert"} == {"marts"}
+        assert dag.get_task("marts").downstream_task_ids - {"alert"} == {"verify"}
         assert submitted.pool == "timeline_spark"
         assert submitted.execution_timeout == timeline_steps.LONGEST_SPARK_JOB
         assert submitted.retries >= 2
