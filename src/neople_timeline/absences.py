@@ -1,8 +1,8 @@
 """Whether to believe the API that it does not know a character.
 
-Who is called missing is not asked for again. Characters are deleted, and rosters hold wrong ids, so most absences are
-true; but one wrong answer says the same, and so does an API that has lost everybody. So whoever is absent for the first
-time is asked for once more, and is doubted if too many others are.
+A character that is recorded as missing is not asked for again. Characters are deleted, and rosters hold wrong ids, so
+most absences are true; but one wrong answer says the same, and so does an API that has lost everybody. So whoever is
+absent for the first time is asked for once more, and is doubted if too many others are.
 """
 
 from dataclasses import dataclass

@@ -134,7 +134,7 @@ def compare_characters(
 ) -> list[Disagreement]:
     """Name every character whose own row is lacking, is one too many, or says something else than expected."""
     findings = {
-        character: "has no row of the character" if character not in found else "has another row of the character"
+        character: "has no row of the character" if character not in found else "has a different row of the character"
         for character in sorted(expected.keys() | found.keys())
         if expected.get(character) != found.get(character)
     }

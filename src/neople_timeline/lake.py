@@ -226,7 +226,7 @@ class Lake:
 
     def _miss(self, key: str) -> DataError:
         return DataError(
-            f"{self.describe(key)} is gone. The next run of its day makes it anew from what is left; who deleted it?"
+            f"{self.describe(key)} is gone. The next run of its day rebuilds it where it can; find out who deleted it"
         )
 
     def _put(self, key: str, data: bytes, *, mode: "PutMode", content_type: str = "application/octet-stream") -> str:

@@ -202,7 +202,7 @@ def _read_raw(
         days = sorted({entry.day for entries in wanted.values() for entry in entries})
         if salvaged := salvage_gone(calendar, lake, connection, days):
             saved = number_of(salvaged.total(), "answer")
-            raise RetryLater(f"{raw_key} is gone, and {saved} salvaged: refine again", seconds=1) from None
+            raise RetryLater(f"{raw_key} is gone, and {saved} salvaged from Parquet: refine again", seconds=1) from None
         if forgotten := part_rows.forget_earlier_answers(connection, raw_key):
             gone = number_of(forgotten, "earlier answer")
             raise RetryLater(f"{raw_key} is gone, and with it {gone}: refine the others again", seconds=1) from None

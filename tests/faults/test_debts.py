@@ -217,7 +217,7 @@ def test_a_character_that_is_gone_is_missing_and_comes_back(place: Place) -> Non
     (gone,) = players(place, 1)
     place.world.fail({"fault": "missing_character", "character": gone.character_id})
     said = run(place, "day", str(DAY))
-    assert " 1 without a character, " in said
+    assert " 1 of unknown characters, " in said
     place.assert_indebted(owe([gone], "missing: DNF001"))
     place.world.fail()
     run(place, "day", str(DAY), "--again")

@@ -84,7 +84,7 @@ def test_who_finds_a_lock_taken_comes_back_later(postgres_url: str) -> None:
     with (
         connect(settings) as holder,
         part_rows.hold_parts(holder, [part]),
-        pytest.raises(RetryLater, match="busy with the same for another run"),
+        pytest.raises(RetryLater, match="holds a lock for another run"),
         open_warehouse(settings) as connection,
         part_rows.hold_parts(connection, [part]),
     ):

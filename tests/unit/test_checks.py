@@ -192,7 +192,7 @@ def test_a_row_of_a_character_that_is_lacking_changed_or_too_many_is_named() -> 
     stray = CharacterKey("anton", "c" * 32)
     findings = compare_characters(DAY, "PostgreSQL", expected, {BAKAL: ("renamed", 2), stray: ("name", 0)})
     assert [(finding.character, finding.finding) for finding in findings] == [
-        (stray, "has another row of the character"),
-        (BAKAL, "has another row of the character"),
+        (stray, "has a different row of the character"),
+        (BAKAL, "has a different row of the character"),
         (CAIN, "has no row of the character"),
     ]

@@ -64,7 +64,7 @@ def main() -> None:
     except TimelineError as error:
         _fail(str(error), FAILED)
     except OSError as error:
-        _fail(f"this machine refuses: {error}", FAILED)
+        _fail(f"the operating system refused: {error}", FAILED)
     except KeyboardInterrupt:
         _fail(STOPPED, FAILED)
     except SystemExit as ending:

@@ -144,11 +144,11 @@ def say_verification(result: Verification) -> int:
     out.print(
         f"Verified {number_of(result.checked, 'character-day')} with {number_of(result.events, 'event')}:"
         f" {number_of(len(result.disagreements), 'disagreement')}, {len(result.owed):,} owed,"
-        f" {result.missing:,} without a character, {number_of(len(result.orphans), 'orphaned object')}."
+        f" {result.missing:,} of unknown characters, {number_of(len(result.orphans), 'orphaned object')}."
     )
     if result.unfinished:
         days = ", ".join(map(str, result.unfinished[:LISTED]))
-        out.print(f"Not loaded as it landed: {days}. A run is at work on it, or `neople-timeline day` has to go on")
+        out.print(f"Landed and not loaded yet: {days}. Another run is at work on it, or `neople-timeline day` has to finish it")
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
     if result.provisional:

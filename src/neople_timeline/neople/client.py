@@ -131,7 +131,7 @@ class Client:
             raise
 
     async def _walk(self, chain: Chain, *, is_known: bool = False) -> Chain:
-        """Follow a chain to its end; a character of which the API has told a page is not one that it does not know."""
+        """Follow a chain to its end; a character of whom a page was read already cannot be unknown to the API."""
         try:
             while chain.next_request:
                 chain.accept(await self._ask(chain.next_request))

@@ -10,8 +10,8 @@ import msgspec
 LONGEST_NUMBER: Final = 1000
 """Characters of a number, from which on none is kept."""
 DEEPEST: Final = LONGEST_NUMBER // 2
-"""Levels of lists and objects in each other that PostgreSQL and every Python read; a text below `LONGEST_NUMBER`
-characters has fewer."""
+"""Levels of nested lists and objects that PostgreSQL and every Python read; fewer than `LONGEST_NUMBER` bytes have
+fewer."""
 _BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 
@@ -23,7 +23,7 @@ class Unstorable(Exception):  # noqa: N818 - named by what the text is
 def _measure_float(text: str) -> int:
     exponent = text.lower().partition("e")[2]
     if len(text) >= LONGEST_NUMBER or len(exponent.lstrip("+-0")) >= 4:
-        raise ValueError(f"it has a number that cannot be stored: {text[:40]}")
+        raise Unstorable(f"a number that cannot be stored: {text[:40]}")
     return len(text)
 
 
@@ -49,9 +49,9 @@ def check_escapes(body: bytes) -> None:
 def check_keys(body: bytes) -> None:
     """Refuse an object that has a key twice: PostgreSQL would keep one of the values, readers may believe the other.
 
-    Reading and writing the answer makes nothing longer and loses what came twice: so what keeps its length has lost
-    nothing, and what was but spaced or spelled otherwise keeps its quotes, which only escaped ones would hide. Reading
-    also refuses text that is not UTF-8, and floats that no column holds.
+    Decoding and encoding again drops one of two equal keys, and makes nothing longer. So equal lengths prove that there
+    are none; so do equal numbers of quotes, where spaces or spelling differ and no quote is written as an escape.
+    Decoding also refuses text that is not UTF-8, and floats that no column holds.
     """
     rewritten = _encode(_read_anything(body))
     if len(rewritten) == len(body) or (body.count(b'"') == rewritten.count(b'"') and rb"\u0022" not in body):
@@ -66,7 +66,7 @@ def check_keys(body: bytes) -> None:
 
 
 def check_integers(body: bytes) -> None:
-    """Refuse an integer with more digits than a column holds; whoever has no text as long has none."""
+    """Refuse an integer with more digits than a column holds; a body without a payload of that length needs no look."""
 
     def refuse(digits: str) -> int:
         if len(digits) >= LONGEST_NUMBER:
@@ -77,10 +77,10 @@ def check_integers(body: bytes) -> None:
 
 
 def check_depth(body: bytes) -> None:
-    """Refuse lists and objects in each other without end; whoever has no text as long has none."""
+    """Refuse values nested deeper than `DEEPEST`; a body without a payload of `LONGEST_NUMBER` bytes needs no look."""
     depth = 0
     for match in _BRACKET.finditer(body):
         if match[0][:1] != b'"':
             depth += 1 if match[1] else -1
         if depth > DEEPEST:
-            raise Unstorable(f"lists and objects in each other, more than {DEEPEST} levels deep")
+            raise Unstorable(f"values nested more than {DEEPEST} levels deep")

@@ -34,7 +34,7 @@ KOREAN_REASONS: Final = (
     (r"there is no character of that name on (.*)", r"그런 이름의 캐릭터가 없음(\1)"),
     (r"there is more than one of that name: .* \((.*)\)", r"이름이 같은 캐릭터가 여럿: 서버나 ID를 적어 주세요(\1)"),
     ("the API did not say who that is: .*", "API가 누구인지 답하지 않음: 파일을 다시 가져와 주세요"),
-    ("the answer has lists and objects in each other.*", "응답이 너무 깊게 중첩됨"),
+    ("the answer has values nested more than .*", "응답이 너무 깊게 중첩됨"),
 )
 """How the ledger and the roster say why something is not there, as patterns, and the same in Korean."""
 

@@ -118,7 +118,7 @@ def _name_trouble(error: psycopg.Error) -> str:
         case errors.DiskFull():
             return "has no room"
         case errors.LockNotAvailable():
-            return "is busy with the same for another run"
+            return "holds a lock for another run"
         case _:
             return "went away"
 

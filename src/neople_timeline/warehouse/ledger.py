@@ -75,7 +75,7 @@ def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> 
     lives = connection.execute(KEEP_ALIVE, {"worker_id": worker_id, "lease": LEASE_SECONDS, **asdict(usage)})
     if not lives.rowcount:
         raise RetryLater(
-            f"this collector stood still for {LEASE_SECONDS} s: it begins anew where it had come to", seconds=1
+            f"this collector lost its lease (no heartbeat for {LEASE_SECONDS} s): it resumes where it stopped", seconds=1
         )
 
 

@@ -49,7 +49,7 @@ def test_what_the_machine_refuses_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert leave(OSError(28, "No space left on device"), monkeypatch) == FAILED
-    assert capsys.readouterr().err == "neople-timeline: this machine refuses: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == "neople-timeline: the operating system refused: [Errno 28] No space left on device\n"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
@@ -67,7 +67,7 @@ def test_a_name_that_python_could_not_read_is_refused() -> None:
 
 
 def test_a_reader_that_leaves_is_no_debt() -> None:
-    for output, said in (("/dev/full", "this machine refuses: [Errno 28]"), ("|true", "")):
+    for output, said in (("/dev/full", "the operating system refused: [Errno 28]"), ("|true", "")):
         command = f"'{sys.executable}' -c '{LISTING}' {output if output[0] == '|' else '>' + output}"
         done = subprocess.run(
             ["/bin/bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
