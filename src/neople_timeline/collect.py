@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 
@@ -334,7 +334,9 @@ class _Collector:
         self._stores.lake.put_new(key, error.body)
         ledger.record_dead_letter(self._stores.ledger, claim, key, str(error))
 
-    async def _record_failure(self, claim: Claim, state: str, reason: str, *, is_doubted: bool = False) -> None:
+    async def _record_failure(
+        self, claim: Claim, state: Literal["missing", "owed"], reason: str, *, is_doubted: bool = False
+    ) -> None:
         log.warning("%s/%s is %s: %s", *claim.character, state, reason)
         await asyncio.to_thread(
             ledger.record_failure, self._stores.ledger, self._worker_id, claim, state, reason, is_doubted=is_doubted

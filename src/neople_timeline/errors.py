@@ -22,15 +22,15 @@ class ConfigError(TimelineError):
     """A setting, a file or an argument is wrong, and somebody has to correct it."""
 
 
-class Refused(ConfigError):  # noqa: N818 - named by what became of it
+class Refused(ConfigError):
     """What a run was asked for cannot be had: it is wrong by itself, whatever the settings."""
 
 
-class StopCollecting(TimelineError):  # noqa: N818 - named by what the caller does
+class StopCollecting(TimelineError):
     """Every further call would fail too: a wrong key, a blocked key, a wrong address."""
 
 
-class RetryLater(TimelineError):  # noqa: N818 - named by what the caller does
+class RetryLater(TimelineError):
     """Not now: maintenance, an outage, a day that is not over.
 
     `seconds` is how long to wait before the next try.
@@ -49,7 +49,7 @@ class Overtaken(RetryLater):
     """Another run wrote first what was to be written."""
 
 
-class SkipCharacter(TimelineError):  # noqa: N818 - named by what the caller does
+class SkipCharacter(TimelineError):
     """The API knows no such character; the ledger records it as missing with this message as the reason."""
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import psycopg
@@ -89,7 +89,7 @@ def write_cell(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return str(value)
-    if isinstance(value, (date, datetime)):
+    if isinstance(value, date):  # or a moment
         return value.isoformat()
     text = show_text(str(value), LONGEST_CELL - 1)
     return f"'{text}" if _FORMULA.match(text) else text

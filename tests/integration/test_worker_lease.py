@@ -25,7 +25,7 @@ def paused(connection: psycopg.Connection) -> int:
 def test_who_stood_still_past_its_lease_can_neither_prolong_it_nor_claim(
     connection: psycopg.Connection, paused: int
 ) -> None:
-    with pytest.raises(RetryLater, match="stood still"):
+    with pytest.raises(RetryLater, match="lost its lease"):
         ledger.keep_alive(connection, paused, Usage())
     connection.execute("UPDATE timeline.collection SET worker_id = NULL")
     assert ledger.claim_characters(connection, paused, SHARD, 10) == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neople_timeline.errors import DataError
@@ -72,10 +72,14 @@ def test_a_damaged_raw_object_is_a_data_error(damage: bytes) -> None:
 
 
 @given(st.integers(0, 200))
+@example(0)
+@example(1)
 def test_a_raw_object_that_was_cut_off_never_gives_rows_that_were_not_in_it(cut: int) -> None:
     whole = write(make_chain([*range(50)]))
     try:
         chains = list(read_chains(whole[: max(0, len(whole) - cut)]))
     except DataError:
+        assert cut > 0
         return
-    assert [len(answers[0].timeline.rows) for _, answers in chains] in ([], [50])
+    counts = [len(answers[0].timeline.rows) for _, answers in chains]
+    assert counts == [50] if cut < 5 else counts in ([], [50])  # the last four bytes are a checksum

@@ -231,7 +231,7 @@ def _collect(settings: Settings, plan: Plan, kind: Kind) -> Usage:
 
         def collect() -> Collected:
             attempts.append(Collected(0, 0, 0, 0, Usage()))
-            show(pipeline.collect_shard(settings, Shard(plan.days, 0, 1), kind=kind, progress=show))
+            show(pipeline.collect_shard(settings, Shard.whole(*plan.days), kind=kind, progress=show))
             return attempts[-1]
 
         patiently(collect, say=lambda text: bar.console.print(text, markup=False))

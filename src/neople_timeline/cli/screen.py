@@ -148,7 +148,8 @@ def say_verification(result: Verification) -> int:
     )
     if result.unfinished:
         days = ", ".join(map(str, result.unfinished[:LISTED]))
-        out.print(f"Landed and not loaded yet: {days}. Another run is at work on it, or `neople-timeline day` has to finish it")
+        finish = "another run is at work on it, or `neople-timeline day` has to finish it"
+        out.print(f"Landed and not loaded yet: {days}: {finish}")
     if result.uncollected:
         out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
     if result.provisional:

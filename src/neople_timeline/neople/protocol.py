@@ -268,7 +268,7 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
             parse_minute(minute)
         except ValueError:
             raise Unreadable(f"a row has the date {minute[:40]!r}, not YYYY-MM-DD HH:mm", body=body) from None
-        if not window.start <= minute <= window.end:
+        if minute not in window:
             raise Unreadable(f"a row of {minute} is outside the window asked for", body=body)
     return answer
 

@@ -16,7 +16,7 @@ _BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]')
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 
 
-class Unstorable(Exception):  # noqa: N818 - named by what the text is
+class Unstorable(Exception):
     """The text has what cannot be stored; the message names it, to be read after "it has"."""
 
 

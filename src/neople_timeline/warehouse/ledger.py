@@ -8,7 +8,7 @@ meanwhile. Objects that no row points to are orphans and never read.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 
@@ -19,6 +19,9 @@ from neople_timeline.warehouse.predicates import COLLECTED, DUE, LIVE, LOCK_DAYS
 
 LEASE_SECONDS: Final = 30
 HEARTBEAT_SECONDS: Final = 5
+RETRY_STEP_MINUTES: Final = 5
+"""A debt is due again after this long, then after twice as long, and so on."""
+MOST_RETRY_STEPS: Final = 12
 CLAIM_LOCK: Final = 7_105_206_604
 """Advisory lock of whoever claims: two at a time would lock the same rows in different orders."""
 
@@ -75,7 +78,8 @@ def keep_alive(connection: psycopg.Connection, worker_id: int, usage: Usage) -> 
     lives = connection.execute(KEEP_ALIVE, {"worker_id": worker_id, "lease": LEASE_SECONDS, **asdict(usage)})
     if not lives.rowcount:
         raise RetryLater(
-            f"this collector lost its lease (no heartbeat for {LEASE_SECONDS} s): it resumes where it stopped", seconds=1
+            f"this collector lost its lease (no heartbeat for {LEASE_SECONDS} s): it resumes where it stopped",
+            seconds=1,
         )
 
 
@@ -261,7 +265,7 @@ touched AS (
 UPDATE timeline.collection
 SET state = %(state)s, reason = %(reason)s, worker_id = NULL,
   next_try_at = CASE WHEN %(state)s = 'owed'
-    THEN clock_timestamp() + least(attempts, 12) * interval '5 minutes' END,
+    THEN clock_timestamp() + least(attempts, {MOST_RETRY_STEPS}) * interval '{RETRY_STEP_MINUTES} minutes' END,
   doubted_at = CASE WHEN %(is_doubted)s THEN coalesce(doubted_at, clock_timestamp()) END
 WHERE day = ANY(%(days)s) AND server_id = %(server)s AND character_id = %(character)s AND worker_id = %(me)s
 """
@@ -271,7 +275,7 @@ def record_failure(
     connection: psycopg.Connection,
     worker_id: int,
     claim: Claim,
-    state: str,
+    state: Literal["missing", "owed"],
     reason: str,
     *,
     is_doubted: bool = False,

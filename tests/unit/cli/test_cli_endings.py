@@ -49,7 +49,9 @@ def test_what_the_machine_refuses_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert leave(OSError(28, "No space left on device"), monkeypatch) == FAILED
-    assert capsys.readouterr().err == "neople-timeline: the operating system refused: [Errno 28] No space left on device\n"
+    assert (
+        capsys.readouterr().err == "neople-timeline: the operating system refused: [Errno 28] No space left on device\n"
+    )
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
