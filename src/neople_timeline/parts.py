@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -47,6 +47,13 @@ def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection,
     return written
 
 
+def publish_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Iterable[date]) -> None:
+    """Refine and load whatever some days lack, one day after the other."""
+    for day in sorted(days):
+        refine_parts(calendar, lake, connection, Shard.whole(day))
+        load_parts(calendar, lake, connection, Shard.whole(day))
+
+
 def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> None:
     """Refine and load anew the days whose objects in the lake are gone, or are others than were recorded.
 
@@ -54,11 +61,12 @@ def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     they were made from are gone too, it is a DataError.
     """
     strange = _list_strange(lake, connection, days)
-    for day in sorted({part.day for part in strange}):
-        log.warning("%s in the lake differs from what was recorded, and is refined and loaded anew", day)
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-        load_parts(calendar, lake, connection, Shard.whole(day))
-    still = _list_strange(lake, connection, sorted({part.day for part in strange}))
+    damaged = sorted({part.day for part in strange})
+    if damaged:
+        named = ", ".join(map(str, damaged))
+        log.warning("The lake has other objects than were recorded, and they are refined and loaded anew: %s", named)
+    publish_days(calendar, lake, connection, damaged)
+    still = _list_strange(lake, connection, damaged)
     if not still:
         return
     part = still[0]
@@ -72,7 +80,7 @@ def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
 
 def _list_strange(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[Part]:
     """List the parts of which the lake does not have the objects that were recorded."""
-    parts = [part for part in part_rows.list_parts(connection, Shard.whole(*days)) if part.version]
+    parts = list_refined(connection, days)
     found = lake.etags(object_key(part, table) for part in parts for table in TABLES)
     return [part for part in parts if any(found[object_key(part, table)] != part.etags[table.name] for table in TABLES)]
 
@@ -120,8 +128,12 @@ def list_strays(lake: Lake, days: Sequence[date], parts: Sequence[Part]) -> list
 
 def list_objects(connection: psycopg.Connection, table: Table, days: Sequence[date]) -> list[str]:
     """List the objects of a table that hold the parts of some days; what else lies beside them is nobody's data."""
-    parts = part_rows.list_parts(connection, Shard.whole(*days))
-    return [object_key(part, table) for part in parts if part.version]
+    return [object_key(part, table) for part in list_refined(connection, days)]
+
+
+def list_refined(connection: psycopg.Connection, days: Sequence[date]) -> list[Part]:
+    """List the parts of some days that have objects in the lake."""
+    return [part for part in part_rows.list_parts(connection, Shard.whole(*days)) if part.version]
 
 
 def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, shard: Shard) -> list[Part]:

@@ -2,7 +2,7 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -27,7 +27,7 @@ from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
 from neople_timeline.models import MOST_BUCKETS, Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.neople.protocol import hash_rows
 from neople_timeline.part_objects import object_key
-from neople_timeline.parts import cut_shard, digest_sources, list_strays, load_parts, refine_parts
+from neople_timeline.parts import cut_shard, digest_sources, list_refined, list_strays, publish_days, refine_parts
 from neople_timeline.refine import find_days, group_by_object
 from neople_timeline.salvage import salvage_answers, salvage_gone
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
@@ -107,23 +107,17 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     """
     salvaged = salvage_gone(calendar, lake, connection, days)
     half_done = {one.day for one in audit.read_marks(connection, days) if not one.is_settled}
-    _publish(calendar, lake, connection, {*salvaged, *half_done})
+    publish_days(calendar, lake, connection, {*salvaged, *half_done})
     found = verify_days(calendar, lake, connection, days)
     damaged = {finding.raw_key for finding in found.disagreements if finding.raw_key}
     if salvaged := salvage_answers(calendar, lake, connection, days, damaged):
-        _publish(calendar, lake, connection, salvaged)
+        publish_days(calendar, lake, connection, salvaged)
         found = verify_days(calendar, lake, connection, days)
     if at_work := [day for day in found.unfinished if not found.is_final(day)]:
         for day in at_work:  # the same events in other raw objects count as loaded already, and leave no mark else
             refine_parts(calendar, lake, connection, Shard.whole(day))
         raise RetryLater(f"{at_work[0]} changed while it was compared: another run is at work on it", seconds=10)
     return found
-
-
-def _publish(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Iterable[date]) -> None:
-    for day in sorted(days):
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-        load_parts(calendar, lake, connection, Shard.whole(day))
 
 
 def _list_orphans(lake: Lake, connection: psycopg.Connection, day: date) -> list[str]:
@@ -154,10 +148,9 @@ def _find_strays(lake: Lake, connection: psycopg.Connection, day: date) -> Itera
             rows = f"{number_of(strays, 'row')} in timeline.{table.warehouse_name}"
             finding = f"has {rows} that the ledger does not know: to be deleted"
             yield Disagreement(day, None, "PostgreSQL", finding)
-    parts = [part for part in part_rows.list_parts(connection, Shard.whole(day)) if part.version]
-    for key in list_strays(lake, [day], parts):
+    for key in list_strays(lake, [day], list_refined(connection, [day])):
         if key.endswith(".parquet"):
-            mend = "move it elsewhere" if read_bucket(key) is None else f"run `neople-timeline day {day}`"
+            mend = "move it elsewhere" if read_bucket(key) is None else _mend(day)
             yield Disagreement(day, None, "the lake", f"has {key}, which the ledger does not know: {mend}")
 
 
@@ -193,7 +186,7 @@ def _find_why_not_published(
     elif differing := _compare_raw(part, entries, raw):
         yield from (replace(finding, is_final=True) for finding in differing)
     elif entries or part.version:
-        finding = f"is not published yet: {_mend(part)}"
+        finding = f"is not published yet: {_mend(part.day)}"
         yield Disagreement(part.day, None, f"bucket {part.bucket}", finding, is_pending=True)
 
 
@@ -239,8 +232,8 @@ def _verify_part(
     return findings
 
 
-def _mend(part: Part) -> str:
-    return f"run `neople-timeline day {part.day}`"
+def _mend(day: date) -> str:
+    return f"run `neople-timeline day {day}`"
 
 
 def _tally_raw(
@@ -270,7 +263,7 @@ def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, dict[str, Any
     rows = [row for batch in _read_batches(lake, part, CHARACTERS) for row in batch.to_pylist()]
     characters = {CharacterKey(row["server_id"], row["character_id"]): row for row in rows}
     if len(characters) < len(rows):
-        raise DataError(f"{lake.describe(object_key(part, CHARACTERS))} has characters twice: {_mend(part)}")
+        raise DataError(f"{lake.describe(object_key(part, CHARACTERS))} has characters twice: {_mend(part.day)}")
     return characters
 
 
@@ -280,7 +273,7 @@ def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBat
         file = pq.ParquetFile(io.BytesIO(lake.get(key)))
         for batch in file.iter_batches(20_000):
             if batch.num_rows and set(batch.column("day").unique().to_pylist()) != {part.day}:
-                raise DataError(f"{lake.describe(key)} has rows of other days: {_mend(part)}")
+                raise DataError(f"{lake.describe(key)} has rows of other days: {_mend(part.day)}")
             yield batch.select(table.schema.names)
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part)}") from None
+        raise DataError(f"{lake.describe(key)} is no Parquet file of ours ({error}): {_mend(part.day)}") from None

@@ -89,7 +89,7 @@ def test_what_an_older_version_refined_is_salvaged_too(proven: Settings, sandbox
                 statement = f"UPDATE timeline.part SET sources = '', {table}_etag = %s WHERE day = %s AND bucket = %s"
                 connection.execute(statement.encode(), (lake.put(key, file.getvalue().to_pybytes()), DAY, bucket))
     lake.delete(lake.list_keys(f"raw/day={DAY}"))
-    with pytest.raises(RetryLater, match="answers salvaged: refine again"):
+    with pytest.raises(RetryLater, match="answers salvaged from Parquet: refine again"):
         pipeline.refine_shard(proven, Shard.whole(DAY))
     assert prove(proven, pipeline.plan_day(proven, DAY)).ok
     compare_truth.compare(proven, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])
