@@ -19,8 +19,8 @@ from neople_timeline.warehouse.connection import MIGRATIONS, connect, newest_ver
 
 VERSIONS = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MART_TABLES = [mart.warehouse_name for mart in MARTS]
-LATER = ["changed_in", "reported_in", "fastest_seconds", "replayed_at", "proven_in", "doubted_at"]
-"""Columns that not all versions have."""
+LATER: tuple[str, ...] = ()
+"""Columns that not all versions have: what a migration adds to a table that was there before."""
 
 
 def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
@@ -73,7 +73,7 @@ def test_an_upgrade_that_finds_a_table_locked_comes_back_later(settings: Setting
     upgrade(settings, VERSIONS[-2])
     impatient = replace(settings, warehouse_url=make_conninfo(settings.warehouse_url, options="-c lock_timeout=100"))
     with psycopg.connect(settings.warehouse_url) as other:
-        other.execute("LOCK TABLE timeline.collection")
+        other.execute("LOCK TABLE timeline.alembic_version IN SHARE MODE")  # read, not written, by anybody else
         with pytest.raises(RetryLater, match="holds a lock"):
             pipeline.list_members(impatient)
     assert pipeline.list_members(impatient) == []
@@ -117,8 +117,7 @@ def test_a_version_undone_and_done_again_is_the_same_schema(settings: Settings, 
 
 def test_going_back_and_forth_keeps_what_was_collected(settings: Settings) -> None:
     day = collect_day(settings)
-    later = {*MART_TABLES, "published_mart", "backfill"}
-    kept = sorted(list_tables(settings) - {*later, "alembic_version"})
+    kept = sorted(list_tables(settings) - {*MART_TABLES, "published_mart", "alembic_version"})
     rows, marts = read_tables(settings, kept), read_tables(settings, MART_TABLES)
     assert len(rows["event"]) > 100
     assert any(marts.values())

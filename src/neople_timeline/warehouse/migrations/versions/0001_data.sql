@@ -59,3 +59,7 @@ CREATE TABLE timeline.character (
   digest bigint,
   PRIMARY KEY (day, server_id, character_id)
 ) PARTITION BY RANGE (day);
+
+-- As in 0001_ledger.sql, for the same reason.
+ALTER TABLE timeline.event ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.character ALTER day SET STATISTICS 0;

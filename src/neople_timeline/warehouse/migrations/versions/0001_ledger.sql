@@ -23,7 +23,19 @@ CREATE TABLE timeline.day (
   day date PRIMARY KEY,
   buckets smallint NOT NULL CHECK (buckets IN (1, 2, 4, 8, 16)),
   planned_at timestamptz NOT NULL DEFAULT now(),
-  verified_at timestamptz
+  verified_at timestamptz,
+  changed_in bigint,
+  proven_in bigint,
+  reported_in bigint
+);
+-- The clock of changes, proofs, marts and pages: what has the higher number is the newer.
+CREATE SEQUENCE timeline.mart_generation;
+
+CREATE TABLE timeline.backfill (
+  first_day date NOT NULL,
+  last_day date NOT NULL,
+  planned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CHECK (first_day <= last_day)
 );
 
 CREATE TABLE timeline.worker (
@@ -58,10 +70,12 @@ CREATE TABLE timeline.collection (
   events integer,
   digest bigint,
   asked_at timestamptz,
+  doubted_at timestamptz,
   PRIMARY KEY (day, server_id, character_id)
 ) PARTITION BY RANGE (day);
 CREATE INDEX collection_open ON timeline.collection (day, bucket, server_id, character_id)
   WHERE state IN ('planned', 'owed');
+CREATE INDEX collection_missing ON timeline.collection (day) WHERE state = 'missing';
 CREATE INDEX collection_character ON timeline.collection (server_id, character_id, day);
 
 CREATE TABLE timeline.part (
@@ -86,9 +100,12 @@ CREATE TABLE timeline.dead_letter (
   character_id text NOT NULL,
   object_key text NOT NULL,
   reason text NOT NULL,
-  written_at timestamptz NOT NULL DEFAULT now(),
-  replayed_at timestamptz
+  written_at timestamptz NOT NULL DEFAULT now()
 );
+-- Those that are still to be replayed.
+CREATE VIEW timeline.unread_letter AS SELECT * FROM timeline.dead_letter AS d WHERE EXISTS (
+  SELECT FROM timeline.collection c WHERE c.day BETWEEN d.first_day AND d.last_day
+    AND c.server_id = d.server_id AND c.character_id = d.character_id AND c.state = 'owed');
 
 CREATE TABLE timeline.mail (
   edition text NOT NULL,
@@ -98,3 +115,14 @@ CREATE TABLE timeline.mail (
   sent_at timestamptz,
   PRIMARY KEY (edition, day)
 );
+
+-- Statistics that are older than a day say that it has no rows, and those older than a collector that it has claimed
+-- none. Taken for one row each, thousands of characters were compared one by one with all events of the day, and
+-- loading 6,000 characters took 163 s instead of 2. Without any, PostgreSQL takes each day, and each collector, for a
+-- two-hundredth of what a table holds by now.
+ALTER TABLE timeline.day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.worker ALTER worker_id SET STATISTICS 0;
+ALTER TABLE timeline.collection ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.collection ALTER worker_id SET STATISTICS 0;
+ALTER TABLE timeline.part ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mail ALTER day SET STATISTICS 0;

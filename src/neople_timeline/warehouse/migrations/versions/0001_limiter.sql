@@ -4,13 +4,22 @@ CREATE TABLE timeline.rate_budget (
   key_hash text PRIMARY KEY,
   paused_until timestamptz,
   slowed_at timestamptz,
-  slowed_to double precision NOT NULL DEFAULT 1
+  slowed_to double precision NOT NULL DEFAULT 1,
+  fastest_seconds double precision
 );
 COMMENT ON COLUMN timeline.rate_budget.slowed_to IS
   'Share of the rate that was left when the API last had too many requests; it grows back in two minutes.';
 
 CREATE FUNCTION timeline.share_left(budget timeline.rate_budget) RETURNS double precision LANGUAGE sql AS $$
   SELECT least(1, budget.slowed_to + coalesce(extract(epoch FROM clock_timestamp() - budget.slowed_at), 0) / 120)
+$$;
+
+-- Hands the fastest answer that anybody on a key ever had in and out: how much of a permit's rest may be saved.
+CREATE FUNCTION timeline.know_fastest(my_key text, my_fastest double precision) RETURNS double precision
+LANGUAGE sql AS $$
+  UPDATE timeline.rate_budget SET fastest_seconds = my_fastest
+    WHERE key_hash = my_key AND my_fastest < coalesce(fastest_seconds, 'infinity');
+  SELECT fastest_seconds FROM timeline.rate_budget WHERE key_hash = my_key
 $$;
 
 -- Makes everybody on a key wait, and halves the rate, but once for all the refusals of one second.

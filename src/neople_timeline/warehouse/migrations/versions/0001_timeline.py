@@ -18,9 +18,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop everything that upgrade made."""
-    op.execute("DROP FUNCTION timeline.lend_permits, timeline.slow_down, timeline.share_left")
+    op.execute("DROP VIEW timeline.unread_letter")
+    op.execute("DROP FUNCTION timeline.lend_permits, timeline.slow_down, timeline.know_fastest, timeline.share_left")
     for name in (
         "character", "event", "rate_lease", "rate_budget", "mail", "dead_letter", "part", "collection", "worker",
-        "day", "roster_reject", "roster", "setting",
+        "backfill", "day", "roster_reject", "roster", "setting",
     ):  # fmt: skip
         op.execute(f"DROP TABLE timeline.{name}")
+    op.execute("DROP SEQUENCE timeline.mart_generation")

@@ -24,4 +24,3 @@ def downgrade() -> None:
     ):  # fmt: skip
         op.execute(f"DROP TABLE timeline.mart_{name}")
     op.execute("DROP TABLE timeline.published_mart")
-    op.execute("DROP SEQUENCE timeline.mart_generation")

@@ -1,5 +1,3 @@
-CREATE SEQUENCE timeline.mart_generation;
-
 CREATE TABLE timeline.published_mart (
   mart text NOT NULL,
   period date NOT NULL,
@@ -9,7 +7,9 @@ CREATE TABLE timeline.published_mart (
   PRIMARY KEY (mart, period)
 );
 
--- A channel or a mode may be absent, so the keys of a mart cannot be a primary key; absent counts as equal here.
+-- A channel or a mode may be absent, so the keys of a mart cannot be a primary key; absent counts as equal here. Texts
+-- that others write are told apart by a digest: they have any length, and an entry of an index has not.
+
 CREATE TABLE timeline.mart_drops_by_day (
   day date NOT NULL,
   item_family text,
@@ -22,9 +22,11 @@ CREATE TABLE timeline.mart_drops_by_day (
   channel_no integer,
   drops bigint,
   mist_gear_drops bigint,
-  safe_net bigint,
-  UNIQUE NULLS NOT DISTINCT (day, item_family, item_rarity, route_code, dungeon_name, channel_name, channel_no)
+  safe_net bigint
 );
+CREATE UNIQUE INDEX mart_drops_by_day_keys ON timeline.mart_drops_by_day
+  (day, item_family, md5(item_rarity), route_code, md5(dungeon_name), md5(channel_name), channel_no)
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_drops_by_item (
   day date NOT NULL,
@@ -37,9 +39,11 @@ CREATE TABLE timeline.mart_drops_by_item (
   route text,
   drops bigint,
   mist_gear_drops bigint,
-  characters bigint,
-  UNIQUE NULLS NOT DISTINCT (day, item_family, item_id, item_name, item_rarity, route_code)
+  characters bigint
 );
+CREATE UNIQUE INDEX mart_drops_by_item_keys ON timeline.mart_drops_by_item
+  (day, item_family, md5(item_id), md5(item_name), md5(item_rarity), route_code)
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_drops_by_channel (
   day date NOT NULL,
@@ -53,9 +57,11 @@ CREATE TABLE timeline.mart_drops_by_channel (
   legendary_drops bigint,
   oath_drops bigint,
   oath_primeval_drops bigint,
-  oath_epic_drops bigint,
-  UNIQUE NULLS NOT DISTINCT (day, hour, channel_name, channel_no)
+  oath_epic_drops bigint
 );
+CREATE UNIQUE INDEX mart_drops_by_channel_keys ON timeline.mart_drops_by_channel
+  (day, hour, md5(channel_name), channel_no)
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_characters_by_day (
   day date NOT NULL,
@@ -101,9 +107,11 @@ CREATE TABLE timeline.mart_adventures_by_day (
   oath_primeval_drops bigint,
   oath_epic_drops bigint,
   raid_clears bigint,
-  legion_clears bigint,
-  UNIQUE NULLS NOT DISTINCT (day, server_id, adventure_name)
+  legion_clears bigint
 );
+CREATE UNIQUE INDEX mart_adventures_by_day_keys ON timeline.mart_adventures_by_day
+  (day, server_id, md5(adventure_name))
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_guilds_by_day (
   day date NOT NULL,
@@ -122,9 +130,11 @@ CREATE TABLE timeline.mart_guilds_by_day (
   oath_primeval_drops bigint,
   oath_epic_drops bigint,
   raid_clears bigint,
-  legion_clears bigint,
-  UNIQUE NULLS NOT DISTINCT (day, server_id, guild_id)
+  legion_clears bigint
 );
+CREATE UNIQUE INDEX mart_guilds_by_day_keys ON timeline.mart_guilds_by_day
+  (day, server_id, md5(guild_id))
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_servers_by_day (
   day date NOT NULL,
@@ -166,9 +176,11 @@ CREATE TABLE timeline.mart_clears_by_week (
   single_clears bigint,
   squad_clears bigint,
   matching_clears bigint,
-  earlier_phases bigint,
-  UNIQUE NULLS NOT DISTINCT (week, kind, content_name, mode_name, is_hard)
+  earlier_phases bigint
 );
+CREATE UNIQUE INDEX mart_clears_by_week_keys ON timeline.mart_clears_by_week
+  (week, kind, md5(content_name), md5(mode_name), is_hard)
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_clears_by_character (
   week date NOT NULL,
@@ -178,9 +190,11 @@ CREATE TABLE timeline.mart_clears_by_character (
   content_name text,
   mode_name text,
   is_hard boolean,
-  clears bigint,
-  UNIQUE NULLS NOT DISTINCT (week, server_id, character_id, kind, content_name, mode_name, is_hard)
+  clears bigint
 );
+CREATE UNIQUE INDEX mart_clears_by_character_keys ON timeline.mart_clears_by_character
+  (week, server_id, character_id, kind, md5(content_name), md5(mode_name), is_hard)
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_enhancements_by_day (
   day date NOT NULL,
@@ -237,9 +251,11 @@ CREATE TABLE timeline.mart_safe_moves_by_day (
   put_in bigint,
   taken_out bigint,
   unknown_moves bigint,
-  net bigint,
-  UNIQUE NULLS NOT DISTINCT (day, server_id, adventure_name, item_family, item_rarity)
+  net bigint
 );
+CREATE UNIQUE INDEX mart_safe_moves_by_day_keys ON timeline.mart_safe_moves_by_day
+  (day, server_id, md5(adventure_name), item_family, md5(item_rarity))
+  NULLS NOT DISTINCT;
 
 CREATE TABLE timeline.mart_changes_by_day (
   day date NOT NULL,
@@ -264,6 +280,24 @@ CREATE TABLE timeline.mart_codes_by_day (
   is_known boolean,
   is_renamed boolean,
   events bigint,
-  characters bigint,
-  UNIQUE NULLS NOT DISTINCT (day, code, name)
+  characters bigint
 );
+CREATE UNIQUE INDEX mart_codes_by_day_keys ON timeline.mart_codes_by_day (day, code, md5(name)) NULLS NOT DISTINCT;
+
+-- As in 0001_ledger.sql, for the same reason.
+ALTER TABLE timeline.mart_drops_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_drops_by_item ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_drops_by_channel ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_characters_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_adventures_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_guilds_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_servers_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_activity_by_hour ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_clears_by_week ALTER week SET STATISTICS 0;
+ALTER TABLE timeline.mart_clears_by_character ALTER week SET STATISTICS 0;
+ALTER TABLE timeline.mart_enhancements_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_luck_by_week ALTER week SET STATISTICS 0;
+ALTER TABLE timeline.mart_luck_by_month ALTER month SET STATISTICS 0;
+ALTER TABLE timeline.mart_safe_moves_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_changes_by_day ALTER day SET STATISTICS 0;
+ALTER TABLE timeline.mart_codes_by_day ALTER day SET STATISTICS 0;
