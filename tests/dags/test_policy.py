@@ -1,15 +1,20 @@
 """What every DAG of this project keeps to."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pendulum import instance
+
+import timeline_steps
+from neople_timeline.local import day_run
 
 DAGS = Path(__file__).parents[2] / "dags"
 HEAVY = ("pyarrow", "duckdb", "matplotlib", "obstore", "pyreqwest", "pgpq", "boto3", "neople_timeline.pipeline")
@@ -85,6 +90,15 @@ def test_a_backfill_takes_no_slot_that_a_daily_run_waits_for(dags: dict[str, Any
     assert {repr(task.weight_rule) for dag in (daily, backfill) for task in dag.tasks} == {
         repr(daily.tasks[0].weight_rule)
     }
+
+
+def test_whoever_sets_airflow_up_makes_the_pools_that_the_tasks_ask_for() -> None:
+    asked_for = {timeline_steps.DAILY_POOL, timeline_steps.BACKFILL_POOL, timeline_steps.SPARK_POOL}
+    prepared = (DAGS.parent / "deploy" / "prepare").read_text("utf-8")
+    assert set(re.findall(r"airflow pools set (\w+)", prepared)) == asked_for
+    api = Mock()
+    day_run.ensure_pools(api)
+    assert {call.args[2]["name"] for call in api.call.call_args_list} == asked_for
 
 
 def test_a_variable_that_is_meant_for_somebody_else_breaks_no_dag_file() -> None:

@@ -49,11 +49,11 @@ def wait_for_dag(api: RestApi, patience_seconds: float = 120) -> None:
 def ensure_pools(api: RestApi, slots: int = POOL_SLOTS) -> None:
     """Make the pools unless they are there: collectors of a backfill get half as many slots."""
     for name, size, what in (
-        ("collect", slots, "Collectors of a daily run at once"),
-        ("backfill", slots // 2, "Collectors of a backfill at once"),
-        ("spark", 1, "Spark jobs at once"),
+        ("timeline_collect", slots, "Collectors of a daily run at once"),
+        ("timeline_backfill", slots // 2, "Collectors of a backfill at once"),
+        ("timeline_spark", 1, "Spark jobs at once"),
     ):
-        pool = {"name": f"timeline_{name}", "slots": size, "description": what}
+        pool = {"name": name, "slots": size, "description": what}
         api.call("POST", "/api/v2/pools", pool, accept=409)
 
 
