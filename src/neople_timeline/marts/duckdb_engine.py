@@ -39,16 +39,16 @@ def run_marts(source: Source, days: Sequence[date], marts: Sequence[Mart] = MART
         _connect(folder) as connection,
         ThreadPoolExecutor(1) as sorter,
     ):
-        sight = _Sight(connection, source, folder)
+        inputs = _Inputs(connection, source, folder)
         for period in get_args(Period):
             chosen = [mart for mart in marts if mart.period == period]
             pieces: dict[str, list[Future[pa.Table]]] = {mart.name: [] for mart in chosen}
             for starts in _cut(periods_of(days, period) if chosen else (), DAYS_AT_ONCE if period == "day" else 1):
-                sight.turn_to(starts, period)
+                inputs.show_periods(starts, period)
                 for mart, rows in _compute(connection, chosen):
                     pieces[mart.name].append(sorter.submit(shape_result, mart, rows))
             for mart in chosen:  # each piece is sorted, and by its period first
-                sorted_rows = (piece.result() for piece in pieces.pop(mart.name))
+                sorted_rows = (piece.result() for piece in pieces.pop(mart.name))  # no name keeps them in memory
                 yield MartResult(mart, pa.concat_tables([mart.schema.empty_table(), *sorted_rows]))
 
 
@@ -62,7 +62,7 @@ def _compute(connection: duckdb.DuckDBPyConnection, marts: Sequence[Mart]) -> It
         connection.unregister(mart.name)
 
 
-class _Sight:
+class _Inputs:
     """Which days DuckDB sees in `events`, `characters` and `days`, and which the views that it keeps hold by now."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, source: Source, folder: str) -> None:
@@ -71,7 +71,7 @@ class _Sight:
         self._folder = folder
         self._kept: set[tuple[str, date]] = set()
 
-    def turn_to(self, starts: Sequence[date], period: Period) -> None:
+    def show_periods(self, starts: Sequence[date], period: Period) -> None:
         """Show all days of some periods, and no others; kept views hold those that they need beside what they held."""
         covered = days_covered(starts, period)
         for view in VIEWS:
