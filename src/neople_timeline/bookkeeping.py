@@ -38,7 +38,8 @@ collection: The ledger: one row per character-day, and where its raw answer is.
   raw_key text: object of the lake that holds its raw answer
   events integer: events in that answer
   digest bigint: digest of the multiset of these events, see architecture.md
-  asked_at timestamptz: when the API was asked for it; what happened later need not be in the answer
+  claimed_at timestamptz: when it was last claimed; the API is asked for it after that
+  asked_at timestamptz: when what is recorded here was claimed; what happened later need not be in the answer
   doubted_at timestamptz: owed because the API does not know the character, and may be wrong: since when
 part: What the Parquet objects of a day and bucket were made from, and which version PostgreSQL holds.
   day date: the game day
@@ -47,6 +48,8 @@ part: What the Parquet objects of a day and bucket were made from, and which ver
   sources text: digest of the ledger rows that it was refined from
   events bigint: events in it
   characters bigint: characters in it
+  events_hash text: hash of the bytes of its object of events
+  characters_hash text: hash of the bytes of its object of characters
   events_etag text: entity tag of its object of events
   characters_etag text: entity tag of its object of characters
   refined_at timestamptz: when it was last refined

@@ -25,7 +25,7 @@ from neople_timeline.limited_client import open_client, run_beside, run_together
 from neople_timeline.models import Calendar, Claim, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
-from neople_timeline.raw import RawWriter
+from neople_timeline.raw import RawWriter, name_raw
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
 from neople_timeline.warehouse.ledger import Landed
@@ -345,9 +345,8 @@ class _Collector:
     async def _land_batch(self, bucket: int) -> None:
         batch = self._batches.pop(bucket)
         day = min(one.day for one in batch.landed)
-        key = f"{raw_prefix(day)}/{self._name_object()}.jsonl.zst"
         async with self._landing:
-            committed, events = await asyncio.to_thread(self._land, key, batch)
+            committed, events = await asyncio.to_thread(self._land, day, batch)
         self._unlanded -= batch.pages * committed // len(batch.landed)
         if committed < len(batch.landed):
             log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)
@@ -360,7 +359,9 @@ class _Collector:
         self._objects += 1
         return f"{self._name}-{self._objects:06}"
 
-    def _land(self, key: str, batch: Batch) -> tuple[int, int]:
+    def _land(self, day: date, batch: Batch) -> tuple[int, int]:
         """Commit: first the object, then the ledger that points to it."""
-        self._stores.lake.put_new(key, batch.writer.seal())
+        data = batch.writer.seal()
+        key = name_raw(raw_prefix(day), self._name_object(), data)
+        self._stores.lake.put_new(key, data)
         return ledger.commit_landed(self._stores.ledger, self._worker_id, key, batch.landed)

@@ -6,7 +6,7 @@ They guard against loss, not against an enemy: who could make two events of one 
 from collections.abc import Iterable
 from typing import Final
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
 
 NO_DATA: Final = b"null"
 """Payload of an event that has none."""
@@ -25,3 +25,8 @@ def digest_hashes(hashes: Iterable[int]) -> int:
 def fold_digest(total: int) -> int:
     """Fold a sum of event hashes into a signed 64-bit number."""
     return (total + 2**63) % 2**64 - 2**63
+
+
+def hash_bytes(data: bytes) -> str:
+    """Hash a whole object: 32 hexadecimal digits."""
+    return xxh3_128_hexdigest(data)

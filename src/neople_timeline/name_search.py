@@ -66,7 +66,11 @@ async def _find(client: Client, line: Named) -> CharacterKey | str:
         if not client.was_answered:
             raise
         return f"the API did not say who that is: {error}"
-    bearers = [CharacterKey(one.server_id, one.character_id) for one in found if one.character_name == line.name]
+    bearers = [
+        CharacterKey(one.server_id, one.character_id)
+        for one in found
+        if one.character_name == line.name and line.server_id in {one.server_id, "all"}
+    ]
     if len(bearers) == 1:
         return bearers[0]
     if not bearers:

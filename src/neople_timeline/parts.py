@@ -10,10 +10,12 @@ from typing import Final
 import psycopg
 import pyarrow.parquet as pq
 
+from neople_timeline.digest import hash_bytes
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, read_bucket
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.part_objects import object_key, open_recorded
+from neople_timeline.raw import require_unchanged
 from neople_timeline.refine import PartWriter, cut_days, group_by_object, group_by_part
 from neople_timeline.salvage import salvage_gone
 from neople_timeline.tables import TABLES, Table
@@ -47,11 +49,13 @@ def refine_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection,
     return written
 
 
-def publish_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Iterable[date]) -> None:
-    """Refine and load whatever some days lack, one day after the other."""
+def publish_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Iterable[date]) -> bool:
+    """Refine and load whatever some days lack, one day after the other; return whether they lacked anything."""
+    published: list[Part] = []
     for day in sorted(days):
-        refine_parts(calendar, lake, connection, Shard.whole(day))
-        load_parts(calendar, lake, connection, Shard.whole(day))
+        published += refine_parts(calendar, lake, connection, Shard.whole(day))
+        published += load_parts(calendar, lake, connection, Shard.whole(day))
+    return bool(published)
 
 
 def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> None:
@@ -146,7 +150,8 @@ def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, s
     for part in _list_waiting(connection, shard):
         events, characters = (_open_loadable(lake, part, table) for table in TABLES)
         if events is None or characters is None:
-            # Who rewrote it may have died before it could say so: nobody else would refine it anew.
+            # Who rewrote it may have died before it could say so, or its bytes have changed: nobody else would notice.
+            part_rows.forget_objects(connection, part)
             if refine_parts(calendar, lake, connection, shard) or part not in _list_waiting(connection, shard):
                 anew = f"{part.day} changed since it was refined, and is refined anew: load it again"
                 raise RetryLater(anew, seconds=1)
@@ -204,21 +209,16 @@ def _read_raw(
     raw_key: str,
     wanted: Mapping[CharacterKey, Sequence[LedgerEntry]],
 ) -> bytes:
-    """Read a raw object; of one that is gone, what Parquet has of it is salvaged.
-
-    The rest is forgotten where it was but earlier answers, of who is missing by now.
-    """
+    """Read a raw object; of one that is gone, what Parquet has of it is salvaged."""
     try:
-        return lake.get(raw_key)
+        data = lake.get(raw_key)
     except DataError:
         days = sorted({entry.day for entries in wanted.values() for entry in entries})
         if salvaged := salvage_gone(calendar, lake, connection, days):
             saved = number_of(salvaged.total(), "answer")
             raise RetryLater(f"{raw_key} is gone, and {saved} salvaged from Parquet: refine again", seconds=1) from None
-        if forgotten := part_rows.forget_earlier_answers(connection, raw_key):
-            gone = number_of(forgotten, "earlier answer")
-            raise RetryLater(f"{raw_key} is gone, and with it {gone}: refine the others again", seconds=1) from None
         raise
+    return require_unchanged(raw_key, data)
 
 
 def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: PartWriter) -> Part:
@@ -237,6 +237,7 @@ def _write(lake: Lake, connection: psycopg.Connection, draft: _Draft, writer: Pa
         part,
         sources=digest_sources(draft.entries),
         etags=etags,
+        hashes={table.name: hash_bytes(files[table.name]) for table in TABLES},
         events=writer.events,
         characters=writer.characters,
     )

@@ -103,8 +103,11 @@ def list_members(settings: Settings) -> list[Member]:
         return roster_rows.list_members(connection)
 
 
-def remove_members(settings: Settings, characters: Sequence[CharacterKey]) -> int:
-    """Take characters off the roster; what was collected of them stays."""
+def remove_members(settings: Settings, characters: Sequence[CharacterKey]) -> tuple[int, int]:
+    """Take characters off the roster; what was collected of them stays.
+
+    Return how many there were, and how many character-days that they owed are given up.
+    """
     with open_warehouse(settings) as connection:
         return roster_rows.remove_members(connection, characters)
 

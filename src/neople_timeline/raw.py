@@ -1,6 +1,7 @@
 """Raw objects: the API's answers as they came, a line each with what was asked, compressed.
 
-The collector writes them and never changes them; refining and verifying read them. There is no I/O here.
+The collector writes them and never changes them; refining and verifying read them. The name of one has the hash of its
+bytes. There is no I/O here.
 """
 
 import io
@@ -11,6 +12,7 @@ from itertools import groupby
 import msgspec
 import zstandard
 
+from neople_timeline.digest import hash_bytes
 from neople_timeline.errors import DataError
 from neople_timeline.models import CharacterKey, Window
 from neople_timeline.neople.protocol import Answer, Chain, decode_answer
@@ -37,7 +39,7 @@ class RawWriter:
 
     def __init__(self) -> None:
         self.size = 0
-        self._compressor = zstandard.ZstdCompressor(level=1, write_checksum=True).compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
         self._pieces: list[bytes] = []
 
     def add(self, chain: Chain, fetched_at: datetime) -> None:
@@ -55,6 +57,18 @@ class RawWriter:
     def seal(self) -> bytes:
         """Give the object's bytes; it takes no more chains."""
         return b"".join([*self._pieces, self._compressor.flush()])
+
+
+def name_raw(folder: str, stem: str, data: bytes) -> str:
+    """Name an object after who made it and what is in it."""
+    return f"{folder}/{stem}-{hash_bytes(data)}.jsonl.zst"
+
+
+def require_unchanged(key: str, data: bytes) -> bytes:
+    """Give an object's bytes, if they are those that it was named after; others are a DataError."""
+    if not key.endswith(f"-{hash_bytes(data)}.jsonl.zst"):
+        raise DataError(f"{key} is damaged: put it back, or collect its days again with `--again`")
+    return data
 
 
 def read_chains(data: bytes) -> Iterator[tuple[RawLine, list[Answer]]]:

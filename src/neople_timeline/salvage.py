@@ -5,7 +5,6 @@ page breaks and fields that no column holds apart. The API may not have it any m
 """
 
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
@@ -20,7 +19,7 @@ from neople_timeline.lake import Lake, raw_prefix
 from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, Window, number_of
 from neople_timeline.neople.protocol import ABOUT_CHARACTER, Answer, Page, Row, hash_rows
 from neople_timeline.part_objects import open_recorded
-from neople_timeline.raw import RawWriter
+from neople_timeline.raw import RawWriter, name_raw
 from neople_timeline.refine import ROWS_AT_ONCE
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import parts as part_rows
@@ -33,9 +32,22 @@ _encode = msgspec.json.Encoder().encode
 
 def salvage_gone(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Counter[date]:
     """Write anew the answers of some days whose objects are gone; count by day of how many it could be done."""
+    return salvage_answers(calendar, lake, connection, days, _list_gone(lake, connection, days))
+
+
+def forget_gone(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Forget the answers of some days, all of which are asked for anew, that nobody has any more.
+
+    They would keep their days from being published where the API has forgotten the character too.
+    """
+    salvage_gone(calendar, lake, connection, days)
+    if forgotten := part_rows.forget_lost_answers(connection, days, _list_gone(lake, connection, days)):
+        log.warning("%s are gone, and forgotten", number_of(forgotten, "earlier answer"))
+
+
+def _list_gone(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[str]:
     found = lake.etags(part_rows.list_raw_keys(connection, days))
-    gone = {key for key, etag in found.items() if etag is None}
-    return salvage_answers(calendar, lake, connection, days, gone)
+    return [key for key, etag in found.items() if etag is None]
 
 
 def salvage_answers(
@@ -57,29 +69,32 @@ def _salvage_part(
     calendar: Calendar, lake: Lake, connection: psycopg.Connection, part: Part, lost: Sequence[LedgerEntry]
 ) -> int:
     writer, saved = RawWriter(), []
-    for entry, answer, fetched_at in _read_answers(calendar, lake, part, lost):
+    for entry, answer, fetched_at in _read_answers(calendar, lake, connection, part, lost):
         writer.write(entry.character, calendar.window(part.day, part.day), fetched_at, [_encode(answer)])
         saved.append(entry)
     if not saved:
         return 0
-    key = f"{raw_prefix(part.day)}/salvaged-{uuid.uuid4().hex}.jsonl.zst"
-    lake.put_new(key, writer.seal())
+    data = writer.seal()
+    key = name_raw(raw_prefix(part.day), "salvaged", data)
+    lake.put_new(key, data)
     log.warning("%s of %s were lost, and are salvaged from Parquet", number_of(len(saved), "answer"), part.day)
     return part_rows.point_to_salvaged(connection, part, key, saved)
 
 
 def _read_answers(
-    calendar: Calendar, lake: Lake, part: Part, lost: Sequence[LedgerEntry]
+    calendar: Calendar, lake: Lake, connection: psycopg.Connection, part: Part, lost: Sequence[LedgerEntry]
 ) -> Iterator[tuple[LedgerEntry, Answer, datetime]]:
-    """Read from a part's Parquet what agrees with the ledger, and when it was fetched."""
+    """Read from a part's Parquet what agrees with the ledger, and when it was fetched; no answer of before it asked."""
     window = calendar.window(part.day, part.day)
+    asked_at = part_rows.read_asked_at(connection, part)
     wanted = {entry.character: entry for entry in lost}
     characters = {key: row for row in _read_rows(lake, part, CHARACTERS) if (key := _key(row)) in wanted}
     for key, rows in _read_events(lake, part, characters):
         entry = wanted[key]
         digest = digest_hashes(hash_rows(rows))
-        if (len(rows), digest) == (entry.events, entry.digest):
-            yield entry, _make_answer(entry, characters[key], rows, window), characters[key]["collected_at"]
+        fetched_at = characters[key]["collected_at"]
+        if (len(rows), digest) == (entry.events, entry.digest) and fetched_at >= asked_at.get(key, fetched_at):
+            yield entry, _make_answer(entry, characters[key], rows, window), fetched_at
 
 
 def _read_events(

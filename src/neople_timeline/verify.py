@@ -1,6 +1,7 @@
 """Whether the ledger, the raw answers, Parquet and PostgreSQL hold the same events, character-day by character-day."""
 
 import io
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +22,14 @@ from neople_timeline.checks import (
     spell_derived,
     tally_events,
 )
-from neople_timeline.digest import digest_hashes
+from neople_timeline.digest import digest_hashes, hash_bytes
 from neople_timeline.errors import DataError, RetryLater
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix, read_bucket
 from neople_timeline.models import MOST_BUCKETS, Calendar, CharacterKey, LedgerEntry, Shard, number_of
 from neople_timeline.neople.protocol import hash_rows
 from neople_timeline.part_objects import object_key
-from neople_timeline.parts import cut_shard, digest_sources, list_refined, list_strays, publish_days, refine_parts
+from neople_timeline.parts import cut_shard, digest_sources, list_refined, list_strays, publish_days
+from neople_timeline.raw import require_unchanged
 from neople_timeline.refine import find_days, group_by_object
 from neople_timeline.salvage import salvage_answers, salvage_gone
 from neople_timeline.tables import CHARACTERS, EVENTS, TABLES, Table
@@ -36,6 +38,8 @@ from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.parts import Part
 from neople_timeline.warehouse.state import is_provisional
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,20 +106,21 @@ def verify_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
 def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Verification:
     """Verify the days of a run, while others may land, refine and load rows of them.
 
-    Answers whose objects are gone or damaged are salvaged, and what somebody left half done is loaded. RetryLater while
-    another run is at work on any of them.
+    Answers whose objects are gone or damaged are salvaged, what somebody left half done is loaded, and what differs is
+    mended from what it was made of, then compared once more. RetryLater while another run is at work on any of them.
     """
     salvaged = salvage_gone(calendar, lake, connection, days)
     half_done = {one.day for one in audit.read_marks(connection, days) if not one.is_settled}
     publish_days(calendar, lake, connection, {*salvaged, *half_done})
     found = verify_days(calendar, lake, connection, days)
     damaged = {finding.raw_key for finding in found.disagreements if finding.raw_key}
-    if salvaged := salvage_answers(calendar, lake, connection, days, damaged):
-        publish_days(calendar, lake, connection, salvaged)
+    salvage_answers(calendar, lake, connection, days, damaged)
+    disputed = {finding.day for finding in found.disagreements}
+    if publish_days(calendar, lake, connection, {*disputed, *found.unfinished}):
+        if disputed:
+            log.warning("What differed was made anew: %s", "; ".join(map(str, found.disagreements[:10])))
         found = verify_days(calendar, lake, connection, days)
     if at_work := [day for day in found.unfinished if not found.is_final(day)]:
-        for day in at_work:  # the same events in other raw objects count as loaded already, and leave no mark else
-            refine_parts(calendar, lake, connection, Shard.whole(day))
         raise RetryLater(f"{at_work[0]} changed while it was compared: another run is at work on it", seconds=10)
     return found
 
@@ -173,6 +178,7 @@ def _verify_parts(
             try:
                 yield from _verify_part(lake, connection, part, entries, raw[part.day])
             except DataError as error:
+                part_rows.forget_objects(connection, part)  # so that the next run of the day writes them anew
                 yield Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")
                 yield from _compare_raw(part, entries, raw[part.day])
 
@@ -244,7 +250,7 @@ def _tally_raw(
     damaged: dict[str, DataError] = {}
     for raw_key, wanted in group_by_object(entries).items():
         try:
-            for held in find_days(lake.get(raw_key), wanted, calendar):
+            for held in find_days(require_unchanged(raw_key, lake.get(raw_key)), wanted, calendar):
                 digest = digest_hashes(hash_rows(held.rows))
                 tallies[held.entry.day][held.entry.character] = Tally(len(held.rows), digest)
         except DataError as error:
@@ -269,8 +275,11 @@ def _read_characters(lake: Lake, part: Part) -> dict[CharacterKey, dict[str, Any
 
 def _read_batches(lake: Lake, part: Part, table: Table) -> Iterator[pa.RecordBatch]:
     key = object_key(part, table)
+    data = lake.get(key)
+    if hash_bytes(data) != part.hashes[table.name]:
+        raise DataError(f"{lake.describe(key)} is not as it was written: {_mend(part.day)}")
     try:
-        file = pq.ParquetFile(io.BytesIO(lake.get(key)))
+        file = pq.ParquetFile(io.BytesIO(data))
         for batch in file.iter_batches(20_000):
             if batch.num_rows and set(batch.column("day").unique().to_pylist()) != {part.day}:
                 raise DataError(f"{lake.describe(key)} has rows of other days: {_mend(part.day)}")

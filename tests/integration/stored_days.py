@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from plausible_month import make_characters, make_events
 
+from neople_timeline.digest import hash_bytes
 from neople_timeline.lake import Lake
 from neople_timeline.part_objects import object_key
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
@@ -23,8 +24,9 @@ def store_days(
         part = Part(day, bucket=0, buckets=1)
         rows = {EVENTS: make_events(day, events, seed), CHARACTERS: make_characters(day, seed)}
         etags = {table.name: put(lake, part, table, rows[table]) for table in rows}
+        hashes = {table.name: hash_bytes(lake.get(object_key(part, table))) for table in rows}
         connection.execute("INSERT INTO timeline.day (day, buckets) VALUES (%s, 1) ON CONFLICT DO NOTHING", (day,))
-        record_part(connection, replace(part, etags=etags))
+        record_part(connection, replace(part, etags=etags, hashes=hashes))
 
 
 def put(lake: Lake, part: Part, table: Table, rows: pa.Table) -> str | None:

@@ -263,7 +263,7 @@ def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, small_a
     banner = WORDS["ko"]["owed_banner"].format(owed=1)
     assert banner in read_page(small, f"day={WEDNESDAY}")
 
-    assert pipeline.remove_members(small, [debtor]) == 1
+    assert pipeline.remove_members(small, [debtor]) == (1, 1)
 
     plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=1))
     assert plan.days == (WEDNESDAY, WEDNESDAY + timedelta(days=1))

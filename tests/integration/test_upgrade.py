@@ -9,6 +9,7 @@ import pytest
 from collected_day import collect_day
 
 from neople_timeline import pipeline
+from neople_timeline.digest import hash_bytes
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import Shard
@@ -18,11 +19,11 @@ from neople_timeline.tables import EVENTS
 COUNT_NAMES = "SELECT count(npc_name) FROM timeline.event"
 
 
-def rewrite(lake: Lake, key: str) -> str:
-    """Write an object as the older version did, and give its entity tag."""
+def rewrite(lake: Lake, key: str) -> tuple[str, str]:
+    """Write an object as the older version did, and give its entity tag and hash."""
     older = io.BytesIO()
     pq.write_table(pq.read_table(io.BytesIO(lake.get(key))).drop_columns(["npc_name"]), older)
-    return lake.put(key, older.getvalue())
+    return lake.put(key, older.getvalue()), hash_bytes(older.getvalue())
 
 
 def test_they_are_refined_and_loaded_anew_without_asking_the_api(settings: Settings) -> None:
@@ -34,9 +35,9 @@ def test_they_are_refined_and_loaded_anew_without_asking_the_api(settings: Setti
         assert names > 0
         for bucket, key in enumerate(keys):
             warehouse.execute(
-                "UPDATE timeline.part SET sources = 'as the older version had it', events_etag = %s"
+                "UPDATE timeline.part SET sources = 'as the older version had it', events_etag = %s, events_hash = %s"
                 " WHERE day = %s AND bucket = %s",
-                (rewrite(lake, key), day, bucket),
+                (*rewrite(lake, key), day, bucket),
             )
         warehouse.execute("UPDATE timeline.event SET npc_name = NULL")
 
@@ -57,9 +58,9 @@ def test_what_was_refined_and_not_loaded_yet_is_refined_anew_first(settings: Set
     key = lake.list_keys(f"events/day={day}")[0]
     with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:
         warehouse.execute(
-            "UPDATE timeline.part SET sources = '', events_etag = %s, loaded_version = NULL"
+            "UPDATE timeline.part SET sources = '', events_etag = %s, events_hash = %s, loaded_version = NULL"
             " WHERE day = %s AND bucket = 0",
-            (rewrite(lake, key), day),
+            (*rewrite(lake, key), day),
         )
     with pytest.raises(RetryLater, match="refined anew"):
         pipeline.load_shard(settings, shard)

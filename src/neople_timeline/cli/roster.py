@@ -86,8 +86,11 @@ def remove_characters(
 ) -> None:
     """Take characters off the roster; what was collected of them stays."""
     keys = [_read_key(text) for text in characters]
-    removed = pipeline.remove_members(read_settings(), keys)
+    removed, given_up = pipeline.remove_members(read_settings(), keys)
     out.print(f"{number_of(removed, 'character')} removed; what was collected of them stays.")
+    if given_up:
+        owed = f"{number_of(given_up, 'character-day')} that they owed"
+        out.print(f"{owed} will not be collected; put back, `neople-timeline backfill` asks for them.")
     raise typer.Exit(COMPLETE if removed == len(set(keys)) else INDEBTED)
 
 

@@ -35,8 +35,8 @@ class Screen(Console):
             raise SystemExit(FAILED) from None
 
 
-out = Screen(highlight=False, soft_wrap=True)
-err = Screen(stderr=True, highlight=False, soft_wrap=True)
+out = Screen(highlight=False, soft_wrap=True, emoji=False)
+err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def read_day(text: str) -> date:

@@ -17,7 +17,7 @@ from neople_timeline.local.home import Local
 from neople_timeline.models import number_of
 from neople_timeline.warehouse.measures import Measures
 
-console = Console(highlight=False)
+console = Console(highlight=False, emoji=False)
 COLOURS = {"success": "green", "running": "cyan", "failed": "red", "upstream_failed": "red", "up_for_retry": "yellow"}
 
 

@@ -105,7 +105,7 @@ WITH chosen AS (
   ) AS next
 )
 UPDATE timeline.collection c
-SET worker_id = %(me)s, attempts = attempts + 1, asked_at = clock_timestamp()
+SET worker_id = %(me)s, attempts = attempts + 1, claimed_at = clock_timestamp()
 FROM chosen
 WHERE c.server_id = chosen.server_id AND c.character_id = chosen.character_id
   AND {_IN_SHARD} AND {OPEN} AND {DUE} AND {_FREE}
@@ -156,7 +156,7 @@ def _describe(shard: Shard) -> dict[str, list[date] | list[int]]:
 COMMIT: Final = """
 WITH landed AS (
   UPDATE timeline.collection c
-  SET state = 'landed', raw_key = %(raw_key)s, events = n.events, digest = n.digest,
+  SET state = 'landed', raw_key = %(raw_key)s, events = n.events, digest = n.digest, asked_at = c.claimed_at,
     worker_id = NULL, reason = NULL, next_try_at = NULL, doubted_at = NULL
   FROM unnest(
     %(days)s::date[], %(servers)s::text[], %(characters)s::text[], %(events)s::integer[], %(digests)s::bigint[]
@@ -264,6 +264,7 @@ touched AS (
 )
 UPDATE timeline.collection
 SET state = %(state)s, reason = %(reason)s, worker_id = NULL,
+  asked_at = CASE WHEN %(state)s = 'missing' THEN claimed_at ELSE asked_at END,
   next_try_at = CASE WHEN %(state)s = 'owed'
     THEN clock_timestamp() + least(attempts, {MOST_RETRY_STEPS}) * interval '{RETRY_STEP_MINUTES} minutes' END,
   doubted_at = CASE WHEN %(is_doubted)s THEN coalesce(doubted_at, clock_timestamp()) END

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import pgpq
@@ -14,8 +14,8 @@ from pgpq.schema import Jsonb
 
 from neople_timeline.models import MOST_BUCKETS, CharacterKey, LedgerEntry, Shard
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
-from neople_timeline.warehouse.connection import hold_locks
-from neople_timeline.warehouse.predicates import IS_STORED, OPEN, TOUCH
+from neople_timeline.warehouse.connection import ask_number, hold_locks
+from neople_timeline.warehouse.predicates import COLLECTED, IS_STORED, OPEN, TOUCH
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -33,6 +33,8 @@ class Part:
     sources: str = ""
     etags: Mapping[str, str | None] = field(default_factory=dict)
     """The entity tag of each table's object, by the table's name."""
+    hashes: Mapping[str, str | None] = field(default_factory=dict)
+    """The hash of each object's bytes, by the table's name."""
     events: int = 0
     characters: int = 0
 
@@ -40,6 +42,7 @@ class Part:
 PARTS: Final = """
 SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),
   jsonb_build_object('events', p.events_etag, 'characters', p.characters_etag),
+  jsonb_build_object('events', p.events_hash, 'characters', p.characters_hash),
   coalesce(p.events, 0), coalesce(p.characters, 0)
 FROM timeline.day d CROSS JOIN generate_series(0, %s - 1) AS b(bucket)
 LEFT JOIN timeline.part p ON p.day = d.day AND p.bucket = b.bucket
@@ -92,15 +95,22 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry
     ]
 
 
-FORGET_EARLIER_ANSWERS: Final = f"""
-UPDATE timeline.collection c SET raw_key = NULL, events = NULL, digest = NULL
-WHERE raw_key = %s AND ({OPEN} OR state = 'missing')
+FORGET_LOST_ANSWERS: Final = f"""
+WITH forgotten AS (
+  UPDATE timeline.collection c SET raw_key = NULL, events = NULL, digest = NULL, asked_at = NULL
+  WHERE day = ANY(%(days)s) AND raw_key = ANY(%(keys)s) AND {OPEN}
+  RETURNING day
+),
+touched AS (
+  {TOUCH} WHERE day IN (SELECT day FROM forgotten)
+)
+SELECT count(*) FROM forgotten
 """.encode()
 
 
-def forget_earlier_answers(connection: psycopg.Connection, raw_key: str) -> int:
-    """Forget a lost object's answers of character-days that are missing or asked for anew; return how many."""
-    return connection.execute(FORGET_EARLIER_ANSWERS, (raw_key,)).rowcount
+def forget_lost_answers(connection: psycopg.Connection, days: Sequence[date], raw_keys: Sequence[str]) -> int:
+    """Forget the earlier answers, in some objects, of character-days that are asked for anew; return how many."""
+    return ask_number(connection, FORGET_LOST_ANSWERS, {"days": list(days), "keys": list(raw_keys)})
 
 
 def list_raw_keys(connection: psycopg.Connection, days: Sequence[date]) -> list[str]:
@@ -133,12 +143,26 @@ def point_to_salvaged(connection: psycopg.Connection, part: Part, key: str, save
     return connection.execute(POINT_TO_SALVAGED, values).rowcount
 
 
+ASKED_AT: Final = f"""
+SELECT server_id, character_id, asked_at FROM timeline.collection c WHERE day = %s AND bucket = %s AND {COLLECTED}
+""".encode()
+
+
+def read_asked_at(connection: psycopg.Connection, part: Part) -> dict[CharacterKey, datetime]:
+    """Read when a part's answers were asked for, but for those that were asked for anew since."""
+    rows = connection.execute(ASKED_AT, (part.day, part.bucket))
+    return {CharacterKey(server, character): asked_at for server, character, asked_at in rows}
+
+
 RECORD_PART: Final = """
-INSERT INTO timeline.part (day, bucket, version, sources, events_etag, characters_etag, events, characters)
-VALUES (%s, %s, 1, %s, %s, %s, %s, %s)
+INSERT INTO timeline.part (
+  day, bucket, version, sources, events_etag, characters_etag, events_hash, characters_hash, events, characters
+)
+VALUES (%s, %s, 1, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (day, bucket) DO UPDATE
 SET version = part.version + 1, sources = EXCLUDED.sources,
   events_etag = EXCLUDED.events_etag, characters_etag = EXCLUDED.characters_etag,
+  events_hash = EXCLUDED.events_hash, characters_hash = EXCLUDED.characters_hash,
   events = EXCLUDED.events, characters = EXCLUDED.characters, refined_at = clock_timestamp()
 """
 
@@ -153,6 +177,8 @@ def record_part(connection: psycopg.Connection, part: Part) -> None:
             part.sources,
             part.etags["events"],
             part.etags["characters"],
+            part.hashes["events"],
+            part.hashes["characters"],
             part.events,
             part.characters,
         ),
@@ -186,6 +212,14 @@ def forget_load(connection: psycopg.Connection, part: Part) -> None:
     """Forget that PostgreSQL has a part, so that it is loaded again."""
     connection.execute(
         "UPDATE timeline.part SET loaded_version = NULL WHERE day = %s AND bucket = %s AND version = %s",
+        (part.day, part.bucket, part.version),
+    )
+
+
+def forget_objects(connection: psycopg.Connection, part: Part) -> None:
+    """Forget what a part's objects were made from, so that they are written anew."""
+    connection.execute(
+        "UPDATE timeline.part SET sources = '' WHERE day = %s AND bucket = %s AND version = %s",
         (part.day, part.bucket, part.version),
     )
 

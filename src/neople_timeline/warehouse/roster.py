@@ -6,6 +6,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.models import CharacterKey, Member, Reject
+from neople_timeline.tables import TABLES
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import IS_STORED, LIVE, LOCK_DAYS, OPEN, TOUCH
 
@@ -69,6 +70,13 @@ DELETE FROM timeline.collection c
 WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NULL
 """.encode()
 
+# A lost answer of theirs was forgotten, and what PostgreSQL has of it still would be nobody's.
+DELETE_DROPPED: Final = f"""
+DELETE FROM timeline.{{table}} WHERE (day, server_id, character_id) IN (
+  SELECT day, server_id, character_id FROM timeline.collection c
+  WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NULL)
+"""
+
 # What was loaded of them already is not loaded again.
 SETTLE_COLLECTED: Final = f"""
 UPDATE timeline.collection c
@@ -78,21 +86,26 @@ WHERE {_DROPPED} AND day = ANY(%(days)s) AND raw_key IS NOT NULL
 """.encode()
 
 
-def remove_members(connection: psycopg.Connection, characters: Sequence[CharacterKey]) -> int:
+def remove_members(connection: psycopg.Connection, characters: Sequence[CharacterKey]) -> tuple[int, int]:
     """Take characters off the roster and drop what is still owed of them; what was collected stays, as it was.
 
-    So does what a collector is at: a character that is put back meanwhile would be in no plan.
+    So does what a collector is at: a character that is put back meanwhile would be in no plan. Return how many were
+    taken off, and how many of their character-days will not be collected now.
     """
     named = {"servers": [key.server_id for key in characters], "characters": [key.character_id for key in characters]}
     with connection.transaction():
         connection.execute(_ALONE)
         days = [row[0] for row in connection.execute(DROPPED_DAYS, named)]
         connection.execute(LOCK_DAYS, {"days": days})
-        connection.execute(DROP_UNCOLLECTED, {**named, "days": days})
+        for table in TABLES:
+            delete = DELETE_DROPPED.format(table=table.warehouse_name)
+            connection.execute(delete.encode(), {**named, "days": days})
+        dropped = connection.execute(DROP_UNCOLLECTED, {**named, "days": days}).rowcount
         connection.execute(SETTLE_COLLECTED, {**named, "days": days})
         # A day that was proven has changed with it: its page lists the character.
         connection.execute(f"{TOUCH} WHERE day = ANY(%s) AND verified_at IS NOT NULL".encode(), (days,))
-        return connection.execute(f"DELETE FROM timeline.roster WHERE {_NAMED}".encode(), named).rowcount
+        removed = connection.execute(f"DELETE FROM timeline.roster WHERE {_NAMED}".encode(), named).rowcount
+        return removed, dropped
 
 
 def replace_rejects(connection: psycopg.Connection, rejects: Sequence[Reject]) -> None:

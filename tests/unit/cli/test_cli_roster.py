@@ -120,7 +120,9 @@ def test_an_unknown_server_is_refused_with_those_there_are(monkeypatch: pytest.M
 
 def test_the_roster_is_listed_as_import_and_remove_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
     other = CharacterKey("prey", "b" * 32)
-    steps = stand_in(monkeypatch, list_members=(Member(CAIN, "나\x1b[2J"), Member(other, '="x",1')), remove_members=2)
+    steps = stand_in(
+        monkeypatch, list_members=(Member(CAIN, "나\x1b[2J"), Member(other, '="x",1')), remove_members=(2, 0)
+    )
     listed = run("roster", "list")
     assert listed.stdout.splitlines()[1] == f"cain,{'a' * 32},나 [2J"
     assert listed.stderr == "2 characters.\n"
@@ -131,7 +133,7 @@ def test_the_roster_is_listed_as_import_and_remove_take_it(monkeypatch: pytest.M
 
 
 def test_removing_somebody_who_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, remove_members=0)
+    stand_in(monkeypatch, remove_members=(0, 0))
     assert run("roster", "remove", f"카인/{'A' * 32}").exit_code == INDEBTED
     assert isinstance(run("roster", "remove", "nobody").exception, ConfigError)
     assert isinstance(run("roster", "remove", "cain,\udcff").exception, ConfigError)

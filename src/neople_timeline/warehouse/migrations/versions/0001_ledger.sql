@@ -69,6 +69,7 @@ CREATE TABLE timeline.collection (
   raw_key text,
   events integer,
   digest bigint,
+  claimed_at timestamptz,
   asked_at timestamptz,
   doubted_at timestamptz,
   PRIMARY KEY (day, server_id, character_id)
@@ -87,6 +88,8 @@ CREATE TABLE timeline.part (
   characters bigint NOT NULL,
   events_etag text NOT NULL,
   characters_etag text NOT NULL,
+  events_hash text NOT NULL,
+  characters_hash text NOT NULL,
   refined_at timestamptz NOT NULL DEFAULT now(),
   loaded_version integer,
   PRIMARY KEY (day, bucket)
