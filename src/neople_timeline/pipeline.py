@@ -38,12 +38,13 @@ from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 from neople_timeline.tables import TABLES
 from neople_timeline.verify import Verification
-from neople_timeline.warehouse import audit, measures
+from neople_timeline.warehouse import audit, measures, state
 from neople_timeline.warehouse import days as day_rows
 from neople_timeline.warehouse import roster as roster_rows
 from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.connection import connect, connect_reader, open_warehouse
 from neople_timeline.warehouse.measures import DayTotal, Measures
+from neople_timeline.warehouse.state import Gaps
 
 if TYPE_CHECKING:
     from neople_timeline.marts.publish import MartBuilt
@@ -331,6 +332,12 @@ def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
     """Give the rows and the digest of some days: equal digests mean equal events."""
     with open_warehouse(settings) as connection:
         return measures.total_days(connection, days)
+
+
+def find_gaps(settings: Settings, first: date, last: date) -> Gaps:
+    """Tell what is lacking of some days; it reads only."""
+    with open_warehouse(settings, connect_reader) as connection:
+        return state.find_gaps(connection, first, last)
 
 
 def export_table(settings: Settings, table: str, first: date, last: date) -> Iterator[str]:

@@ -4,12 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from collected_day import work_off
+from collected_day import take_through, work_off
 from small_roster import CHARACTERS, WEDNESDAY, change, collect, count, read_generations
 
 from neople_timeline import pipeline, verify
 from neople_timeline.errors import RetryLater
 from neople_timeline.settings import Settings
+from neople_timeline.warehouse.state import Gaps
 from sandbox_control import SandboxApi
 
 
@@ -99,3 +100,14 @@ def test_a_person_is_told_at_once_what_is_disproved_and_it_is_not_verified_any_m
     assert not pipeline.prove_days(proven, [WEDNESDAY]).ok
     played = count(proven, f"day = '{WEDNESDAY}' AND events > 0")
     assert count(proven, f"day = '{WEDNESDAY}' AND state = 'loaded'") == played > 0
+
+
+def test_what_is_lacking_of_some_days_is_told_beside_their_rows(small: Settings, small_api: SandboxApi) -> None:
+    owing, *_ = small_api.characters()
+    small_api.fail({"fault": "status_500", "character": owing.character_id})
+    take_through(small, pipeline.plan_day(small, WEDNESDAY))
+    before = WEDNESDAY - timedelta(days=1)
+    assert pipeline.find_gaps(small, before, WEDNESDAY) == Gaps(absent=(before,), unproven=(WEDNESDAY,), owed=1)
+    small_api.fail()
+    work_off(small, pipeline.plan_day(small, WEDNESDAY))
+    assert pipeline.find_gaps(small, WEDNESDAY, WEDNESDAY) == Gaps((), (), 0)

@@ -21,6 +21,7 @@ from neople_timeline.cli.screen import (
     read_day,
     read_days,
     say_forecast,
+    say_gaps,
     say_pages,
     say_plan,
     say_report,
@@ -167,10 +168,11 @@ def export(
 ) -> None:
     """Write a table's days as CSV for a spreadsheet.
 
-    It goes to the standard output. A text of over 32,766 characters, more than a spreadsheet's cell holds, is cut and
-    ends in an ellipsis.
+    It goes to the standard output, and what is lacking of the days is said beside it. A text of over 32,766 characters,
+    more than a spreadsheet's cell holds, is cut and ends in an ellipsis.
     """
-    lines = pipeline.export_table(read_settings(), table, *read_days(first, last))
+    settings, days = read_settings(), read_days(first, last)
+    lines = pipeline.export_table(settings, table, *days)
     header = next(lines)
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
     try:
@@ -179,6 +181,7 @@ def export(
         sys.stdout.flush()
     except BrokenPipeError:
         out.on_broken_pipe()
+    raise typer.Exit(say_gaps(pipeline.find_gaps(settings, *days)))
 
 
 def _run(settings: Settings, plan: Plan, kind: Kind) -> Verification:

@@ -1,7 +1,7 @@
 """What every command says on the terminal and how: hostile names stay text, waiting is told."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
+from neople_timeline.warehouse.state import Gaps
 
 T = TypeVar("T")
 
@@ -147,18 +148,34 @@ def say_verification(result: Verification) -> int:
         f" {result.missing:,} of unknown characters, {number_of(len(result.orphans), 'orphaned object')}."
     )
     if result.unfinished:
-        days = ", ".join(map(str, result.unfinished[:LISTED]))
+        days = _list_days(result.unfinished)
         finish = "another run is at work on it, or `neople-timeline day` has to finish it"
         out.print(f"Landed and not loaded yet: {days}: {finish}")
     if result.uncollected:
-        out.print(f"Never collected: {', '.join(map(str, result.uncollected[:LISTED]))}")
+        out.print(f"Never collected: {_list_days(result.uncollected)}")
     if result.provisional:
-        days = ", ".join(map(str, result.provisional[:LISTED]))
-        out.print(f"Asked for before its end, and not proven until `neople-timeline day` has asked again: {days}")
+        again = "not proven until `neople-timeline day` has asked again"
+        out.print(f"Asked for before its end, and {again}: {_list_days(result.provisional)}")
     if not result.ok:
         return FAILED
     is_whole = not (result.owed or result.unfinished or result.uncollected or result.provisional)
     return COMPLETE if is_whole else INDEBTED
+
+
+def say_gaps(gaps: Gaps) -> int:
+    """Say beside the output what is lacking of some days, and name the exit code that says the same."""
+    if gaps.absent:
+        err.print(f"Never collected: {_list_days(gaps.absent)}")
+    if gaps.unproven:
+        err.print(f"Not proven, or computed before its last rows came: {_list_days(gaps.unproven)}")
+    if gaps.owed:
+        err.print(f"Owed: {number_of(gaps.owed, 'character-day')}; `neople-timeline owed` lists them.")
+    return INDEBTED if gaps.absent or gaps.unproven or gaps.owed else COMPLETE
+
+
+def _list_days(days: Sequence[date]) -> str:
+    more = f" and {len(days) - LISTED:,} more" if len(days) > LISTED else ""
+    return f"{', '.join(map(str, days[:LISTED]))}{more}"
 
 
 def say_forecast(settings: Settings, forecast: Forecast) -> None:

@@ -1,5 +1,6 @@
 """Reads how complete some days are: what was collected, what is missing or owed and why, and what it cost."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
@@ -80,7 +81,7 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
     rejects = connection.execute(
         "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
     ).fetchall()
-    known: dict[date, bool] = dict(connection.execute(PROVEN, {"first": first, "last": last}).fetchall())
+    known = _read_proven(connection, first, last)
     absent = tuple(day for day in days_between(first, last) if day not in known)
     return DataState(
         planned=sum(counts.values()),
@@ -97,6 +98,33 @@ def read_state(connection: psycopg.Connection, first: date, last: date) -> DataS
         absent=absent,
         waiting=tuple(row[0] for row in connection.execute(WAITING, (first,))),
     )
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What is lacking of some days, for who takes their rows."""
+
+    absent: tuple[date, ...]
+    """Days that nobody has planned."""
+    unproven: tuple[date, ...]
+    """Planned ones that are not proven, or whose marts are older than their rows."""
+    owed: int
+    """Character-days."""
+
+
+def find_gaps(connection: psycopg.Connection, first: date, last: date) -> Gaps:
+    """Find what is lacking of the days from `first` to `last`."""
+    known = _read_proven(connection, first, last)
+    counts = _count_states(connection, first, last)
+    return Gaps(
+        absent=tuple(day for day in days_between(first, last) if day not in known),
+        unproven=tuple(day for day, is_proven in sorted(known.items()) if not is_proven),
+        owed=sum(counts.get(state, 0) for state in OPEN_STATES),
+    )
+
+
+def _read_proven(connection: psycopg.Connection, first: date, last: date) -> dict[date, bool]:
+    return dict(connection.execute(PROVEN, {"first": first, "last": last}).fetchall())
 
 
 def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime) -> bool:

@@ -18,6 +18,7 @@ from neople_timeline.pipeline import Loaded, Refined
 from neople_timeline.plan import Forecast
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
+from neople_timeline.warehouse.state import Gaps
 
 
 def test_a_day_goes_through_every_step_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,6 +319,31 @@ def test_what_is_lacking_and_what_is_asked_for_again_are_two_questions() -> None
     result = run("backfill", "2026-11-01", "2026-11-15", "--dry-run", "--again")
     assert isinstance(result.exception, ConfigError)
     assert "choose one" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "code", "said"),
+    [
+        (Gaps((), (), 0), COMPLETE, []),
+        (
+            Gaps((date(2026, 11, 13),), (date(2026, 11, 14), DAY), 1_234),
+            INDEBTED,
+            [
+                "Never collected: 2026-11-13",
+                "Not proven, or computed before its last rows came: 2026-11-14, 2026-11-15",
+                "Owed: 1,234 character-days; `neople-timeline owed` lists them.",
+            ],
+        ),
+    ],
+)
+def test_an_export_says_beside_its_rows_what_is_lacking(
+    gaps: Gaps, code: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = stand_in(monkeypatch, export_table=iter(["a\r\n", "1\r\n"]), find_gaps=gaps)
+    result = run("export", "event", "2026-11-13", "2026-11-15")
+    assert (result.exit_code, result.stdout.split()) == (code, ["\ufeffa", "1"])
+    assert result.stderr.splitlines() == said
+    assert steps.calls[1] == ("find_gaps", (date(2026, 11, 13), DAY), {})
 
 
 @pytest.mark.parametrize("command", [("verify",), ("owed",), ("export", "event"), ("backfill", "--dry-run")])
