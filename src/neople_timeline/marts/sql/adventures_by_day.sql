@@ -1,10 +1,10 @@
 -- Adventures (모험단, the accounts) with their collected characters taken together. Characters whose adventure the API did
--- not name are left out.
+-- not name are left out. An adventure has the name of the day: after a rename it is another row.
 -- question: Which adventure got most 태초 this month?
 -- keys: day, server_id, adventure_name
 -- day date: the game day
 -- server_id text: id of the server
--- adventure_name text: the adventure
+-- adventure_name text: the adventure, as it was called on that day
 -- characters bigint: characters collected
 -- active_characters bigint: of these, with at least one event
 -- events bigint: events of the day
@@ -16,7 +16,7 @@
 -- oath_drops bigint: oath items that dropped
 -- oath_primeval_drops bigint: of these, 태초
 -- oath_epic_drops bigint: of these, 에픽
--- raid_clears bigint: clears of raids, vanguard raids and fiend war (those with phases: see clears_by_week)
+-- raid_clears bigint: clears of raids, vanguard raids and fiend war; their phases as known from the day and the seven before it, so that clears_by_week may know better
 -- legion_clears bigint: clears of legions
 SELECT
   day,

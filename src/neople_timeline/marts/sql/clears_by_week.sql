@@ -1,6 +1,7 @@
 -- Clears of raids (201), vanguard raids (210), fiend war (207) and legions (209). A raid with phases has one row per
--- phase in the timeline and is cleared with the last one, which is learnt from the runs of the week and the week before.
--- A week runs from Thursday to Wednesday.
+-- phase in the timeline and is cleared with the last one, which is learnt from the runs of the week and the week
+-- before. Until a raid's end was seen, the last phase that was seen passes for it. A raid of which only earlier phases
+-- were seen has a row with 0 clears. A week runs from Thursday to Wednesday.
 -- question: How many characters cleared the hard mode of a raid this week, and how many only its normal mode?
 -- keys: week, kind, content_name, mode_name, is_hard
 -- week date: the players' week, named by its Thursday

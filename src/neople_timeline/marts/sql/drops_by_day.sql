@@ -1,6 +1,7 @@
--- Items that dropped, by family, rarity, route, dungeon and channel. Oath items are a family of their own. Upgrades
--- (511, 553), purchases and exchanges are no drops. Items that went through the account safe are no drops either:
--- they are the rows of routes 516 and 556, counted in safe_net only.
+-- Items that dropped, by family, rarity, route, dungeon and channel. Equipment counts by 504, 505, 507, 513, 514, 520
+-- and 521; oath items, a family of their own, by 550, 551, 552, 554, 555 and 557. Upgrades (511, 553), purchases and
+-- exchanges are no drops. Items that went through the account safe are no drops either: they are the rows of routes 516
+-- and 556, counted in safe_net only.
 -- question: On which channel and in which dungeon did most 태초 drop this week?
 -- keys: day, item_family, item_rarity, route_code, dungeon_name, channel_name, channel_no
 -- day date: the game day

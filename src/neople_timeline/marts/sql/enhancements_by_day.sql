@@ -8,7 +8,7 @@
 -- target_level integer: level aimed at, whether the attempt succeeded or not
 -- attempts bigint: plain attempts
 -- successes bigint: of these, successful
--- ticket_attempts bigint: attempts with a ticket
+-- ticket_attempts bigint: attempts with a ticket, also one whose name could not be read (ticket_item_name is '', not null)
 -- ticket_successes bigint: of these, successful
 -- safe_attempts bigint: safe attempts without a ticket
 -- safe_successes bigint: of these, successful

@@ -13,7 +13,7 @@
 -- epic_drops bigint: 에픽 equipment from there
 -- primeval_per_run double precision: primeval_drops / dungeon_runs; null without runs
 -- epic_per_run double precision: epic_drops / dungeon_runs; null without runs
--- luck_rank bigint: 1 is the luckiest, by primeval_per_run, then by epic_per_run; null without runs
+-- luck_rank bigint: 1 is the luckiest, by primeval_per_run, then by epic_per_run; equals share a rank; null without runs
 SELECT
   period AS month,
   server_id,

@@ -14,7 +14,7 @@
 -- oath_drops bigint: oath items that dropped
 -- oath_primeval_drops bigint: of these, 태초
 -- oath_epic_drops bigint: of these, 에픽
--- raid_clears bigint: clears of raids, vanguard raids and fiend war (those with phases: see clears_by_week)
+-- raid_clears bigint: clears of raids, vanguard raids and fiend war; their phases as known from the day and the seven before it, so that clears_by_week may know better
 -- legion_clears bigint: clears of legions
 SELECT
   day,
