@@ -78,7 +78,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Luck:
-    """What the dungeons gave a character in the running week; `runs` counts those that left a trace."""
+    """What the dungeons gave a character in the board's week; `runs` counts those that left a trace."""
 
     person: Person
     runs: int
@@ -106,7 +106,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """Who has cleared what in the running week: clears in the order of the board's goals."""
+    """Who has cleared what in the board's week: clears in the order of its goals."""
 
     person: Person
     clears: tuple[int, ...]
@@ -114,10 +114,12 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Board:
-    """The raids and legions of the running week, as far as it is collected."""
+    """The raids and legions of a week, as far as it is collected."""
 
     week: date
     """Its Thursday."""
+    last: date
+    """The last of its days that the marts had when this was read: a week that still runs grows."""
     goals: tuple[Goal, ...]
     rows: tuple[BoardRow, ...]
     """The characters that cleared most, of a small roster also those that cleared nothing."""

@@ -69,6 +69,7 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
     with connect(collected) as connection:
         summary = read_summary(connection, DAY, collected.calendar)
         again = read_summary(connection, DAY, collected.calendar)
+        before = read_summary(connection, DAY - timedelta(days=1), collected.calendar)
     assert summary == again
     assert summary.figures is not None
     assert summary.yesterday is not None
@@ -102,6 +103,8 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
     used = summary.state.spending.usage
     assert 40 <= used.requests <= used.allowed(summary.state.spending.rate)
     assert len(summary.board.rows) == 40
+    assert (summary.board.week, summary.board.last) == (week_of(DAY), DAY)
+    assert before.board.last == DAY, "the day before is told with the whole week's clears"
     clears = {
         goal: sum(row.clears[place] for row in summary.board.rows) for place, goal in enumerate(summary.board.goals)
     }

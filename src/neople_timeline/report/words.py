@@ -50,15 +50,15 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "luck": "행운과 불운",
         "luckiest": "행운",
         "unluckiest": "불운",
-        "luck_note": "이번 주 드랍이나 카드가 기록된 던전만 셉니다. 행운은 태초가 많은 순(같으면 판당 비율),"
+        "luck_note": "드랍이나 카드가 기록된 던전만 셉니다. 행운은 태초가 많은 순(같으면 판당 비율),"
         " 불운은 태초 없이 기록이 가장 많은 순입니다.",
         "activity": "시간대별 활동",
         "activity_chart": "시간대별 이벤트 수: 막대는 이날, 선은 전날",
         "trend": "최근 14일",
         "trend_chart": "날짜별 이벤트 수와 태초 수",
-        "board": "이번 주 레이드·레기온",
+        "board": "주간 레이드·레기온",
         "board_chart": "레이드와 레기온별 클리어한 캐릭터 수",
-        "board_note": "{week}(목)부터 한 주, 현재까지 수집한 기록 기준",
+        "week_note": "{week}(목) ~ {last}까지 수집한 기록",
         "nothing_cleared": "아직 없음",
         "created": "생성",
         "joined": "처음 수집",
@@ -187,15 +187,15 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "luck": "Luck",
         "luckiest": "Luckiest",
         "unluckiest": "Unluckiest",
-        "luck_note": "Counts only this week's runs that left a drop or a card. Luckiest: most primeval drops, then"
+        "luck_note": "Counts only runs that left a drop or a card. Luckiest: most primeval drops, then"
         " most per run. Unluckiest: most runs without a primeval drop.",
         "activity": "Activity by hour",
         "activity_chart": "Events by hour: bars for this day, line for the day before",
         "trend": "Last 14 days",
         "trend_chart": "Events and primeval drops by day",
-        "board": "Raids and legions this week",
+        "board": "Raids and legions of the week",
         "board_chart": "Characters that cleared each raid and legion",
-        "board_note": "The week from Thursday {week}, as collected so far.",
+        "week_note": "What was collected from Thursday {week} to {last}.",
         "nothing_cleared": "nothing yet",
         "created": "created",
         "joined": "first collected",
@@ -287,7 +287,6 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
 WEEKLY_WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     "ko": {
         "title": "던파 타임라인 주간 리포트",
-        "board_note": "{week}(목)부터 한 주 동안의 기록",
         "subject": "{day} ~ {last} 주간 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
         "subject_owed": "[수집 대기 {owed}건] {day} ~ {last} 주간 던파 타임라인",
         "subject_complete": "[수집 완료] {day} ~ {last} 주간 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
@@ -309,7 +308,6 @@ WEEKLY_WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
     },
     "en": {
         "title": "DNF timeline weekly report",
-        "board_note": "The week from Thursday {week}.",
         "subject": "Week {day} to {last}, DNF timeline: {primeval} primeval, {epic} epic",
         "subject_owed": "[{owed} owed] Week {day} to {last}, DNF timeline",
         "subject_complete": "[now complete] Week {day} to {last}, DNF timeline: {primeval} primeval, {epic} epic",

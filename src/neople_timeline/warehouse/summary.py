@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.abc import QueryNoTemplate
 
-from neople_timeline.models import Calendar, days_between, week_of
+from neople_timeline.models import Calendar, days_between, end_of_week, week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
     DROP_ROUTES,
@@ -121,6 +121,10 @@ SELECT CASE kind WHEN 'reinforce' THEN 401 ELSE 402 END, target_level, sum(attem
 FROM timeline.mart_enhancements_by_day
 WHERE day BETWEEN %(first)s AND %(last)s AND kind IN ('reinforce', 'amplify') AND target_level IS NOT NULL
 GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+LAST_IN_MARTS: Final = """
+SELECT max(day) FROM timeline.mart_servers_by_day WHERE day BETWEEN %(week)s AND %(end)s
 """
 
 # An adventure's new name is told by each of its characters.
@@ -274,7 +278,8 @@ class Reader:
         goals = tuple(Goal(*row) for row in self._ask(GOALS, week=week))
         rows = self._ask(BOARD_ROWS, week=week, day=day, limit=SHOWN)
         characters = self._ask("SELECT count(*) FROM timeline.character WHERE day = %(day)s", day=day)
-        return Board(week, goals, _arrange_board(goals, rows), characters[0][0])
+        last = self._ask(LAST_IN_MARTS, week=week, end=end_of_week(week))[0][0] or day
+        return Board(week, last, goals, _arrange_board(goals, rows), characters[0][0])
 
     def read_attempts(self, first: date, last: date) -> tuple[Attempts, ...]:
         """Count reinforcements and amplifications by level."""

@@ -120,7 +120,7 @@ def make_summary(
         hours_before=tuple(180 + 31 * ((n * 5) % 13) for n in range(24)),
         first_hour=6,
         board=Board(
-            date(2026, 11, 12), goals, tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)), 3
+            date(2026, 11, 12), DAY, goals, tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)), 3
         ),
         attempts=tuple(
             Attempts(code, level, 120 - 7 * level, 110 - 8 * level, 3, 1)
@@ -148,7 +148,7 @@ def make_summary(
             unluckiest=(),
             attempts=(),
             hours=(0,) * 24,
-            board=Board(DAY, (), (), 0),
+            board=Board(DAY, DAY, (), (), 0),
             renames=(),
             newcomers=(),
         )

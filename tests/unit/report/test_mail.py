@@ -67,7 +67,7 @@ def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
 def test_one_of_something_is_written_in_the_singular() -> None:
     summary = make_summary(owed=1, state=replace(make_state(1), waiting=(DAY,)))
     figures, goals = make_figures(DAY, 1, 1, 1), (Goal("raid", "아스라한", "", is_hard=False, clears=1, characters=1),)
-    summary = replace(summary, figures=figures, board=Board(DAY, goals, (), 1))
+    summary = replace(summary, figures=figures, board=Board(DAY, DAY, goals, (), 1))
     for day in (summary, replace(summary, figures=make_figures(DAY, 1, 0, 1)), replace(summary, first=DAY)):
         mail = build_mail(day, "daily", "en", LOCATION)
         said = [read_text(mail, "plain"), read_text(mail, "html"), render_page(day, "en").decode()]

@@ -240,6 +240,13 @@ def test_the_page_points_to_pages_that_are_there_and_to_no_others(summary: Summa
     }
 
 
+def test_what_is_told_of_the_week_names_its_days_whenever_it_is_read() -> None:
+    for summary in (make_summary(), make_summary(is_week=True)):
+        page = Reader(render_page(summary, "ko"))
+        assert page.text.count("2026-11-12(목) ~ 2026-11-15까지 수집한 기록") == 2
+        assert "이번 주" not in page.text
+
+
 def test_a_week_tells_itself_as_a_week_in_both_languages() -> None:
     week = make_summary(is_week=True)
     korean, english = (Reader(render_page(week, language)) for language in LANGUAGES)
