@@ -23,6 +23,9 @@ SAFE_ROUTES: Final = (516, 556)
 DROP_ROUTES: Final = tuple(code for code in EQUIPMENT_ROUTES if code not in SAFE_ROUTES)
 """Codes by which equipment comes to a character from outside its account."""
 
+OATH_DROP_ROUTES: Final = tuple(code for code in OATH_ROUTES if code not in SAFE_ROUTES)
+"""The same of oaths, of which a report names only those of the best rarity."""
+
 TREND_DAYS: Final = 14
 """Days that a page shows: its own and those before it, with which it is compared, and of which a week has two."""
 
@@ -74,6 +77,19 @@ class Drop:
     dungeon: str = ""
     channel: str = ""
     channel_no: int | None = None
+
+    @property
+    def is_oath(self) -> bool:
+        """Say whether it is an oath item, and no equipment."""
+        return self.code in OATH_ROUTES
+
+
+@dataclass(frozen=True)
+class Star:
+    """Who got most of the best equipment, the first of it, and how many of that rarity."""
+
+    drop: Drop
+    count: int
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,9 @@ class Summary:
     trend: tuple[DayFigures, ...]
     """The computed ones of the last `TREND_DAYS`, oldest first."""
     drops: tuple[DropCount, ...]
+    star: Star | None
     best_drops: tuple[Drop, ...]
+    """The rarest first; of equal rarity the earliest of a day, and the newest of a week."""
     luckiest: tuple[Luck, ...]
     unluckiest: tuple[Luck, ...]
     hours: tuple[int, ...]
@@ -258,13 +276,18 @@ class Summary:
         lists: tuple[Sequence[Drop | Luck | BoardRow | Rename | Newcomer], ...] = (
             self.best_drops, self.luckiest, self.unluckiest, self.board.rows, self.renames, self.newcomers,
         )  # fmt: skip
-        persons = [one.person for named in lists for one in named]
+        persons = [one.person for named in lists for one in named] + ([self.star.drop.person] if self.star else [])
         return {(person.server_id, person.character_id) for person in persons}
 
     @property
     def best_drop_count(self) -> int:
         """Count the drops of which `best_drops` has the first."""
-        return sum(drop.count for drop in self.drops if drop.rarity in BEST_RARITIES and drop.code in DROP_ROUTES)
+        return sum(
+            drop.count
+            for drop in self.drops
+            if (drop.code in DROP_ROUTES and drop.rarity in BEST_RARITIES)
+            or (drop.code in OATH_DROP_ROUTES and drop.rarity == RARITIES[0])
+        )
 
     @property
     def is_complete(self) -> bool:

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from neople_timeline.report import publish
 from neople_timeline.report.page import render_page
 from neople_timeline.report.places import adventure_key
 from neople_timeline.settings import Settings
-from neople_timeline.summary import BEST_RARITIES, DROP_ROUTES
+from neople_timeline.summary import BEST_RARITIES, DROP_ROUTES, OATH_DROP_ROUTES
 from neople_timeline.warehouse.connection import connect, connect_reader
 from neople_timeline.warehouse.days import PAGES_LOCK
 from neople_timeline.warehouse.profiles import read_profiles
@@ -92,12 +93,18 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
         )
         == figures.epic
     )
-    best = query(
+    ((best, primevals),) = query(
         collected,
-        f"SELECT count(*) FROM timeline.event WHERE day = '{DAY}' AND item_rarity IN ('태초', '신화', '에픽')"
-        " AND code IN (505, 513, 504, 507, 514, 520, 521)",
+        "SELECT count(*), count(*) FILTER (WHERE item_rarity = '태초') FROM timeline.event"
+        f" WHERE day = '{DAY}' AND (item_rarity IN ('태초', '신화', '에픽')"
+        " AND code IN (505, 513, 504, 507, 514, 520, 521)"
+        " OR item_rarity = '태초' AND code IN (550, 551, 552, 554, 555, 557))",
     )
-    assert len(summary.best_drops) == min(20, int(str(best[0][0])))
+    assert summary.best_drop_count == best
+    assert len(summary.best_drops) == min(best, max(20, primevals))
+    assert list(summary.best_drops) == sorted(
+        summary.best_drops, key=lambda drop: (BEST_RARITIES.index(drop.rarity), drop.minute)
+    )
     assert (summary.state.planned, summary.state.owed, summary.state.is_verified) == (40, 0, True)
     assert summary.state.spending is not None
     used = summary.state.spending.usage
@@ -130,7 +137,7 @@ def test_what_is_made_or_moved_is_no_drop_and_who_was_missing_before_is_new(coll
     with connect(collected) as connection:
         summary = read_summary(connection, DAY, collected.calendar)
     assert summary.best_drops
-    assert {drop.code for drop in summary.best_drops} <= set(DROP_ROUTES)
+    assert {drop.code for drop in summary.best_drops} <= {*DROP_ROUTES, *OATH_DROP_ROUTES}
     assert [(one.person.server_id, one.person.character_id) for one in summary.newcomers] == [(server, character)]
 
 
@@ -200,6 +207,18 @@ def test_the_last_day_of_a_week_brings_the_week_and_its_mail_once(
     assert summary.figures is not None
     assert (summary.figures.events, summary.figures.active, sum(summary.hours)) == (events, active, events)
     assert (summary.state.planned, summary.last_week) == (280, None)
+    primevals = [drop for drop in summary.best_drops if drop.rarity == "태초"]
+    assert len(primevals) == sum(
+        drop.count for drop in summary.drops if drop.rarity == "태초" and drop.code not in (516, 556)
+    )
+    assert primevals == sorted(primevals, key=lambda drop: drop.minute, reverse=True)
+    assert any(drop.is_oath for drop in primevals)
+    counts = Counter(drop.person.character_id for drop in primevals if not drop.is_oath)
+    assert summary.star is not None
+    assert summary.star.count == max(counts.values()) == counts[summary.star.drop.person.character_id]
+    assert summary.star.drop.minute == min(
+        drop.minute for drop in primevals if not drop.is_oath and counts[drop.person.character_id] == summary.star.count
+    )
     page = open_lake(settings).get(week).decode()
     assert "던파 타임라인 주간 리포트" in page
     assert 'href="../day=2026-10-20/index.html"' in page

@@ -11,7 +11,6 @@ from psycopg.abc import QueryNoTemplate
 from neople_timeline.models import week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
-    DROP_ROUTES,
     DayFigures,
     Drop,
     Goal,
@@ -19,6 +18,7 @@ from neople_timeline.summary import (
     Profile,
 )
 from neople_timeline.warehouse.predicates import WELL_FORMED
+from neople_timeline.warehouse.summary import IS_BEST_DROP
 
 DAYS: Final = 14
 BEST_DROPS: Final = 10
@@ -59,7 +59,7 @@ FROM {CHOSEN_ROWS} CROSS JOIN LATERAL (
     array_position(%(best)s::text[], item_rarity) AS place
   FROM timeline.event e
   WHERE e.day BETWEEN %(first)s AND %(last)s AND e.server_id = chosen.server_id AND e.character_id = chosen.character_id
-    AND code = ANY(%(codes)s) AND item_rarity = ANY(%(best)s)
+    AND {IS_BEST_DROP}
   ORDER BY place, occurred_at DESC, ordinal LIMIT %(limit)s
 ) best
 ORDER BY server_id, character_id, place, occurred_at DESC, ordinal
@@ -89,7 +89,7 @@ def read_profiles(
     if not chosen:
         return ()
     values = {**span, **_columns(chosen)}
-    best = {"codes": list(DROP_ROUTES), "best": list(BEST_RARITIES), "limit": BEST_DROPS}
+    best = {"best": list(BEST_RARITIES), "limit": BEST_DROPS}
     days = _group(connection, CHARACTER_DAYS, values)
     drops = _group(connection, DROPS, {**values, **best})
     clears = _group(connection, CLEARS, {**values, "week": week_of(last)})

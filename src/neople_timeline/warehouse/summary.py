@@ -11,6 +11,9 @@ from neople_timeline.models import Calendar, days_between, end_of_week, week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
     DROP_ROUTES,
+    OATH_DROP_ROUTES,
+    RARITIES,
+    SAFE_ROUTES,
     TREND_DAYS,
     Attempts,
     Board,
@@ -24,6 +27,7 @@ from neople_timeline.summary import (
     Novelty,
     Person,
     Rename,
+    Star,
     Summary,
 )
 from neople_timeline.tables import PAYLOAD_COLUMNS
@@ -31,6 +35,8 @@ from neople_timeline.warehouse.predicates import OPEN
 from neople_timeline.warehouse.state import is_provisional, read_state
 
 BEST_DROPS: Final = 20
+MOST_BEST_DROPS: Final = 200
+"""So many of the best rarity are listed, where there are more than `BEST_DROPS`."""
 LUCKY: Final = 5
 SHOWN: Final = 50
 FILLED_BEFORE: Final = 50
@@ -65,15 +71,36 @@ SELECT coalesce(item_rarity, ''), route_code, sum(drops + safe_net)::bigint FROM
 WHERE day BETWEEN %(first)s AND %(last)s GROUP BY 1, 2 ORDER BY 2, 1
 """
 
-BEST_DROP_ROWS: Final = """
-SELECT e.server_id, e.character_id, p.character_name, p.adventure_name, p.guild_name,
+IS_BEST_DROP: Final = f"""(e.code IN {DROP_ROUTES} AND e.item_rarity IN {BEST_RARITIES}
+  OR e.code IN {OATH_DROP_ROUTES} AND e.item_rarity = '{RARITIES[0]}')"""
+"""An event `e` is one that a report names."""
+
+DROP_COLUMNS: Final = """e.server_id, e.character_id, p.character_name, p.adventure_name, p.guild_name,
   e.occurred_minute, coalesce(e.item_name, ''), e.item_rarity, e.code, coalesce(e.dungeon_name, ''),
-  coalesce(e.channel_name, ''), e.channel_no
+  coalesce(e.channel_name, ''), e.channel_no"""
+
+BEST_DROP_ROWS: Final = f"""
+SELECT {DROP_COLUMNS}
 FROM timeline.event e LEFT JOIN timeline.character p USING (day, server_id, character_id)
-WHERE e.day BETWEEN %(first)s AND %(last)s AND e.code = ANY(%(codes)s) AND e.item_rarity = ANY(%(best)s)
-ORDER BY array_position(%(best)s::text[], e.item_rarity), e.occurred_at, e.server_id, e.character_id, e.ordinal
+WHERE e.day BETWEEN %(first)s AND %(last)s AND {IS_BEST_DROP}
+ORDER BY array_position(%(best)s::text[], e.item_rarity), CASE WHEN %(newest_first)s THEN e.occurred_at END DESC,
+  e.occurred_at, e.server_id, e.character_id, e.ordinal
 LIMIT %(limit)s
-"""
+""".encode()
+
+# The earliest of those who have equally many.
+STAR: Final = f"""
+WITH counts AS (
+  SELECT server_id, character_id, sum(CASE %(rarity)s
+    WHEN '태초' THEN primeval_drops WHEN '신화' THEN mythic_drops ELSE epic_drops END)::bigint AS items
+  FROM timeline.mart_characters_by_day WHERE day BETWEEN %(first)s AND %(last)s GROUP BY server_id, character_id)
+SELECT {DROP_COLUMNS}, items
+FROM (SELECT * FROM counts WHERE items = (SELECT max(items) FROM counts)) most
+JOIN timeline.event e USING (server_id, character_id)
+LEFT JOIN timeline.character p USING (day, server_id, character_id)
+WHERE e.day BETWEEN %(first)s AND %(last)s AND e.code IN {DROP_ROUTES} AND e.item_rarity = %(rarity)s
+ORDER BY e.occurred_at, e.server_id, e.character_id, e.ordinal LIMIT 1
+""".encode()
 
 LUCKIEST: Final = """
 SELECT server_id, character_id, character_name, adventure_name, NULL, dungeon_runs, primeval_drops, epic_drops
@@ -197,6 +224,7 @@ def read_summary(
         whole = reader.list_whole_days(day - timedelta(days=TREND_DAYS - 1), day)
         comparable = {one: figures for one, figures in by_day.items() if one in whole}
         is_week = length > 1
+        drops = reader.read_drops(first, day)
         # A day or week that was collected in part only is nothing to compare with.
         has_before = all(one in comparable for one in days_between(*before))
         last_week = comparable.get(day - timedelta(days=7))
@@ -211,8 +239,9 @@ def read_summary(
             yesterday=None if is_week else comparable.get(day - timedelta(days=1)),
             last_week=last_week,
             trend=trend,
-            drops=reader.read_drops(first, day),
-            best_drops=reader.read_best_drops(first, day, BEST_DROPS),
+            drops=drops,
+            star=reader.read_star(first, day, drops),
+            best_drops=reader.read_best_drops(first, day, drops),
             luckiest=reader.read_luck(LUCKIEST, week_of(day)),
             unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
             hours=reader.read_hours(first, day) or (0,) * 24,
@@ -257,11 +286,21 @@ class Reader:
         """Count the gains by rarity and route."""
         return tuple(DropCount(*row) for row in self._ask(DROPS, first=first, last=last))
 
-    def read_best_drops(self, first: date, last: date, limit: int) -> tuple[Drop, ...]:
-        """List the best equipment that dropped, the rarest first."""
-        values = {"first": first, "last": last, "codes": list(DROP_ROUTES), "best": list(BEST_RARITIES), "limit": limit}
-        rows = self._ask(BEST_DROP_ROWS, **values)
-        return tuple(Drop(row[5], _person(row[:5]), *row[6:]) for row in rows)
+    def read_star(self, first: date, last: date, drops: Sequence[DropCount]) -> Star | None:
+        """Find who got most equipment of the best rarity that there was among these drops."""
+        found = {drop.rarity for drop in drops if drop.code in DROP_ROUTES}
+        for rarity in BEST_RARITIES:
+            if rarity in found:
+                rows = self._ask(STAR, first=first, last=last, rarity=rarity)
+                return Star(_drop(rows[0][:-1]), rows[0][-1]) if rows else None
+        return None
+
+    def read_best_drops(self, first: date, last: date, drops: Sequence[DropCount]) -> tuple[Drop, ...]:
+        """List the best that dropped, the rarest first: all of the best rarity among these drops, if there is room."""
+        best = sum(drop.count for drop in drops if drop.rarity == RARITIES[0] and drop.code not in SAFE_ROUTES)
+        limit = min(max(BEST_DROPS, best), MOST_BEST_DROPS)
+        values = {"first": first, "last": last, "best": list(BEST_RARITIES), "limit": limit}
+        return tuple(map(_drop, self._ask(BEST_DROP_ROWS, **values, newest_first=first != last)))
 
     def read_luck(self, query: QueryNoTemplate, week: date) -> tuple[Luck, ...]:
         """List the luckiest or unluckiest characters of a week."""
@@ -314,6 +353,10 @@ class Reader:
 def _person(row: Sequence[Any]) -> Person:
     server, character, name, adventure, guild = row
     return Person(server, character, name or character[:8], adventure or "", guild or "")
+
+
+def _drop(row: Sequence[Any]) -> Drop:
+    return Drop(row[5], _person(row[:5]), *row[6:])
 
 
 def _arrange_board(goals: Sequence[Goal], rows: Sequence[Sequence[Any]]) -> tuple[BoardRow, ...]:

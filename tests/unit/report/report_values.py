@@ -19,6 +19,7 @@ from neople_timeline.summary import (
     Profile,
     Rename,
     Spending,
+    Star,
     Summary,
 )
 
@@ -87,6 +88,12 @@ def make_summary(
         Goal("raid", "아스라한", "", is_hard=False, clears=44, characters=41),
         Goal("legion", "이스핀즈", "", is_hard=False, clears=120, characters=96),
     )
+    best_drops = tuple(
+        Drop(f"2026-11-15 {19 + n}:07", person, f"첫 새벽이 빚은 {item}", rarity, 505, "종말의 숭배자", "바하이트", 4)
+        for n, (person, item, rarity) in enumerate(
+            zip(people, ("대검", "목걸이", "하의"), ("태초", "태초", "에픽"), strict=True)
+        )
+    )
     summary = Summary(
         first=DAY,
         day=DAY,
@@ -106,14 +113,8 @@ def make_summary(
             DropCount("에픽", 516, -3),
             DropCount("레전더리", 550, 14),
         ),
-        best_drops=tuple(
-            Drop(
-                f"2026-11-15 {19 + n}:07", person, f"첫 새벽이 빚은 {item}", rarity, 505, "종말의 숭배자", "바하이트", 4
-            )
-            for n, (person, item, rarity) in enumerate(
-                zip(people, ("대검", "목걸이", "하의"), ("태초", "태초", "에픽"), strict=True)
-            )
-        ),
+        star=Star(best_drops[0], 2),
+        best_drops=best_drops,
         luckiest=(Luck(people[0], 31, 2, 9), Luck(people[1], 28, 1, 7)),
         unluckiest=(Luck(people[2], 64, 0, 1),),
         hours=tuple(200 + 37 * ((n * 7) % 11) for n in range(24)),
@@ -143,6 +144,7 @@ def make_summary(
             summary,
             figures=make_figures(DAY, 0, 0, 0),
             drops=(),
+            star=None,
             best_drops=(),
             luckiest=(),
             unluckiest=(),

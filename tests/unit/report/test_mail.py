@@ -102,6 +102,13 @@ def test_the_html_part_stays_below_what_gmail_cuts_off(summary: Summary) -> None
     assert len(read_text(send(summary), "html").encode()) < 60_000
 
 
+def test_a_list_that_is_cut_says_how_many_more_there_are(summary: Summary) -> None:
+    mail = send(summary)
+    for kind in ("plain", "html"):
+        assert "외 122개" in read_text(mail, kind)
+        assert "외 " not in read_text(send(replace(summary, drops=summary.drops[:1])), kind)
+
+
 def test_a_failed_or_indebted_day_says_why_in_both_parts() -> None:
     mail = send(make_summary(owed=3, failure="PostgreSQL went away"))
     for kind in ("plain", "html"):

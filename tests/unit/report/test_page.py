@@ -11,7 +11,7 @@ from neople_timeline.report.page import render_page, write_lead
 from neople_timeline.report.places import adventure_key, character_key, day_key, week_key
 from neople_timeline.report.words import show_text
 from neople_timeline.settings import Language
-from neople_timeline.summary import Novelty, Summary
+from neople_timeline.summary import DropCount, Novelty, Summary
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
 
@@ -151,10 +151,23 @@ def test_what_is_owed_is_named_with_its_reason() -> None:
 
 def test_a_list_of_the_best_drops_says_how_many_there_were() -> None:
     summary = make_summary()
-    assert summary.best_drop_count == 2 + 90 + 1 + 32  # neither common ones, nor the account safe, nor oaths
+    assert summary.best_drop_count == 2 + 90 + 1 + 32  # neither common ones, nor the account safe
     note = f"전체 125건 중 {len(summary.best_drops)}건 표시"
     assert note in Reader(render_page(summary, "ko")).text
     assert note not in Reader(render_page(replace(summary, drops=summary.drops[:1]), "ko")).text
+    oaths = tuple(DropCount(rarity, code, 7) for rarity in ("태초", "에픽") for code in (550, 556))
+    assert replace(summary, drops=oaths).best_drop_count == 7
+
+
+def test_an_oath_among_the_best_drops_says_that_it_is_one(summary: Summary) -> None:
+    oath = replace(summary.best_drops[0], code=550)
+    assert "서약 · 던전 드랍" in Reader(render_page(replace(summary, best_drops=(oath,)), "ko")).text
+    assert "서약 · " not in Reader(render_page(summary, "ko")).text
+
+
+def test_the_star_says_how_many_it_got(summary: Summary) -> None:
+    assert "이날의 주인공 · 태초 2개" in Reader(render_page(summary, "ko")).text
+    assert "Star of the day · Primeval: 2" in Reader(render_page(summary, "en")).text
 
 
 def test_a_complete_day_says_so_and_names_missing_characters_and_rejected_lines(summary: Summary) -> None:
