@@ -113,11 +113,16 @@ class Goal:
     clears: int
     characters: int
 
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """Say what else a reader has to know beside the name, in keys of the report's words."""
-        found = (("vanguard", self.kind == "raid vanguard"), ("hard", self.is_hard))
-        return tuple(mark for mark, is_so in found if is_so)
+
+@dataclass(frozen=True)
+class Content:
+    """A raid, legion or the like in all its modes: how many characters cleared it, each counted once."""
+
+    kind: str
+    name: str
+    characters: int
+    hard: int
+    """Of these, in hard mode."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +141,23 @@ class Board:
     """Its Thursday."""
     last: date
     """The last of its days that the marts had when this was read: a week that still runs grows."""
+    contents: tuple[Content, ...]
+    """What most characters cleared first."""
     goals: tuple[Goal, ...]
     rows: tuple[BoardRow, ...]
     """The characters that cleared most, of a small roster also those that cleared nothing."""
     characters: int
     """Characters of the day."""
+
+    @property
+    def raids(self) -> tuple[Content, ...]:
+        """List all that are no legions."""
+        return tuple(content for content in self.contents if content.kind != "legion")
+
+    @property
+    def legions(self) -> tuple[Content, ...]:
+        """List the legions."""
+        return tuple(content for content in self.contents if content.kind == "legion")
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,14 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
         goal: sum(row.clears[place] for row in summary.board.rows) for place, goal in enumerate(summary.board.goals)
     }
     assert clears == {goal: goal.clears for goal in summary.board.goals}
+    for content in summary.board.contents:
+        modes = [
+            {goal.is_hard for goal, count in zip(summary.board.goals, row.clears, strict=True)
+             if count and (goal.kind, goal.name) == (content.kind, content.name)}
+            for row in summary.board.rows
+        ]  # fmt: skip
+        assert (content.characters, content.hard) == (sum(map(bool, modes)), sum(True in one for one in modes))
+    assert len(summary.board.contents) == len({(goal.kind, goal.name) for goal in summary.board.goals})
 
 
 def test_what_is_made_or_moved_is_no_drop_and_who_was_missing_before_is_new(collected: Settings) -> None:

@@ -66,7 +66,7 @@ _WIDTH: Final = 4.6
 
 @dataclass(frozen=True)
 class Bar:
-    """One horizontal bar: its label, and its pieces as (rarity, length)."""
+    """One horizontal bar: its label, and its pieces as (colour, length)."""
 
     label: str
     pieces: tuple[tuple[str, int], ...]
@@ -79,12 +79,11 @@ class Bar:
 
 @mpl.rc_context(_STYLE)
 def draw_bars(bars: Sequence[Bar], colours: Colours) -> Figure:
-    """Draw labelled horizontal bars, each with its length written at its end; a piece without a rarity is plain."""
+    """Draw labelled horizontal bars, each with its length written at its end."""
     figure, axes = _start(0.2 + 0.32 * len(bars), colours, left=0.37, right=0.86, top=0.98, bottom=0.02)
     for row, bar in enumerate(bars):
         start = 0
-        for rarity, length in bar.pieces:
-            colour = colours.rarities.get(rarity, colours.ink) if rarity else colours.main
+        for colour, length in bar.pieces:
             axes.barh(row, length, 0.64, start, color=colour, edgecolor=colours.edge, linewidth=0.7)
             start += length
         place = (bar.length, row)

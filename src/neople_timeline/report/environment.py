@@ -9,6 +9,7 @@ from neople_timeline.report.reasons import show_reason
 from neople_timeline.report.words import (
     ROUTES,
     make_speaker,
+    show_content,
     show_day,
     show_rarity,
     show_server,
@@ -43,6 +44,7 @@ def make_environment(language: Language, *, is_week: bool) -> Environment:
         "rarity_rank": lambda rarity: RARITIES.index(rarity) if rarity in RARITIES else len(RARITIES),
         "server": lambda server_id: show_server(server_id, language),
         "weekday": lambda number: show_weekday(number, language),
+        "show_content": lambda kind, name: show_content(kind, name, language),
         "show_day": lambda day: show_day(day, language),
         "day_key": day_key,
         "character_key": character_key,

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from neople_timeline.report import charts
 from neople_timeline.report.environment import make_environment
 from neople_timeline.report.outbox import MAIL_POLICY
-from neople_timeline.report.page import choose_goals, list_headlines, list_notices, pivot_drops, write_lead
+from neople_timeline.report.page import list_headlines, list_notices, pivot_drops, write_lead
 from neople_timeline.report.words import make_speaker
 from neople_timeline.settings import Language
 from neople_timeline.summary import EQUIPMENT_ROUTES, Summary
@@ -38,7 +38,6 @@ def build_mail(summary: Summary, edition: str, language: Language, location: str
         "lead": write_lead(summary, language),
         "notices": list_notices(summary, language),
         "drops": pivot_drops(summary.drops, EQUIPMENT_ROUTES),
-        "goals": choose_goals(summary.board, raids=8, legions=4),
         "images": images,
         "location": location,
         "colours": charts.MAIL,

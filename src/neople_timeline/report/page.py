@@ -1,6 +1,6 @@
 """The page: one HTML document that needs nothing beside it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from neople_timeline.report import charts
 from neople_timeline.report.charts import Bar
 from neople_timeline.report.environment import make_environment
 from neople_timeline.report.places import day_key, make_linker, week_key
-from neople_timeline.report.words import ROUTES, WORDS, make_speaker, show_change, show_text
+from neople_timeline.report.words import ROUTES, make_speaker, show_change, show_content, show_text
 from neople_timeline.settings import Language
 from neople_timeline.summary import (
     EQUIPMENT_ROUTES,
@@ -20,12 +20,13 @@ from neople_timeline.summary import (
     RARITIES,
     SAFE_ROUTES,
     TREND_DAYS,
-    Board,
+    Content,
     DropCount,
-    Goal,
     Summary,
 )
 
+MOST_BARS: Final = 12
+"""Raids that are drawn, and legions."""
 HEADLINES: Final = ("primeval", "epic", "legendary", "events", "active", "raids", "legions")
 
 
@@ -63,6 +64,7 @@ def render_page(summary: Summary, language: Language, known: Collection[str] = (
         charts={name: Markup(svg) for name, svg in _draw_charts(summary, drops, language).items()},  # noqa: S704 - drawn by us
         link=make_linker(page_key(summary), known),
         neighbours=list_neighbours(summary),
+        most_bars=MOST_BARS,
     )
     return page.encode()
 
@@ -148,8 +150,9 @@ def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str
     figures = {}
     if bars := _make_drop_bars(drops, language):
         figures["drops"] = charts.draw_bars(bars, charts.PAGE)
-    if bars := _make_goal_bars(summary.board, language):
-        figures["board"] = charts.draw_bars(bars, charts.PAGE)
+    for name, contents in (("raid", summary.board.raids), ("legion", summary.board.legions)):
+        if contents:
+            figures[name] = charts.draw_bars(_make_content_bars(contents[:MOST_BARS], language), charts.PAGE)
     if any(one.tried for one in summary.attempts):
         figures["attempts"] = charts.draw_success(summary.attempts, charts.PAGE)
     if any(summary.hours):
@@ -160,21 +163,13 @@ def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str
 
 
 def _make_drop_bars(drops: Pivot, language: Language) -> list[Bar]:
-    return [Bar(ROUTES[language][code], tuple(zip(drops.rarities, row, strict=True))) for code, row, _ in drops.rows]
+    colours = [charts.PAGE.rarities.get(rarity, charts.PAGE.rarities[""]) for rarity in drops.rarities]
+    return [Bar(ROUTES[language][code], tuple(zip(colours, row, strict=True))) for code, row, _ in drops.rows]
 
 
-def _make_goal_bars(board: Board, language: Language) -> list[Bar]:
-    words = WORDS[language]
-
-    def name(goal: Goal) -> str:
-        return " ".join(filter(None, (goal.name, goal.mode, *(words[mark] for mark in goal.marks))))
-
-    return [Bar(name(goal), (("", goal.characters),)) for goal in choose_goals(board, raids=12, legions=6)]
-
-
-def choose_goals(board: Board, *, raids: int, legions: int) -> list[Goal]:
-    """Choose what most characters cleared, of raids and of legions."""
+def _make_content_bars(contents: Sequence[Content], language: Language) -> list[Bar]:
+    hard, other = charts.PAGE.second, charts.PAGE.main
     return [
-        *[goal for goal in board.goals if goal.kind != "legion"][:raids],
-        *[goal for goal in board.goals if goal.kind == "legion"][:legions],
+        Bar(show_content(one.kind, one.name, language), ((hard, one.hard), (other, one.characters - one.hard)))
+        for one in contents
     ]

@@ -61,7 +61,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "trend": "최근 14일",
         "trend_chart": "날짜별 이벤트 수와 태초 수",
         "board": "주간 레이드·레기온",
-        "board_chart": "레이드와 레기온별 클리어한 캐릭터 수",
+        "raid_chart": "레이드별 클리어한 캐릭터 수",
+        "legion_chart": "레기온별 클리어한 캐릭터 수",
         "week_note": "{week}(목) ~ {last}까지 수집한 기록",
         "nothing_cleared": "아직 없음",
         "created": "생성",
@@ -70,9 +71,10 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "raid": "레이드",
         "legion": "레기온",
         "hard": "하드",
+        "normal_only": "일반만",
+        "fiend_war": "핀드워",
         "vanguard": "선발대",
         "not_in_total": "(합계 제외)",
-        "clears": "클리어",
         "characters": "캐릭터",
         "enhance": "강화와 증폭",
         "enhance_chart": "목표 단계별 성공률",
@@ -202,7 +204,8 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "trend": "Last 14 days",
         "trend_chart": "Events and primeval drops by day",
         "board": "Raids and legions of the week",
-        "board_chart": "Characters that cleared each raid and legion",
+        "raid_chart": "Characters that cleared each raid",
+        "legion_chart": "Characters that cleared each legion",
         "week_note": "What was collected from Thursday {week} to {last}.",
         "nothing_cleared": "nothing yet",
         "created": "created",
@@ -211,9 +214,10 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "raid": "Raid",
         "legion": "Legion",
         "hard": "hard",
+        "normal_only": "normal only",
+        "fiend_war": "Fiend War",
         "vanguard": "vanguard",
         "not_in_total": "(not in the total)",
-        "clears": "clears",
         "characters": "characters",
         "enhance": "Reinforcement and amplification",
         "enhance_chart": "Success rate by target level",
@@ -395,6 +399,14 @@ def show_server(server_id: str, language: Language) -> str:
 def show_rarity(rarity: str, language: Language) -> str:
     """Write a rarity; one that is not known stays as it is."""
     return ENGLISH_RARITIES.get(rarity, rarity) if language == "en" else rarity
+
+
+def show_content(kind: str, name: str, language: Language) -> str:
+    """Write a raid or legion; fiend war, which has no name in the API, as players call it."""
+    words = WORDS[language]
+    if kind == "fiend war":
+        return words["fiend_war"]
+    return f"{name} {words['vanguard']}" if kind == "raid vanguard" else name
 
 
 def show_change(value: int, before: int) -> str:

@@ -18,6 +18,7 @@ from neople_timeline.summary import (
     Attempts,
     Board,
     BoardRow,
+    Content,
     DayFigures,
     Drop,
     DropCount,
@@ -124,6 +125,14 @@ SELECT kind, content_name, coalesce(mode_name, '') AS mode, is_hard, clears, cha
 FROM timeline.mart_clears_by_week
 WHERE week = %(week)s AND clears > 0 AND content_name IS NOT NULL
 ORDER BY kind = 'legion', characters DESC, kind, content_name, mode, is_hard
+"""
+
+CONTENTS: Final = """
+SELECT kind, content_name, count(*) AS characters, count(*) FILTER (WHERE has_hard)
+FROM (
+  SELECT kind, content_name, bool_or(is_hard) AS has_hard FROM timeline.mart_clears_by_character
+  WHERE week = %(week)s AND content_name IS NOT NULL GROUP BY server_id, character_id, kind, content_name) c
+GROUP BY kind, content_name ORDER BY characters DESC, kind, content_name
 """
 
 BOARD_ROWS: Final = """
@@ -314,11 +323,12 @@ class Reader:
     def read_board(self, day: date) -> Board:
         """Read who has cleared what in the day's week."""
         week = week_of(day)
+        contents = tuple(Content(*row) for row in self._ask(CONTENTS, week=week))
         goals = tuple(Goal(*row) for row in self._ask(GOALS, week=week))
         rows = self._ask(BOARD_ROWS, week=week, day=day, limit=SHOWN)
         characters = self._ask("SELECT count(*) FROM timeline.character WHERE day = %(day)s", day=day)
         last = self._ask(LAST_IN_MARTS, week=week, end=end_of_week(week))[0][0] or day
-        return Board(week, last, goals, _arrange_board(goals, rows), characters[0][0])
+        return Board(week, last, contents, goals, _arrange_board(goals, rows), characters[0][0])
 
     def read_attempts(self, first: date, last: date) -> tuple[Attempts, ...]:
         """Count reinforcements and amplifications by level."""

@@ -7,6 +7,7 @@ from neople_timeline.summary import (
     Attempts,
     Board,
     BoardRow,
+    Content,
     DataState,
     DayFigures,
     Drop,
@@ -94,6 +95,12 @@ def make_summary(
             zip(people, ("대검", "목걸이", "하의"), ("태초", "태초", "에픽"), strict=True)
         )
     )
+    contents = (
+        Content("raid", "아스라한", 41, 0),
+        Content("raid", goal, 36, 30),
+        Content("fiend war", "핀드워 클리어", 8, 0),
+        Content("legion", "이스핀즈", 96, 0),
+    )
     summary = Summary(
         first=DAY,
         day=DAY,
@@ -121,7 +128,12 @@ def make_summary(
         hours_before=tuple(180 + 31 * ((n * 5) % 13) for n in range(24)),
         first_hour=6,
         board=Board(
-            date(2026, 11, 12), DAY, goals, tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)), 3
+            date(2026, 11, 12),
+            DAY,
+            contents,
+            goals,
+            tuple(BoardRow(person, (1, n % 2, 2)) for n, person in enumerate(people)),
+            3,
         ),
         attempts=tuple(
             Attempts(code, level, 120 - 7 * level, 110 - 8 * level, 3, 1)
@@ -150,7 +162,7 @@ def make_summary(
             unluckiest=(),
             attempts=(),
             hours=(0,) * 24,
-            board=Board(DAY, DAY, (), (), 0),
+            board=Board(DAY, DAY, (), (), (), 0),
             renames=(),
             newcomers=(),
         )

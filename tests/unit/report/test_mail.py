@@ -10,7 +10,7 @@ from report_values import DAY, HOSTILE, make_figures, make_state, make_summary
 from neople_timeline.report.mail import build_mail, write_subject
 from neople_timeline.report.outbox import address_mail
 from neople_timeline.report.page import render_page
-from neople_timeline.summary import Board, Goal, Summary
+from neople_timeline.summary import Board, Content, Summary
 
 NOW = datetime(2026, 11, 16, 0, 1, tzinfo=UTC)
 LOCATION = "s3://lake/reports/day=2026-11-15/index.html"
@@ -57,7 +57,7 @@ def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
     for expected in (
         "2026-11-15 (일)", "태초: 3 (전날 ▲ 1, 지난주 같은 요일 ▲ 1)", "이벤트: 11,204 (전날 ▲ 873",
         "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
-        "바하이트 4", "기계 혁명 바칼 레이드 (하드): 캐릭터 30", "수집 496/500", "검증 통과", LOCATION,
+        "바하이트 4", "기계 혁명: 캐릭터 36 (하드 30)", "핀드워: 캐릭터 8", "수집 496/500", "검증 통과", LOCATION,
     ):  # fmt: skip
         assert expected in text
     assert "&" not in text
@@ -66,8 +66,8 @@ def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
 
 def test_one_of_something_is_written_in_the_singular() -> None:
     summary = make_summary(owed=1, state=replace(make_state(1), waiting=(DAY,)))
-    figures, goals = make_figures(DAY, 1, 1, 1), (Goal("raid", "아스라한", "", is_hard=False, clears=1, characters=1),)
-    summary = replace(summary, figures=figures, board=Board(DAY, DAY, goals, (), 1))
+    figures, contents = make_figures(DAY, 1, 1, 1), (Content("raid", "아스라한", 1, 1),)
+    summary = replace(summary, figures=figures, board=Board(DAY, DAY, contents, (), (), 1))
     for day in (summary, replace(summary, figures=make_figures(DAY, 1, 0, 1)), replace(summary, first=DAY)):
         mail = build_mail(day, "daily", "en", LOCATION)
         said = [read_text(mail, "plain"), read_text(mail, "html"), render_page(day, "en").decode()]

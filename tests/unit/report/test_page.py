@@ -11,7 +11,7 @@ from neople_timeline.report.page import render_page, write_lead
 from neople_timeline.report.places import adventure_key, character_key, day_key, week_key
 from neople_timeline.report.words import show_text
 from neople_timeline.settings import Language
-from neople_timeline.summary import DropCount, Novelty, Summary
+from neople_timeline.summary import Content, DropCount, Novelty, Summary
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
 
@@ -112,7 +112,7 @@ def test_a_name_in_a_chart_label_stays_text_even_if_it_looks_like_the_charts_own
 def test_every_chart_has_a_description_and_ids_are_unique(summary: Summary) -> None:
     page = Reader(render_page(summary, "ko"))
     charts = [attributes for tag, attributes in page.tags if attributes.get("class") == "chart"]
-    assert len(charts) == 5
+    assert len(charts) == 6
     assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
     ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
@@ -157,6 +157,17 @@ def test_a_list_of_the_best_drops_says_how_many_there_were() -> None:
     assert note not in Reader(render_page(replace(summary, drops=summary.drops[:1]), "ko")).text
     oaths = tuple(DropCount(rarity, code, 7) for rarity in ("태초", "에픽") for code in (550, 556))
     assert replace(summary, drops=oaths).best_drop_count == 7
+
+
+def test_raids_are_told_once_with_their_hard_mode_and_what_is_not_drawn_is_counted(summary: Summary) -> None:
+    rows = re.findall(
+        r"<tr><th scope=\"row\"><bdi>(.+?)</bdi></th><td>(.+?)</td><td>(.+?)</td>", render_page(summary, "ko").decode()
+    )
+    assert rows == [("아스라한", "41", "·"), ("기계 혁명", "36", "30"), ("핀드워", "8", "·"), ("이스핀즈", "96", "·")]
+    many = tuple(Content("raid", f"레이드{n}", 40 - n, 0) for n in range(13))
+    page = Reader(render_page(replace(summary, board=replace(summary.board, contents=many)), "ko"))
+    assert "전체 13건 중 12건 표시" in page.text
+    assert "전체 13건 중 12건 표시" not in Reader(render_page(summary, "ko")).text
 
 
 def test_an_oath_among_the_best_drops_says_that_it_is_one(summary: Summary) -> None:
