@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import date
 from typing import Final
 
-from neople_timeline.models import Reject, Usage
+from neople_timeline.models import Reject, Usage, days_between
 
 RARITIES: Final = ("태초", "신화", "에픽", "레전더리", "크로니클", "유니크", "레어", "언커먼", "커먼")
 """Rarities from the best to the most common, as the game ranks them."""
@@ -258,6 +258,8 @@ class Summary:
     last_week: DayFigures | None
     trend: tuple[DayFigures, ...]
     """The computed ones of the last `TREND_DAYS`, oldest first."""
+    whole: frozenset[date]
+    """Those of the last `TREND_DAYS` of which next to nothing is owed, so that they can be compared."""
     drops: tuple[DropCount, ...]
     star: Star | None
     best_drops: tuple[Drop, ...]
@@ -287,6 +289,11 @@ class Summary:
     def is_week(self) -> bool:
         """Say whether this is the weekly edition."""
         return self.first != self.day
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether it can be compared with others."""
+        return self.whole.issuperset(days_between(self.first, self.day))
 
     def list_people(self) -> set[tuple[str, str]]:
         """List whom it names, by server and id."""

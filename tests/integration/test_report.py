@@ -74,6 +74,7 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
     assert summary == again
     assert summary.figures is not None
     assert summary.yesterday is not None
+    assert summary.is_whole
     assert summary.last_week is None
     assert [figures.day for figures in summary.trend] == [DAY - timedelta(days=1), DAY]
     (counts,) = query(
@@ -178,6 +179,9 @@ def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again
     owe = f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE {where} RETURNING 1"
     owed = len(query(collected, owe))
     assert owed
+    with connect(collected) as connection:
+        summary = read_summary(connection, DAY, collected.calendar)
+    assert (summary.is_whole, summary.yesterday, summary.hours_before) == (False, None, None)
     assert [pipeline.publish_report(collected, DAY).debts for _ in range(2)] == [owed, owed]
     query(collected, f"UPDATE timeline.collection SET state = 'verified' WHERE day = '{DAY}' RETURNING 1")
     assert [pipeline.publish_report(collected, DAY).mailed for _ in range(2)] == [True, False]

@@ -7,7 +7,7 @@ drawing of their text to the reader's fonts.
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from math import nan
@@ -111,13 +111,18 @@ def draw_hours(hours: Sequence[int], before: Sequence[int] | None, first_hour: i
 
 
 @mpl.rc_context(_STYLE)
-def draw_trend(days: Sequence[DayFigures], last: date, colours: Colours) -> Figure:
-    """Draw two rows over the 14 days up to `last`: primeval drops as labelled bars, and events as a line."""
+def draw_trend(days: Sequence[DayFigures], whole: Collection[date], last: date, colours: Colours) -> Figure:
+    """Draw two rows over the 14 days up to `last`: primeval drops as labelled bars, and events as a line.
+
+    The bars and points of days that are not `whole` are hollow.
+    """
     figure = Figure(figsize=(_WIDTH, 2.6), facecolor="none")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
     figure.subplots_adjust(left=0.14, right=0.97, top=0.96, bottom=0.11, hspace=0.25)
     places = [(day.day - last).days for day in days]
-    upper.bar(places, [day.primeval for day in days], 0.66, color=colours.rarities["태초"])
+    primeval = colours.rarities["태초"]
+    fills = [primeval if day.day in whole else "none" for day in days]
+    upper.bar(places, [day.primeval for day in days], 0.66, color=fills, edgecolor=primeval, linewidth=1)
     for place, day in zip(places, days, strict=True):
         at = (place, day.primeval)
         upper.annotate(str(day.primeval), at, (0, 2), textcoords="offset points", ha="center", color=colours.ink)
@@ -127,6 +132,11 @@ def draw_trend(days: Sequence[DayFigures], last: date, colours: Colours) -> Figu
     events = dict(zip(places, (day.events for day in days), strict=True))
     span = range(min(places), max(places) + 1)  # the line breaks where a day was not collected
     lower.plot(span, [events.get(place, nan) for place in span], color=colours.main, lw=2.2, marker="o", ms=4.5)
+    partial = [day for day in days if day.day not in whole]
+    lower.plot(
+        [(day.day - last).days for day in partial], [day.events for day in partial], lw=0, marker="o", ms=4.5,
+        color=colours.main, mfc=colours.edge,
+    )  # fmt: skip
     lower.set_ylim(0, max(day.events for day in days) * 1.15 + 1)
     shown = list(range(-12, 1, 3))
     lower.set_xticks(shown, [(last + timedelta(days=at)).strftime("%m-%d") for at in shown])

@@ -61,7 +61,7 @@ def _draw_images(summary: Summary) -> Mapping[str, bytes]:
         hours = charts.draw_hours(summary.hours, summary.hours_before, summary.first_hour, charts.MAIL)
         images["hours"] = charts.to_png(hours)
     if len(summary.trend) > 1:
-        images["trend"] = charts.to_png(charts.draw_trend(summary.trend, summary.day, charts.MAIL))
+        images["trend"] = charts.to_png(charts.draw_trend(summary.trend, summary.whole, summary.day, charts.MAIL))
     return images
 
 

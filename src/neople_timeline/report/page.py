@@ -111,9 +111,10 @@ def write_lead(summary: Summary, language: Language) -> str:
         return say("lead_unknown")
     if today.primeval:
         lead = say("lead_primeval", primeval=f"{today.primeval:,}")
-        others = [day.primeval for day in summary.trend if day.day != summary.day]
-        if not summary.is_week and len(others) > 2 and today.primeval > max(others):
-            days = len(others) + 1
+        others = [day for day in summary.trend if day.day != summary.day]
+        whole = [day for day in others if day.day in summary.whole]
+        if not summary.is_week and len(whole) > 2 and today.primeval > max(day.primeval for day in others):
+            days = len(whole) + 1
             record = "lead_record" if days == TREND_DAYS else "lead_record_of_some"
             lead += " " + say(record, days=days, last=TREND_DAYS)
         return lead
@@ -158,7 +159,7 @@ def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str
     if any(summary.hours):
         figures["hours"] = charts.draw_hours(summary.hours, summary.hours_before, summary.first_hour, charts.PAGE)
     if len(summary.trend) > 1:
-        figures["trend"] = charts.draw_trend(summary.trend, summary.day, charts.PAGE)
+        figures["trend"] = charts.draw_trend(summary.trend, summary.whole, summary.day, charts.PAGE)
     return {name: charts.to_svg(figure, name) for name, figure in figures.items()}
 
 

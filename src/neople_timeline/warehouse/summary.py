@@ -230,11 +230,15 @@ def read_summary(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         trend = reader.read_figures(day - timedelta(days=TREND_DAYS - 1), day)
         by_day = {figures.day: figures for figures in trend}
-        whole = reader.list_whole_days(day - timedelta(days=TREND_DAYS - 1), day)
-        comparable = {one: figures for one, figures in by_day.items() if one in whole}
+        is_over = not is_provisional(connection, day, calendar.over_at(day))
+        whole = reader.list_whole_days(
+            day - timedelta(days=TREND_DAYS - 1), day if is_over else day - timedelta(days=1)
+        )
         is_week = length > 1
         drops = reader.read_drops(first, day)
-        # A day or week that was collected in part only is nothing to compare with.
+        # A day or week that was collected in part only is not compared, and nothing to compare with.
+        is_whole = whole.issuperset(days_between(first, day))
+        comparable = {one: figures for one, figures in by_day.items() if one in whole and is_whole}
         has_before = all(one in comparable for one in days_between(*before))
         last_week = comparable.get(day - timedelta(days=7))
         if is_week:
@@ -248,6 +252,7 @@ def read_summary(
             yesterday=None if is_week else comparable.get(day - timedelta(days=1)),
             last_week=last_week,
             trend=trend,
+            whole=whole,
             drops=drops,
             star=reader.read_star(first, day, drops),
             best_drops=reader.read_best_drops(first, day, drops),
@@ -262,7 +267,7 @@ def read_summary(
             newcomers=reader.read_newcomers(first, day),
             state=read_state(connection, first, day),
             failure=failure,
-            is_provisional=is_provisional(connection, day, calendar.over_at(day)),
+            is_provisional=not is_over,
             novelties=reader.read_novelties(first, day),
             emptied=() if is_week else reader.read_emptied(day),
         )
@@ -282,9 +287,9 @@ class Reader:
         """Read the figures of the days whose marts are computed."""
         return tuple(DayFigures(*row) for row in self._ask(FIGURES, first=first, last=last))
 
-    def list_whole_days(self, first: date, last: date) -> set[date]:
+    def list_whole_days(self, first: date, last: date) -> frozenset[date]:
         """List the days of which next to nothing is owed."""
-        return {row[0] for row in self._ask(WHOLE_DAYS, first=first, last=last)}
+        return frozenset(row[0] for row in self._ask(WHOLE_DAYS, first=first, last=last))
 
     def read_week(self, first: date, last: date) -> DayFigures | None:
         """Read the figures of several days together; None where nothing is known."""

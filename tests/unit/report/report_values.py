@@ -110,6 +110,7 @@ def make_summary(
         yesterday=None if is_first else trend[-1],
         last_week=None if is_first else trend[-7],
         trend=(make_figures(DAY),) if is_first else (*trend, make_figures(DAY)),
+        whole=frozenset(DAY - timedelta(days=n) for n in range(14)),
         drops=(
             DropCount("태초", 505, 2),
             DropCount("에픽", 505, 90),

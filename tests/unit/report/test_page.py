@@ -207,8 +207,28 @@ def test_a_day_on_which_nothing_happened_has_no_charts() -> None:
 
 def test_the_first_day_has_nothing_to_compare_with() -> None:
     page = Reader(render_page(make_summary(is_first=True), "ko"))
-    assert "비교할 날 없음" in page.text
+    assert "온전히 수집한 이전 날이 없어 비교하지 않음" in page.text
     assert "최근 14일" not in page.text
+
+
+def test_a_day_that_is_not_whole_says_so_in_place_of_a_comparison_and_is_hollow_in_the_trend(summary: Summary) -> None:
+    partial = replace(summary, whole=summary.whole - {DAY}, yesterday=None, last_week=None)
+    page, usual = (Reader(render_page(one, "ko")) for one in (partial, summary))
+    assert "이날을 온전히 수집하지 못해 비교하지 않음" in page.text
+    assert "□○ 일부만 수집한 날" in page.text
+    assert "2026-11-15 (일부만 수집한 날)" in page.text
+    assert "일부만 수집한 날" not in usual.text
+    assert [tag for tag, _ in page.tags].count("path") > [tag for tag, _ in usual.tags].count("path")
+
+
+def test_where_there_is_no_day_before_the_hours_have_no_column_of_it(summary: Summary) -> None:
+    alone, usual = (
+        Reader(render_page(replace(summary, hours_before=before), "ko")) for before in (None, summary.hours_before)
+    )
+    heads = [[tag for tag, _ in page.tags].count("th") for page in (alone, usual)]
+    assert heads[0] == heads[1] - 1
+    labels = [[one.get("aria-label") for _, one in page.tags] for page in (alone, usual)]
+    assert ["시간대별 기록 수" in one for one in labels] == [True, False]
 
 
 def make_trend(primevals: dict[int, int]) -> Summary:
@@ -221,6 +241,8 @@ def test_a_record_names_the_days_that_it_is_compared_with() -> None:
     whole = make_trend(dict.fromkeys(range(13, 0, -1), 2))
     assert write_lead(whole, "ko").endswith(" 최근 14일 중 태초가 가장 많은 날입니다.")
     assert write_lead(whole, "en").endswith(" That is the most in the last 14 days.")
+    partly = replace(whole, whole=whole.whole - {DAY - timedelta(days=5)})
+    assert write_lead(partly, "ko").endswith(" 수집한 13일 가운데 태초가 가장 많은 날입니다.")
     some = make_trend({13: 2, 12: 0, 11: 1})
     assert write_lead(some, "ko").endswith(" 최근 14일 중 수집한 4일 가운데 태초가 가장 많은 날입니다.")
     assert write_lead(some, "en").endswith(" That is the most on any of the 4 days collected in the last 14.")
