@@ -93,6 +93,15 @@ class Star:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """A channel on which equipment of the best rarity dropped, and how much."""
+
+    name: str
+    number: int | None
+    primeval: int
+
+
+@dataclass(frozen=True)
 class Luck:
     """What the dungeons gave a character in the board's week; `runs` counts those that left a trace."""
 
@@ -264,6 +273,8 @@ class Summary:
     star: Star | None
     best_drops: tuple[Drop, ...]
     """The rarest first; of equal rarity the earliest of a day, and the newest of a week."""
+    channels: tuple[Channel, ...]
+    """Those with most of it, as far as there is room."""
     luckiest: tuple[Luck, ...]
     unluckiest: tuple[Luck, ...]
     hours: tuple[int, ...]

@@ -106,6 +106,13 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
     assert list(summary.best_drops) == sorted(
         summary.best_drops, key=lambda drop: (BEST_RARITIES.index(drop.rarity), drop.minute)
     )
+    channels = query(
+        collected,
+        f"SELECT channel_name, channel_no, count(*) FROM timeline.event WHERE day = '{DAY}' AND item_rarity = '태초'"
+        " AND code IN (505, 513, 504, 507, 514, 520, 521) AND channel_name IS NOT NULL GROUP BY 1, 2",
+    )
+    assert {(one.name, one.number, one.primeval) for one in summary.channels} <= set(channels)
+    assert [one.primeval for one in summary.channels] == sorted((count for *_, count in channels), reverse=True)[:5]
     assert (summary.state.planned, summary.state.owed, summary.state.is_verified) == (40, 0, True)
     assert summary.state.spending is not None
     used = summary.state.spending.usage

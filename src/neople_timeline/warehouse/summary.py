@@ -18,6 +18,7 @@ from neople_timeline.summary import (
     Attempts,
     Board,
     BoardRow,
+    Channel,
     Content,
     DayFigures,
     Drop,
@@ -38,6 +39,7 @@ from neople_timeline.warehouse.state import is_provisional, read_state
 BEST_DROPS: Final = 20
 MOST_BEST_DROPS: Final = 200
 """So many of the best rarity are listed, where there are more than `BEST_DROPS`."""
+CHANNELS: Final = 5
 LUCKY: Final = 5
 SHOWN: Final = 50
 FILLED_BEFORE: Final = 50
@@ -102,6 +104,12 @@ LEFT JOIN timeline.character p USING (day, server_id, character_id)
 WHERE e.day BETWEEN %(first)s AND %(last)s AND e.code IN {DROP_ROUTES} AND e.item_rarity = %(rarity)s
 ORDER BY e.occurred_at, e.server_id, e.character_id, e.ordinal LIMIT 1
 """.encode()
+
+CHANNEL_ROWS: Final = """
+SELECT channel_name, channel_no, sum(primeval_drops)::bigint AS primeval FROM timeline.mart_drops_by_channel
+WHERE day BETWEEN %(first)s AND %(last)s AND primeval_drops > 0 AND channel_name IS NOT NULL
+GROUP BY channel_name, channel_no ORDER BY primeval DESC, channel_name, channel_no LIMIT %(limit)s
+"""
 
 LUCKIEST: Final = """
 SELECT server_id, character_id, character_name, adventure_name, NULL, dungeon_runs, primeval_drops, epic_drops
@@ -256,6 +264,7 @@ def read_summary(
             drops=drops,
             star=reader.read_star(first, day, drops),
             best_drops=reader.read_best_drops(first, day, drops),
+            channels=reader.read_channels(first, day),
             luckiest=reader.read_luck(LUCKIEST, week_of(day)),
             unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
             hours=reader.read_hours(first, day) or (0,) * 24,
@@ -315,6 +324,10 @@ class Reader:
         limit = min(max(BEST_DROPS, best), MOST_BEST_DROPS)
         values = {"first": first, "last": last, "best": list(BEST_RARITIES), "limit": limit}
         return tuple(map(_drop, self._ask(BEST_DROP_ROWS, **values, newest_first=first != last)))
+
+    def read_channels(self, first: date, last: date) -> tuple[Channel, ...]:
+        """List the channels on which most of the best equipment dropped."""
+        return tuple(Channel(*row) for row in self._ask(CHANNEL_ROWS, first=first, last=last, limit=CHANNELS))
 
     def read_luck(self, query: QueryNoTemplate, week: date) -> tuple[Luck, ...]:
         """List the luckiest or unluckiest characters of a week."""
