@@ -69,7 +69,7 @@ def test_what_another_run_landed_before_the_proof_is_in_the_mail(
     (path,) = (smtp.maildir / "new").iterdir()
     body = message_from_bytes(path.read_bytes(), policy=policy.default).get_body(("plain",))
     assert body is not None
-    assert f"이벤트: {events:,}" in body.get_content()
+    assert f"타임라인 기록: {events:,}" in body.get_content()
 
 
 def test_a_character_that_is_lost_in_the_middle_of_its_pages_is_asked_for_again(

@@ -20,19 +20,20 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "absent_banner": "전혀 수집하지 않은 날: {days}",
         "waiting_banner": "이 보고서를 쓸 때 이전 {count}일({first} ~ {last})은 아직 수집하지 못했습니다."
         " 매일 일부씩 이어서 수집합니다.",
-        "unknown_banner": "처음 보는 종류의 이벤트가 있습니다: {codes}. 원본은 보관하고, 이벤트 수에만 포함합니다.",
+        "unknown_banner": "처음 보는 종류의 기록이 있습니다: {codes}. 원본은 보관하고, 기록 수에만 포함합니다.",
         "emptied_banner": "전날까지 있었지만 이날은 하나도 없는 항목: {columns}."
         " API가 이름을 바꿨을 수 있습니다. 원래 내용은 data에 있습니다.",
         "provisional": "잠정 집계: 이날이 끝나기 전에 수집한 내용입니다. 끝난 뒤 다음 실행에서 다시 수집합니다.",
-        "lead_primeval": "태초 {primeval}개가 나온 날입니다.",
-        "lead_epic": "태초는 없었지만 에픽이 {epic}개 나왔습니다.",
+        "lead_primeval": "태초 {primeval}개를 획득한 날입니다.",
+        "lead_epic": "태초는 없었지만 에픽을 {epic}개 획득했습니다.",
         "lead_unknown": "수치는 아직 계산되지 않았습니다.",
         "lead_quiet": "조용한 하루였습니다.",
         "lead_record": "최근 {last}일 중 태초가 가장 많은 날입니다.",
         "lead_record_of_some": "최근 {last}일 중 수집한 {days}일 가운데 태초가 가장 많은 날입니다.",
         "star": "이날의 주인공",
         "star_count": "{rarity} {count}개",
-        "events": "이벤트",
+        "events": "타임라인 기록",
+        "records": "기록",
         "active": "활동 캐릭터",
         "primeval": "태초",
         "epic": "에픽",
@@ -46,7 +47,10 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "no_comparison": "온전히 수집한 이전 날이 없어 비교하지 않음",
         "not_whole": "이날을 온전히 수집하지 못해 비교하지 않음",
         "partial_days": "일부만 수집한 날",
+        "partial": "일부",
         "drops": "등급과 경로별 획득",
+        "drops_by_rarity": "등급별 획득",
+        "no_rarity": "등급 없음",
         "drops_chart": "경로별 획득 수를 등급 색으로 쌓은 막대 그래프",
         "oaths": "서약 획득",
         "best_drops": "이날의 득템",
@@ -64,7 +68,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "activity_chart": "시간대별 기록 수: 막대는 이날, 선은 전날",
         "activity_chart_alone": "시간대별 기록 수",
         "trend": "최근 14일",
-        "trend_chart": "날짜별 이벤트 수와 태초 수",
+        "trend_chart": "날짜별 기록 수와 태초 수",
         "board": "주간 레이드·레기온",
         "raid_chart": "레이드별 클리어한 캐릭터 수",
         "legion_chart": "레기온별 클리어한 캐릭터 수",
@@ -80,6 +84,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "fiend_war": "핀드워",
         "vanguard": "선발대",
         "not_in_total": "(합계 제외)",
+        "safe_note": "초월의 돌: 금고에서 꺼낸 수에서 넣은 수를 뺀 값",
         "characters": "캐릭터",
         "enhance": "강화와 증폭",
         "enhance_chart": "목표 단계별 성공률",
@@ -181,6 +186,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "star": "Star of the day",
         "star_count": "{rarity}: {count}",
         "events": "Events",
+        "records": "Events",
         "active": "Active characters",
         "primeval": "Primeval",
         "epic": "Epic",
@@ -194,7 +200,10 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "no_comparison": "No complete earlier day to compare with",
         "not_whole": "Not compared: this day is not collected completely",
         "partial_days": "partly collected",
+        "partial": "partly",
         "drops": "Items gained, by rarity and route",
+        "drops_by_rarity": "Items gained, by rarity",
+        "no_rarity": "no rarity",
         "drops_chart": "Stacked bars: items gained by route, coloured by rarity",
         "oaths": "Oaths",
         "best_drops": "Best drops",
@@ -228,6 +237,7 @@ WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "fiend_war": "Fiend War",
         "vanguard": "vanguard",
         "not_in_total": "(not in the total)",
+        "safe_note": "Account safe: items taken out less those put in",
         "characters": "characters",
         "enhance": "Reinforcement and amplification",
         "enhance_chart": "Success rate by target level",
@@ -312,8 +322,8 @@ WEEKLY_WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
         "subject": "{day} ~ {last} 주간 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
         "subject_owed": "[수집 대기 {owed}건] {day} ~ {last} 주간 던파 타임라인",
         "subject_complete": "[수집 완료] {day} ~ {last} 주간 던파 타임라인: 태초 {primeval}개, 에픽 {epic}개",
-        "lead_primeval": "태초 {primeval}개가 나온 한 주입니다.",
-        "lead_epic": "태초는 없었지만 에픽이 {epic}개 나온 한 주입니다.",
+        "lead_primeval": "태초 {primeval}개를 획득한 한 주입니다.",
+        "lead_epic": "태초는 없었지만 에픽을 {epic}개 획득한 한 주입니다.",
         "lead_quiet": "조용한 한 주였습니다.",
         "no_comparison": "온전히 수집한 이전 주가 없어 비교하지 않음",
         "not_whole": "이 주를 온전히 수집하지 못해 비교하지 않음",
@@ -409,7 +419,9 @@ def show_server(server_id: str, language: Language) -> str:
 
 
 def show_rarity(rarity: str, language: Language) -> str:
-    """Write a rarity; one that is not known stays as it is."""
+    """Write a rarity; one that is not known stays as it is, and an item may have none."""
+    if not rarity:
+        return WORDS[language]["no_rarity"]
     return ENGLISH_RARITIES.get(rarity, rarity) if language == "en" else rarity
 
 

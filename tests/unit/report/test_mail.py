@@ -55,7 +55,7 @@ def test_the_mail_holds_plain_text_html_and_its_charts(summary: Summary) -> None
 def test_the_plain_text_stands_on_its_own(summary: Summary) -> None:
     text = read_text(send(summary), "plain")
     for expected in (
-        "2026-11-15 (일)", "태초: 3 (전날 ▲ 1, 지난주 같은 요일 ▲ 1)", "이벤트: 11,204 (전날 ▲ 873",
+        "2026-11-15 (일)", "태초: 3 (전날 ▲ 1, 지난주 같은 요일 ▲ 1)", "타임라인 기록: 11,204 (전날 ▲ 873",
         "[태초] 첫 새벽이 빚은 대검 / 빛의수호자 (카인)",
         "바하이트 4", "기계 혁명: 캐릭터 36 (하드 30)", "핀드워: 캐릭터 8", "수집 496/500", "검증 통과", LOCATION,
     ):  # fmt: skip

@@ -50,7 +50,7 @@ def test_the_page_tells_the_day_in_korean_or_english(summary: Summary) -> None:
     assert dict(english.tags)["html"] == {"lang": "en"}
     for text in (
         "2026-11-15 (일)",
-        "태초 3개가 나온 날입니다.",
+        "태초 3개를 획득한 날입니다.",
         "첫 새벽이 빚은 대검",
         "바하이트 4채널",
         "카인",
@@ -216,7 +216,7 @@ def test_a_day_that_is_not_whole_says_so_in_place_of_a_comparison_and_is_hollow_
     page, usual = (Reader(render_page(one, "ko")) for one in (partial, summary))
     assert "이날을 온전히 수집하지 못해 비교하지 않음" in page.text
     assert "□○ 일부만 수집한 날" in page.text
-    assert "2026-11-15 (일부만 수집한 날)" in page.text
+    assert "2026-11-15 (일부)" in page.text
     assert "일부만 수집한 날" not in usual.text
     assert [tag for tag, _ in page.tags].count("path") > [tag for tag, _ in usual.tags].count("path")
 
@@ -263,6 +263,13 @@ def test_what_went_through_the_safe_is_a_line_of_its_own_and_in_no_sum(summary: 
     total, moved, _ = (re.sub(r"<[^>]+>", " ", row).split() for row in rows)
     assert total == ["합계", "347", "3", "122", "210", "12"]
     assert moved == ["초월의", "돌", "(합계", "제외)", "-3", "·", "-3", "·", "·"]
+    assert Reader(render_page(summary, "ko")).text.count("초월의 돌: 금고에서 꺼낸 수에서 넣은 수를 뺀 값") == 1
+
+
+def test_items_without_a_rarity_have_a_heading_of_their_own(summary: Summary) -> None:
+    nameless = replace(summary, drops=(DropCount("", 505, 2),))
+    for language, words in (("ko", "등급 없음"), ("en", "no rarity")):
+        assert f'<th scope="col" class="n">{words}</th>' in render_page(nameless, language).decode()
 
 
 def test_the_day_is_named_by_its_own_date(summary: Summary) -> None:
