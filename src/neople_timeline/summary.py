@@ -275,6 +275,8 @@ class Summary:
     """The rarest first; of equal rarity the earliest of a day, and the newest of a week."""
     channels: tuple[Channel, ...]
     """Those with most of it, as far as there is room."""
+    channel_count: int
+    """How many there are."""
     luckiest: tuple[Luck, ...]
     unluckiest: tuple[Luck, ...]
     hours: tuple[int, ...]

@@ -111,6 +111,7 @@ def test_the_summary_says_what_postgresql_holds(collected: Settings) -> None:
         f"SELECT channel_name, channel_no, count(*) FROM timeline.event WHERE day = '{DAY}' AND item_rarity = '태초'"
         " AND code IN (505, 513, 504, 507, 514, 520, 521) AND channel_name IS NOT NULL GROUP BY 1, 2",
     )
+    assert summary.channel_count == len(channels)
     assert {(one.name, one.number, one.primeval) for one in summary.channels} <= set(channels)
     assert [one.primeval for one in summary.channels] == sorted((count for *_, count in channels), reverse=True)[:5]
     assert (summary.state.planned, summary.state.owed, summary.state.is_verified) == (40, 0, True)

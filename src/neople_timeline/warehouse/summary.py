@@ -106,7 +106,8 @@ ORDER BY e.occurred_at, e.server_id, e.character_id, e.ordinal LIMIT 1
 """.encode()
 
 CHANNEL_ROWS: Final = """
-SELECT channel_name, channel_no, sum(primeval_drops)::bigint AS primeval FROM timeline.mart_drops_by_channel
+SELECT channel_name, channel_no, sum(primeval_drops)::bigint AS primeval, count(*) OVER ()
+FROM timeline.mart_drops_by_channel
 WHERE day BETWEEN %(first)s AND %(last)s AND primeval_drops > 0 AND channel_name IS NOT NULL
 GROUP BY channel_name, channel_no ORDER BY primeval DESC, channel_name, channel_no LIMIT %(limit)s
 """
@@ -244,6 +245,7 @@ def read_summary(
         )
         is_week = length > 1
         drops = reader.read_drops(first, day)
+        channels, channel_count = reader.read_channels(first, day)
         # A day or week that was collected in part only is not compared, and nothing to compare with.
         is_whole = whole.issuperset(days_between(first, day))
         comparable = {one: figures for one, figures in by_day.items() if one in whole and is_whole}
@@ -264,7 +266,8 @@ def read_summary(
             drops=drops,
             star=reader.read_star(first, day, drops),
             best_drops=reader.read_best_drops(first, day, drops),
-            channels=reader.read_channels(first, day),
+            channels=channels,
+            channel_count=channel_count,
             luckiest=reader.read_luck(LUCKIEST, week_of(day)),
             unluckiest=reader.read_luck(UNLUCKIEST, week_of(day)),
             hours=reader.read_hours(first, day) or (0,) * 24,
@@ -325,9 +328,10 @@ class Reader:
         values = {"first": first, "last": last, "best": list(BEST_RARITIES), "limit": limit}
         return tuple(map(_drop, self._ask(BEST_DROP_ROWS, **values, newest_first=first != last)))
 
-    def read_channels(self, first: date, last: date) -> tuple[Channel, ...]:
-        """List the channels on which most of the best equipment dropped."""
-        return tuple(Channel(*row) for row in self._ask(CHANNEL_ROWS, first=first, last=last, limit=CHANNELS))
+    def read_channels(self, first: date, last: date) -> tuple[tuple[Channel, ...], int]:
+        """List the channels on which most of the best equipment dropped, and count all on which any did."""
+        rows = self._ask(CHANNEL_ROWS, first=first, last=last, limit=CHANNELS)
+        return tuple(Channel(*row[:3]) for row in rows), rows[0][3] if rows else 0
 
     def read_luck(self, query: QueryNoTemplate, week: date) -> tuple[Luck, ...]:
         """List the luckiest or unluckiest characters of a week."""

@@ -125,6 +125,7 @@ def make_summary(
         star=Star(best_drops[0], 2),
         best_drops=best_drops,
         channels=(Channel("바하이트", 4, 2), Channel(name, None, 1)),
+        channel_count=2,
         luckiest=(Luck(people[0], 31, 2, 9), Luck(people[1], 28, 1, 7)),
         unluckiest=(Luck(people[2], 64, 0, 1),),
         hours=tuple(200 + 37 * ((n * 7) % 11) for n in range(24)),

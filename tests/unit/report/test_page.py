@@ -170,6 +170,13 @@ def test_raids_are_told_once_with_their_hard_mode_and_what_is_not_drawn_is_count
     assert "전체 13건 중 12건 표시" not in Reader(render_page(summary, "ko")).text
 
 
+def test_channels_are_named_and_those_left_out_are_counted(summary: Summary) -> None:
+    page = Reader(render_page(replace(summary, channel_count=9), "ko"))
+    assert "바하이트 4채널" in page.text
+    assert "전체 9건 중 2건 표시" in page.text
+    assert "2건 표시" not in Reader(render_page(summary, "ko")).text
+
+
 def test_an_oath_among_the_best_drops_says_that_it_is_one(summary: Summary) -> None:
     oath = replace(summary.best_drops[0], code=550)
     assert "서약 · 던전 드랍" in Reader(render_page(replace(summary, best_drops=(oath,)), "ko")).text
