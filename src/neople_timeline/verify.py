@@ -115,10 +115,11 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     found = verify_days(calendar, lake, connection, days)
     damaged = {finding.raw_key for finding in found.disagreements if finding.raw_key}
     salvage_answers(calendar, lake, connection, days, damaged)
-    disputed = {finding.day for finding in found.disagreements}
+    disputed = sorted({finding.day for finding in found.disagreements})
+    if disputed:
+        log.warning("What differs is made anew: %s", "; ".join(map(str, found.disagreements[:10])))
+        part_rows.forget_objects(connection, disputed)
     if publish_days(calendar, lake, connection, {*disputed, *found.unfinished}):
-        if disputed:
-            log.warning("What differed was made anew: %s", "; ".join(map(str, found.disagreements[:10])))
         found = verify_days(calendar, lake, connection, days)
     if at_work := [day for day in found.unfinished if not found.is_final(day)]:
         raise RetryLater(f"{at_work[0]} changed while it was compared: another run is at work on it", seconds=10)
@@ -178,7 +179,6 @@ def _verify_parts(
             try:
                 yield from _verify_part(lake, connection, part, entries, raw[part.day])
             except DataError as error:
-                part_rows.forget_objects(connection, part)  # so that the next run of the day writes them anew
                 yield Disagreement(part.day, None, f"bucket {part.bucket}", f"cannot be compared: {error}")
                 yield from _compare_raw(part, entries, raw[part.day])
 
@@ -221,8 +221,6 @@ def _verify_part(
         *compare_tallies(part.day, "PostgreSQL", canonical, stored),
         *compare_characters(part.day, "PostgreSQL", characters, audit.read_characters(connection, part)),
     ]
-    if in_warehouse:
-        part_rows.forget_load(connection, part)  # so that the next run of the day loads it again
     findings = [
         *_compare_raw(part, entries, raw),
         *compare_tallies(part.day, "Parquet", expected, parquet),

@@ -114,7 +114,7 @@ def test_what_else_lies_in_the_lake_is_counted_nowhere(settings: Settings, lake:
 def test_an_object_that_is_gone_leaves_no_week_without_its_events(settings: Settings, lake: Lake) -> None:
     with connect(settings) as connection:
         lake.delete([f"events/day={FRIDAY}/bucket-00-of-01.parquet"])
-        with pytest.raises(DataError, match=rf"events/day={FRIDAY}.* is gone\. The next run of its day makes it"):
+        with pytest.raises(DataError, match=rf"events/day={FRIDAY}.* is gone\. The next run of its day rebuilds it"):
             build_marts(settings, lake, connection, [THURSDAY])
         assert connection.execute("SELECT * FROM timeline.published_mart").fetchall() == []
 

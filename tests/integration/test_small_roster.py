@@ -95,11 +95,14 @@ def test_what_a_run_loaded_before_it_came_back_is_in_the_marts(
     assert read_generations(proven)[WEDNESDAY] > before
 
 
-def test_a_person_is_told_at_once_what_is_disproved_and_it_is_not_verified_any_more(proven: Settings) -> None:
+def test_what_is_disproved_is_not_verified_any_more_until_the_next_run_has_mended_it(proven: Settings) -> None:
     assert change(proven, f"UPDATE timeline.event SET name = 'x' WHERE day = '{WEDNESDAY}'")
-    assert not pipeline.prove_days(proven, [WEDNESDAY]).ok
     played = count(proven, f"day = '{WEDNESDAY}' AND events > 0")
-    assert count(proven, f"day = '{WEDNESDAY}' AND state = 'loaded'") == played > 0
+    for _ in range(2):  # however often it is asked
+        assert not pipeline.verify_days(proven, [WEDNESDAY]).ok
+        assert count(proven, f"day = '{WEDNESDAY}' AND state = 'loaded'") == played > 0
+    assert pipeline.prove_days(proven, [WEDNESDAY]).ok
+    assert count(proven, f"day = '{WEDNESDAY}' AND state = 'verified'") == CHARACTERS
 
 
 def test_what_is_lacking_of_some_days_is_told_beside_their_rows(small: Settings, small_api: SandboxApi) -> None:

@@ -38,6 +38,11 @@ class Part:
     events: int = 0
     characters: int = 0
 
+    @property
+    def identity(self) -> tuple[date, int, int]:
+        """Tell it from other parts, and from itself once it was refined anew."""
+        return self.day, self.bucket, self.version
+
 
 PARTS: Final = """
 SELECT d.day, b.bucket, d.buckets, coalesce(p.version, 0), p.loaded_version, coalesce(p.sources, ''),
@@ -208,20 +213,9 @@ def replace_part(
     return True
 
 
-def forget_load(connection: psycopg.Connection, part: Part) -> None:
-    """Forget that PostgreSQL has a part, so that it is loaded again."""
-    connection.execute(
-        "UPDATE timeline.part SET loaded_version = NULL WHERE day = %s AND bucket = %s AND version = %s",
-        (part.day, part.bucket, part.version),
-    )
-
-
-def forget_objects(connection: psycopg.Connection, part: Part) -> None:
-    """Forget what a part's objects were made from, so that they are written anew."""
-    connection.execute(
-        "UPDATE timeline.part SET sources = '' WHERE day = %s AND bucket = %s AND version = %s",
-        (part.day, part.bucket, part.version),
-    )
+def forget_objects(connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Forget what the objects of some days were made from, so that they are written and loaded anew."""
+    connection.execute("UPDATE timeline.part SET sources = '' WHERE day = ANY(%s)", (list(days),))
 
 
 def _delete_rows(connection: psycopg.Connection, part: Part) -> None:

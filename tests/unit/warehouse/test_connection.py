@@ -22,7 +22,7 @@ class Dying:
     """A connection whose server goes away at the first statement."""
 
     closed = broken = False
-    info = SimpleNamespace(parameter_status=lambda _: "UTF8")
+    info = SimpleNamespace(parameter_status=lambda _: "UTF8", server_version=180_000)
     error: Exception = psycopg.OperationalError("server closed the connection unexpectedly")
 
     def execute(self, *_: object) -> NoReturn:
