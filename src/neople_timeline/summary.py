@@ -350,6 +350,8 @@ class Profile:
     best_drops: tuple[Drop, ...]
     """The rarest first; of equal rarity the newest first. A minute with its date."""
     clears: tuple[Goal, ...]
+    owed: tuple[date, ...] = ()
+    """Those of the last 14 days that are still to be collected."""
 
     @property
     def total(self) -> DayFigures:
@@ -377,6 +379,11 @@ class Adventure:
         drops = [drop for one in self.members for drop in one.best_drops]
         drops.sort(key=lambda drop: drop.minute, reverse=True)
         return tuple(sorted(drops, key=lambda drop: RARITIES.index(drop.rarity)))
+
+    @property
+    def owed(self) -> tuple[date, ...]:
+        """Name the days of which one of its characters is still to be collected."""
+        return tuple(sorted({day for member in self.members for day in member.owed}))
 
     @property
     def first(self) -> date:

@@ -10,6 +10,8 @@ from small_roster import CHARACTERS, WEDNESDAY, change, collect, count, read_gen
 from neople_timeline import pipeline, verify
 from neople_timeline.errors import RetryLater
 from neople_timeline.settings import Settings
+from neople_timeline.warehouse.connection import connect
+from neople_timeline.warehouse.profiles import read_profiles
 from neople_timeline.warehouse.state import Gaps
 from sandbox_control import SandboxApi
 
@@ -107,10 +109,16 @@ def test_what_is_disproved_is_not_verified_any_more_until_the_next_run_has_mende
 
 def test_what_is_lacking_of_some_days_is_told_beside_their_rows(small: Settings, small_api: SandboxApi) -> None:
     owing, *_ = small_api.characters()
+    tuesday = WEDNESDAY - timedelta(days=1)
+    work_off(small, pipeline.plan_day(small, tuesday))
     small_api.fail({"fault": "status_500", "character": owing.character_id})
     take_through(small, pipeline.plan_day(small, WEDNESDAY))
-    before = WEDNESDAY - timedelta(days=1)
-    assert pipeline.find_gaps(small, before, WEDNESDAY) == Gaps(absent=(before,), unproven=(WEDNESDAY,), owed=1)
+    monday = tuesday - timedelta(days=1)
+    assert pipeline.find_gaps(small, monday, WEDNESDAY) == Gaps(absent=(monday,), unproven=(WEDNESDAY,), owed=1)
+    with connect(small) as connection:
+        profiles = read_profiles(connection, WEDNESDAY, ())
+    told = {(one.person.server_id, one.person.character_id): one.owed for one in profiles if one.owed}
+    assert told == {owing: (WEDNESDAY,)}
     small_api.fail()
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     assert pipeline.find_gaps(small, WEDNESDAY, WEDNESDAY) == Gaps((), (), 0)

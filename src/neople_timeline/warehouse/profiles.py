@@ -17,7 +17,7 @@ from neople_timeline.summary import (
     Person,
     Profile,
 )
-from neople_timeline.warehouse.predicates import WELL_FORMED
+from neople_timeline.warehouse.predicates import OPEN, WELL_FORMED
 from neople_timeline.warehouse.summary import IS_BEST_DROP
 
 DAYS: Final = 14
@@ -73,6 +73,12 @@ ORDER BY server_id, character_id, kind = 'legion', clears DESC, kind, content_na
 """.encode()
 
 
+OWED_DAYS: Final = f"""
+SELECT server_id, character_id, day FROM timeline.collection c JOIN {CHOSEN_ROWS} USING (server_id, character_id)
+WHERE day BETWEEN %(first)s AND %(last)s AND {OPEN} ORDER BY server_id, character_id, day
+""".encode()
+
+
 def read_newest_day(connection: psycopg.Connection) -> date | None:
     """Name the newest day whose marts are computed."""
     row = connection.execute("SELECT max(day) FROM timeline.mart_servers_by_day").fetchone()
@@ -93,7 +99,11 @@ def read_profiles(
     days = _group(connection, CHARACTER_DAYS, values)
     drops = _group(connection, DROPS, {**values, **best})
     clears = _group(connection, CLEARS, {**values, "week": week_of(last)})
-    return tuple(_make_profile(key, rows, drops.get(key, ()), clears.get(key, ())) for key, rows in days.items())
+    owed = _group(connection, OWED_DAYS, values)
+    return tuple(
+        _make_profile(key, rows, drops.get(key, ()), clears.get(key, ()), [day for (day,) in owed.get(key, ())])
+        for key, rows in days.items()
+    )
 
 
 def _columns(people: Collection[Sequence[str]]) -> dict[str, list[str]]:
@@ -112,6 +122,7 @@ def _make_profile(
     days: Sequence[tuple[Any, ...]],
     drops: Sequence[tuple[Any, ...]],
     clears: Sequence[tuple[Any, ...]],
+    owed: Sequence[date],
 ) -> Profile:
     name, adventure, guild, job, level, fame = days[-1][:6]
     person = Person(*key, name or key[1][:8], adventure or "", guild or "")
@@ -123,4 +134,5 @@ def _make_profile(
         days=tuple(DayFigures(*day[6:]) for day in days),
         best_drops=tuple(Drop(drop[0], person, *drop[1:]) for drop in drops),
         clears=tuple(Goal(*clear) for clear in clears),
+        owed=tuple(owed),
     )

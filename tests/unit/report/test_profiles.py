@@ -9,6 +9,7 @@ from test_page import LANGUAGES, Reader, list_links
 from neople_timeline.report.places import adventure_key, character_key, day_key
 from neople_timeline.report.profiles import list_adventures, render_adventure, render_character
 from neople_timeline.settings import Language
+from neople_timeline.summary import Adventure
 
 
 def test_a_character_s_page_tells_its_last_days_drops_and_clears() -> None:
@@ -25,6 +26,14 @@ def test_a_day_that_is_not_there_leaves_a_gap_in_the_chart() -> None:
     tags = Reader(render_character(profile, "ko", ())).tags
     assert [rect["x"] for tag, rect in tags if tag == "rect"] == ["3", "23", "83"]
     assert next(svg["viewbox"] for tag, svg in tags if svg.get("class") == "days") == "0 0 100 60"
+
+
+def test_days_that_are_still_owed_are_told_on_the_pages_whose_sums_lack_them() -> None:
+    owing = replace(make_profile(), owed=(date(2026, 11, 10), date(2026, 11, 12)))
+    adventure = Adventure("cain", "네동네모험단", (make_profile("달그림자", 2), owing))
+    for page in (render_character(owing, "en", ()), render_adventure(adventure, "en", ())):
+        assert "not collected in full yet: 2026-11-10, 2026-11-12<" in page.decode()
+    assert "not collected in full" not in render_character(make_profile(), "en", ()).decode()
 
 
 def test_an_adventure_s_page_lists_its_characters_and_their_best_drops_the_rarest_first() -> None:
