@@ -39,7 +39,7 @@ collection: The ledger: one row per character-day, and where its raw answer is.
   events integer: events in that answer
   digest bigint: digest of the multiset of these events, see architecture.md
   claimed_at timestamptz: when it was last claimed; the API is asked for it after that
-  asked_at timestamptz: when what is recorded here was claimed; what happened later need not be in the answer
+  asked_at timestamptz: when the answer that is recorded here was claimed; what happened later need not be in it
   doubted_at timestamptz: owed because the API does not know the character, and may be wrong: since when
 part: What the Parquet objects of a day and bucket were made from, and which version PostgreSQL holds.
   day date: the game day

@@ -17,6 +17,8 @@ FIRST_MINUTE_WITH_DATA = "2017-09-21 06:00"
 LONGEST_WINDOW_DAYS = 90
 SETTLING = timedelta(minutes=5)
 """Events reach the API up to about a minute late, so a day counts as over this long after its last minute."""
+CLOCKS_DIFFER = timedelta(minutes=2)
+"""How much the clocks of this machine, PostgreSQL and the API may differ: less than what is left of `SETTLING`."""
 
 SERVERS = {
     "cain": "카인",

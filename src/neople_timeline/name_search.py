@@ -16,6 +16,9 @@ from neople_timeline.settings import Settings
 SEARCHERS: Final = 100
 """Names looked for at once."""
 
+OUTAGE_FAILURES: Final = 40
+"""After so many failures, one after the other, nobody else is asked for: the API is to blame."""
+
 Progress = Callable[[int, int], None]
 """Told how many names have been looked for, and of how many."""
 
@@ -37,17 +40,27 @@ async def search_characters(
 async def find_named(
     settings: Settings, connection: psycopg.Connection, lines: Sequence[Named], progress: Progress | None = None
 ) -> dict[Named, CharacterKey | str]:
-    """Find the character of each line, or say why there is not exactly one.
+    """Find the character of each line, or say why there is not exactly one; in an outage, of all that are left.
 
-    RetryLater and StopCollecting if the API answers nobody.
+    RetryLater and StopCollecting if the API answers nobody from the beginning.
     """
     answers: dict[Named, CharacterKey | str] = {}
     waiting = list(reversed(lines))
+    failures = 0
 
     async def search() -> None:
+        nonlocal failures
         while waiting:
             line = waiting.pop()
-            answers[line] = await _find(client, line)
+            try:
+                answers[line] = await _find(client, line)
+                failures = 0
+            except Unreadable as error:
+                if not client.was_answered:
+                    raise
+                failures += 1
+                unasked = [waiting.pop() for _ in range(len(waiting))] if failures >= OUTAGE_FAILURES else []
+                answers.update(dict.fromkeys([line, *unasked], f"the API did not say who that is: {error}"))
             if progress:
                 progress(len(answers), len(lines))
 
@@ -62,10 +75,6 @@ async def _find(client: Client, line: Named) -> CharacterKey | str:
         found = await client.search(line.server_id, line.name, is_whole=True)
     except SkipCharacter as error:
         return str(error)
-    except Unreadable as error:
-        if not client.was_answered:
-            raise
-        return f"the API did not say who that is: {error}"
     bearers = [
         CharacterKey(one.server_id, one.character_id)
         for one in found

@@ -10,7 +10,7 @@ import psycopg
 from neople_timeline.errors import ConfigError, NotOver, Refused
 from neople_timeline.lake import Lake
 from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_runs
-from neople_timeline.salvage import forget_gone
+from neople_timeline.salvage import forget_lost
 from neople_timeline.warehouse import days as day_rows
 from neople_timeline.warehouse import planning
 
@@ -68,7 +68,7 @@ def plan_day(
         planning.reopen_unfinished(connection, one, calendar.over_at(one))
     planning.plan_days(connection, [day], again=again)
     if again:
-        forget_gone(calendar, lake, connection, [day])
+        forget_lost(calendar, lake, connection, [day])
     planning.owe_report(connection, day)
     if follows:
         planning.mark_followed(connection, day)
@@ -86,7 +86,7 @@ def plan_backfill(
         planning.reopen_unfinished(connection, day, calendar.over_at(day))
     planning.plan_days(connection, days, again=again)
     if again:
-        forget_gone(calendar, lake, connection, days)
+        forget_lost(calendar, lake, connection, days)
     plan = _make_plan(connection, days, days)
     if plan.pending:
         planning.record_backfill(connection, days)

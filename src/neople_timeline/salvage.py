@@ -5,6 +5,7 @@ page breaks and fields that no column holds apart. The API may not have it any m
 """
 
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
@@ -15,11 +16,12 @@ import msgspec
 import psycopg
 
 from neople_timeline.digest import NO_DATA, digest_hashes
+from neople_timeline.errors import DataError
 from neople_timeline.lake import Lake, raw_prefix
-from neople_timeline.models import Calendar, CharacterKey, LedgerEntry, Shard, Window, number_of
+from neople_timeline.models import CLOCKS_DIFFER, Calendar, CharacterKey, LedgerEntry, Shard, Window, number_of
 from neople_timeline.neople.protocol import ABOUT_CHARACTER, Answer, Page, Row, hash_rows
 from neople_timeline.part_objects import open_recorded
-from neople_timeline.raw import RawWriter, name_raw
+from neople_timeline.raw import RawWriter, name_raw, require_unchanged
 from neople_timeline.refine import ROWS_AT_ONCE
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse import parts as part_rows
@@ -32,22 +34,27 @@ _encode = msgspec.json.Encoder().encode
 
 def salvage_gone(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> Counter[date]:
     """Write anew the answers of some days whose objects are gone; count by day of how many it could be done."""
-    return salvage_answers(calendar, lake, connection, days, _list_gone(lake, connection, days))
+    found = lake.etags(part_rows.list_raw_keys(connection, days))
+    return salvage_answers(calendar, lake, connection, days, {key for key, etag in found.items() if etag is None})
 
 
-def forget_gone(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> None:
-    """Forget the answers of some days, all of which are asked for anew, that nobody has any more.
+def forget_lost(calendar: Calendar, lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> None:
+    """Forget the answers of some days, all of which are asked for anew, that are gone or damaged and nobody has else.
 
     They would keep their days from being published where the API has forgotten the character too.
     """
-    salvage_gone(calendar, lake, connection, days)
-    if forgotten := part_rows.forget_lost_answers(connection, days, _list_gone(lake, connection, days)):
-        log.warning("%s are gone, and forgotten", number_of(forgotten, "earlier answer"))
+    lost = [key for key in part_rows.list_raw_keys(connection, days) if not _is_whole(lake, key)]
+    salvage_answers(calendar, lake, connection, days, lost)
+    if forgotten := part_rows.forget_answers(connection, days, lost):
+        log.warning("%s are lost, and forgotten", number_of(forgotten, "earlier answer"))
 
 
-def _list_gone(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> list[str]:
-    found = lake.etags(part_rows.list_raw_keys(connection, days))
-    return [key for key, etag in found.items() if etag is None]
+def _is_whole(lake: Lake, raw_key: str) -> bool:
+    try:
+        require_unchanged(raw_key, lake.get(raw_key))
+    except DataError:
+        return False
+    return True
 
 
 def salvage_answers(
@@ -75,7 +82,7 @@ def _salvage_part(
     if not saved:
         return 0
     data = writer.seal()
-    key = name_raw(raw_prefix(part.day), "salvaged", data)
+    key = name_raw(raw_prefix(part.day), f"salvaged-{secrets.token_hex(4)}", data)
     lake.put_new(key, data)
     log.warning("%s of %s were lost, and are salvaged from Parquet", number_of(len(saved), "answer"), part.day)
     return part_rows.point_to_salvaged(connection, part, key, saved)
@@ -93,7 +100,7 @@ def _read_answers(
         entry = wanted[key]
         digest = digest_hashes(hash_rows(rows))
         fetched_at = characters[key]["collected_at"]
-        if (len(rows), digest) == (entry.events, entry.digest) and fetched_at >= asked_at.get(key, fetched_at):
+        if (len(rows), digest) == (entry.events, entry.digest) and fetched_at >= asked_at[key] - CLOCKS_DIFFER:
             yield entry, _make_answer(entry, characters[key], rows, window), fetched_at
 
 

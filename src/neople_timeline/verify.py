@@ -119,7 +119,8 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     if disputed:
         log.warning("What differs is made anew: %s", "; ".join(map(str, found.disagreements[:10])))
         part_rows.forget_objects(connection, disputed)
-    if publish_days(calendar, lake, connection, {*disputed, *found.unfinished}):
+    is_published = publish_days(calendar, lake, connection, {*disputed, *found.unfinished})
+    if is_published or disputed:  # another run may have mended it meanwhile
         found = verify_days(calendar, lake, connection, days)
     if at_work := [day for day in found.unfinished if not found.is_final(day)]:
         raise RetryLater(f"{at_work[0]} changed while it was compared: another run is at work on it", seconds=10)

@@ -64,6 +64,16 @@ def test_an_answer_that_makes_no_sense_costs_its_own_line_only(
     assert [reject.reason[:33] for reject in roster.rejects] == ["the API did not say who that is: "]
 
 
+def test_in_an_outage_the_names_that_are_left_are_told_and_not_asked_for(
+    asking: Settings, small_api: SandboxApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neople_timeline.neople.client.random.uniform", lambda *_: 0)
+    small_api.fail({"fault": "html_200", "route": "search"})
+    roster, added = pipeline.import_roster(asking, write_names(*(("cain", f"이름{n}") for n in range(1000))))
+    assert (added, len(roster.rejects)) == (0, 1000)
+    assert small_api.stats()["requests"] < 1000
+
+
 @pytest.mark.parametrize(
     ("change", "refusal"), [({"maintenance": True}, RetryLater), ({"key_error": "API003"}, StopCollecting)]
 )

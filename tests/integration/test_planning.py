@@ -54,7 +54,9 @@ def test_who_was_missing_before_the_day_was_over_is_asked_for_again_once_it_is(c
     worker = ledger.start_worker(connection, SHARD, "daily", 1000)
     before, after, owed = ledger.claim_characters(connection, worker, SHARD, 10)
     ledger.record_failure(connection, worker, before, "missing", "DNF001")
-    connection.execute("UPDATE timeline.collection SET asked_at = asked_at - interval '1 hour' WHERE state = 'missing'")
+    connection.execute(
+        "UPDATE timeline.collection SET claimed_at = claimed_at - interval '1 hour' WHERE state = 'missing'"
+    )
     ledger.record_failure(connection, worker, after, "missing", "DNF001")
     ledger.record_failure(connection, worker, owed, "owed", "timed out")
     assert is_provisional(connection, DAY, over_at)

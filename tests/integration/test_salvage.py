@@ -75,6 +75,25 @@ def test_a_character_that_was_deleted_keeps_what_it_did_when_its_answers_are_los
     assert any("/salvaged-" in key for key in lake.list_keys(f"raw/day={DAY}"))
 
 
+@pytest.mark.parametrize("harm", ["lost", "damaged"])
+def test_answers_that_nobody_has_any_more_keep_no_day_that_is_asked_for_anew_from_being_proven(
+    settings: Settings, sandbox_api: SandboxApi, harm: str
+) -> None:
+    pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
+    for shard in pipeline.plan_day(settings, DAY).shards:
+        pipeline.collect_shard(settings, shard)
+    lake = open_lake(settings)
+    for key in lake.list_keys(f"raw/day={DAY}"):
+        if harm == "lost":
+            lake.delete([key])
+        else:
+            lake.put(key, b"?")
+    deleted = next(iter(compare_truth.read_truth(sandbox_api.read, [DAY])))[2]
+    sandbox_api.fail({"fault": "missing_character", "character": deleted})
+    found = prove(settings, pipeline.plan_day(settings, DAY, again=True))
+    assert (found.disagreements, found.missing) == ((), 1)
+
+
 def test_what_an_older_version_refined_is_salvaged_too(proven: Settings, sandbox_api: SandboxApi) -> None:
     lake = open_lake(proven)
     with psycopg.connect(proven.warehouse_url, autocommit=True) as connection:
@@ -135,6 +154,9 @@ def test_damaged_answers_are_salvaged_too_and_the_damaged_object_is_kept(
     assert not pipeline.verify_days(proven, [DAY]).ok
     found = pipeline.prove_days(proven, [DAY])
     assert (found.disagreements, found.orphans) == ((), (key,))
+    for salvaged in lake.list_keys(f"raw/day={DAY}"):
+        lake.put(salvaged, b"damaged once more")
+    assert pipeline.prove_days(proven, [DAY]).ok
     compare_truth.compare(proven, compare_truth.read_truth(sandbox_api.read, [DAY]), [DAY])
     assert sandbox_api.stats()["requests"] == 0
 

@@ -172,6 +172,7 @@ def export(
     more than a spreadsheet's cell holds, is cut and ends in an ellipsis.
     """
     settings, days = read_settings(), read_days(first, last)
+    gaps = pipeline.find_gaps(settings, *days)  # before the rows are read: what comes after that is not among them
     lines = pipeline.export_table(settings, table, *days)
     header = next(lines)
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
@@ -181,7 +182,7 @@ def export(
         sys.stdout.flush()
     except BrokenPipeError:
         out.on_broken_pipe()
-    raise typer.Exit(say_gaps(pipeline.find_gaps(settings, *days)))
+    raise typer.Exit(say_gaps(gaps))
 
 
 def _run(settings: Settings, plan: Plan, kind: Kind) -> Verification:

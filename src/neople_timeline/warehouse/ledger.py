@@ -264,7 +264,6 @@ touched AS (
 )
 UPDATE timeline.collection
 SET state = %(state)s, reason = %(reason)s, worker_id = NULL,
-  asked_at = CASE WHEN %(state)s = 'missing' THEN claimed_at ELSE asked_at END,
   next_try_at = CASE WHEN %(state)s = 'owed'
     THEN clock_timestamp() + least(attempts, {MOST_RETRY_STEPS}) * interval '{RETRY_STEP_MINUTES} minutes' END,
   doubted_at = CASE WHEN %(is_doubted)s THEN coalesce(doubted_at, clock_timestamp()) END

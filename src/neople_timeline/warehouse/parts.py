@@ -15,7 +15,7 @@ from pgpq.schema import Jsonb
 from neople_timeline.models import MOST_BUCKETS, CharacterKey, LedgerEntry, Shard
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 from neople_timeline.warehouse.connection import ask_number, hold_locks
-from neople_timeline.warehouse.predicates import COLLECTED, IS_STORED, OPEN, TOUCH
+from neople_timeline.warehouse.predicates import IS_STORED, LOCK_DAYS, OPEN, TOUCH
 
 PART_LOCK: Final = 710_520
 BATCH_ROWS: Final = 5_000
@@ -100,7 +100,7 @@ def read_entries(connection: psycopg.Connection, part: Part) -> list[LedgerEntry
     ]
 
 
-FORGET_LOST_ANSWERS: Final = f"""
+FORGET_ANSWERS: Final = f"""
 WITH forgotten AS (
   UPDATE timeline.collection c SET raw_key = NULL, events = NULL, digest = NULL, asked_at = NULL
   WHERE day = ANY(%(days)s) AND raw_key = ANY(%(keys)s) AND {OPEN}
@@ -113,9 +113,11 @@ SELECT count(*) FROM forgotten
 """.encode()
 
 
-def forget_lost_answers(connection: psycopg.Connection, days: Sequence[date], raw_keys: Sequence[str]) -> int:
+def forget_answers(connection: psycopg.Connection, days: Sequence[date], raw_keys: Sequence[str]) -> int:
     """Forget the earlier answers, in some objects, of character-days that are asked for anew; return how many."""
-    return ask_number(connection, FORGET_LOST_ANSWERS, {"days": list(days), "keys": list(raw_keys)})
+    with connection.transaction():
+        connection.execute(LOCK_DAYS, {"days": list(days)})
+        return ask_number(connection, FORGET_ANSWERS, {"days": list(days), "keys": list(raw_keys)})
 
 
 def list_raw_keys(connection: psycopg.Connection, days: Sequence[date]) -> list[str]:
@@ -148,14 +150,13 @@ def point_to_salvaged(connection: psycopg.Connection, part: Part, key: str, save
     return connection.execute(POINT_TO_SALVAGED, values).rowcount
 
 
-ASKED_AT: Final = f"""
-SELECT server_id, character_id, asked_at FROM timeline.collection c WHERE day = %s AND bucket = %s AND {COLLECTED}
-""".encode()
-
-
 def read_asked_at(connection: psycopg.Connection, part: Part) -> dict[CharacterKey, datetime]:
-    """Read when a part's answers were asked for, but for those that were asked for anew since."""
-    rows = connection.execute(ASKED_AT, (part.day, part.bucket))
+    """Read when a part's answers were asked for."""
+    rows = connection.execute(
+        "SELECT server_id, character_id, asked_at FROM timeline.collection"
+        " WHERE day = %s AND bucket = %s AND raw_key IS NOT NULL",
+        (part.day, part.bucket),
+    )
     return {CharacterKey(server, character): asked_at for server, character, asked_at in rows}
 
 

@@ -54,7 +54,7 @@ def create_partitions(connection: psycopg.Connection, days: Sequence[date]) -> N
 
 
 def _copy_statistics_targets(connection: psycopg.Connection, table: str, partition: str) -> None:
-    """Have none gathered of the columns for which migration 0006 turned that off; LIKE does not copy it."""
+    """Have none gathered of the columns for which the migrations turned that off; LIKE does not copy it."""
     columns = connection.execute(
         "SELECT attname FROM pg_attribute"
         " WHERE attrelid = %s::regclass AND attstattarget = 0 AND attnum > 0 AND NOT attisdropped",
@@ -159,7 +159,7 @@ WHERE m.day BETWEEN %s AND %s AND m.state = 'missing' AND {WELL_FORMED}
   AND EXISTS (
     SELECT FROM timeline.collection c
     WHERE c.server_id = m.server_id AND c.character_id = m.character_id
-      AND {COLLECTED} AND c.asked_at > m.asked_at)
+      AND {COLLECTED} AND c.asked_at > m.claimed_at)
 """.encode()
 
 

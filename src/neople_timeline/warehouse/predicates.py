@@ -27,8 +27,9 @@ IS_STORED: Final = """EXISTS (
 DUE: Final = "(c.next_try_at IS NULL OR c.next_try_at <= clock_timestamp())"
 """It may be asked for now."""
 
-TOO_EARLY: Final = f"((c.asked_at < %(over_at)s OR c.asked_at > clock_timestamp()) AND NOT {OPEN})"
-"""It was asked for before its day was over, or in the future: a clock was wrong then."""
+_ANSWERED: Final = "CASE WHEN c.state = 'missing' THEN c.claimed_at ELSE c.asked_at END"
+TOO_EARLY: Final = f"(({_ANSWERED} < %(over_at)s OR {_ANSWERED} > clock_timestamp()) AND NOT {OPEN})"
+"""What it is now was asked for before its day was over, or in the future: a clock was wrong then."""
 
 # Of a day `d`.
 
