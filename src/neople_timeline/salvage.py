@@ -43,9 +43,9 @@ def forget_lost(calendar: Calendar, lake: Lake, connection: psycopg.Connection, 
 
     They would keep their days from being published where the API has forgotten the character too.
     """
-    lost = [key for key in part_rows.list_raw_keys(connection, days) if not _is_whole(lake, key)]
+    lost = {key for key in part_rows.list_raw_keys(connection, days) if not _is_whole(lake, key)}
     salvage_answers(calendar, lake, connection, days, lost)
-    if forgotten := part_rows.forget_answers(connection, days, lost):
+    if forgotten := part_rows.forget_answers(connection, days, list(lost)):
         log.warning("%s are lost, and forgotten", number_of(forgotten, "earlier answer"))
 
 
