@@ -358,7 +358,8 @@ def test_an_unfinished_day_on_which_nobody_was_found_is_collected_again_though_i
     small: Settings,
 ) -> None:
     make_unfinished(small, WEDNESDAY)
-    change(small, "UPDATE timeline.collection SET state = 'missing', raw_key = NULL, events = NULL, digest = NULL")
+    missing = "state = 'missing', claimed_at = asked_at, raw_key = NULL, events = NULL, digest = NULL, asked_at = NULL"
+    change(small, f"UPDATE timeline.collection SET {missing}")
     change(small, "UPDATE timeline.day SET changed_in = NULL")
     plan = pipeline.plan_day(small, WEDNESDAY + timedelta(days=2))
     assert (plan.days[0], plan.pending) == (WEDNESDAY, 2 * CHARACTERS)
