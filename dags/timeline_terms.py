@@ -24,6 +24,7 @@ NEW_WAIT_AFTER = timedelta(hours=1)
 LONGEST_WAIT_FOR_DAY = timedelta(hours=1)
 """A scheduled run starts when its day ends, and waits for the last events and for clocks that differ. Whoever asks for
 a day that ends later than this has asked too early."""
+
 WAITING = "waiting"
 """The key under which a task keeps since when it waits, and until when, from one try to the next."""
 

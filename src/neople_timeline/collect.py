@@ -21,7 +21,7 @@ from neople_timeline.absences import Absences
 from neople_timeline.digest import digest_hashes, fold_digest
 from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting, TimelineError
 from neople_timeline.lake import Lake, dead_prefix, raw_prefix
-from neople_timeline.limited_client import open_client, run_beside, run_together
+from neople_timeline.limited_client import OUTAGE_FAILURES, open_client, run_beside, run_together
 from neople_timeline.models import CLOCKS_DIFFER, Calendar, Claim, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
@@ -43,8 +43,6 @@ BATCH_BYTES: Final = 4_000_000
 BATCH_CHAINS: Final = 1000
 BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
-OUTAGE_FAILURES: Final = 40
-"""After so many failed chains, or lost characters, one after the other, the API is to blame and not they."""
 LONGEST_LEAD_SECONDS: Final = CLOCKS_DIFFER.total_seconds()
 """How far the clocks may be ahead of the API's."""
 SECOND_LOOK_SECONDS: Final = 5.0

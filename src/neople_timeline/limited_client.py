@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -12,6 +12,9 @@ from neople_timeline.neople.client import Client
 from neople_timeline.neople.limiter import Pace, Pacer
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.permits import PermitLease
+
+OUTAGE_FAILURES: Final = 40
+"""After so many failures, one after the other, the API is to blame and not who was asked for."""
 
 KeepPermits = Callable[[Callable[[], int]], Coroutine[Any, Any, None]]
 

@@ -6,7 +6,7 @@ from typing import Final
 import psycopg
 
 from neople_timeline.errors import SkipCharacter
-from neople_timeline.limited_client import open_client, run_beside, run_together
+from neople_timeline.limited_client import OUTAGE_FAILURES, open_client, run_beside, run_together
 from neople_timeline.models import SERVERS, CharacterKey
 from neople_timeline.neople.client import Client
 from neople_timeline.neople.protocol import FoundCharacter, Unreadable
@@ -15,9 +15,6 @@ from neople_timeline.settings import Settings
 
 SEARCHERS: Final = 100
 """Names looked for at once."""
-
-OUTAGE_FAILURES: Final = 40
-"""After so many failures, one after the other, nobody else is asked for: the API is to blame."""
 
 Progress = Callable[[int, int], None]
 """Told how many names have been looked for, and of how many."""

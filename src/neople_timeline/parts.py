@@ -65,10 +65,11 @@ def mend_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     they were made from are gone too, it is a DataError.
     """
     strange = _list_strange(lake, connection, days)
+    if not strange:
+        return
     damaged = sorted({part.day for part in strange})
-    if damaged:
-        named = ", ".join(map(str, damaged))
-        log.warning("The lake has other objects than were recorded, and they are refined and loaded anew: %s", named)
+    named = ", ".join(map(str, damaged))
+    log.warning("The lake has other objects than were recorded, and they are refined and loaded anew: %s", named)
     publish_days(calendar, lake, connection, damaged)
     still = _list_strange(lake, connection, damaged)
     if not still:

@@ -97,9 +97,7 @@ def read_roster(data: bytes) -> Roster:
     rejects: list[Reject] = []
     repeated = 0
     for number, line in lines:
-        server, character, name = (
-            "" if place is None else "".join(line[place : place + 1]).strip() for place in places
-        )
+        server, character, name = (_read_cell(line, place) for place in places)
         key, name = CharacterKey(find_server(server) or server, character.lower()), normalize_name(name)
         if reason := _find_fault(key, name):
             rejects.append(Reject(number, ",".join(line)[:LONGEST_SHOWN], reason))
@@ -156,6 +154,10 @@ def _find_columns(header: list[str]) -> tuple[int, int | None, int | None]:
         found = f"it is {','.join(header)[:100]!r}" if header else "it is empty"
         raise ConfigError(f"the roster file's first line must be the header {HEADERS}; {found}")
     return server, character, name
+
+
+def _read_cell(line: list[str], place: int | None) -> str:
+    return line[place].strip() if place is not None and place < len(line) else ""
 
 
 def _find_fault(key: CharacterKey, name: str) -> str:

@@ -11,6 +11,7 @@ from psycopg.abc import QueryNoTemplate
 from neople_timeline.models import week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
+    TREND_DAYS,
     DayFigures,
     Drop,
     Goal,
@@ -20,7 +21,6 @@ from neople_timeline.summary import (
 from neople_timeline.warehouse.predicates import OPEN, WELL_FORMED
 from neople_timeline.warehouse.summary import IS_BEST_DROP
 
-DAYS: Final = 14
 BEST_DROPS: Final = 10
 MOST_PROFILES: Final = 1000
 """Up to this size of the roster everyone has a page; else those whom the report names, and their adventures."""
@@ -89,7 +89,7 @@ def read_profiles(
     connection: psycopg.Connection, last: date, named: Collection[tuple[str, str]]
 ) -> tuple[Profile, ...]:
     """Read the profiles of a small roster, or of those characters of a large one whom the report names."""
-    span = {"first": last - timedelta(days=DAYS - 1), "last": last}
+    span = {"first": last - timedelta(days=TREND_DAYS - 1), "last": last}
     people = _columns(named)
     chosen = connection.execute(CHOSEN, {**span, **people, "limit": MOST_PROFILES}).fetchall()
     if not chosen:

@@ -1,5 +1,6 @@
 """Reads how complete some days are: what was collected, what is missing or owed and why, and what it cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -74,32 +75,6 @@ SELECT clock_timestamp() < %(over_at)s
 """.encode()
 
 
-def read_state(connection: psycopg.Connection, first: date, last: date) -> DataState:
-    """Read the state of the days from `first` to `last`; of long lists only the first are read."""
-    counts = _count_states(connection, first, last)
-    reasons = connection.execute(MOST_FREQUENT_REASONS, (first, last, list(OPEN_STATES), REASONS)).fetchall()
-    rejects = connection.execute(
-        "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
-    ).fetchall()
-    known = _read_proven(connection, first, last)
-    absent = tuple(day for day in days_between(first, last) if day not in known)
-    return DataState(
-        planned=sum(counts.values()),
-        collected=sum(counts.get(state, 0) for state in COLLECTED_STATES),
-        missing=counts.get("missing", 0),
-        owed=sum(counts.get(state, 0) for state in OPEN_STATES),
-        debts=_read_ledger(connection, first, last, OPEN_STATES),
-        reasons=tuple((reason, count) for reason, count in reasons),
-        missing_characters=_read_ledger(connection, first, last, ("missing",)),
-        rejects=tuple(Reject(*row) for row in rejects),
-        rejected=ask_number(connection, "SELECT count(*) FROM timeline.roster_reject"),
-        spending=_read_spending(connection, first, last),
-        is_verified=not absent and all(known.values()),
-        absent=absent,
-        waiting=tuple(row[0] for row in connection.execute(WAITING, (first,))),
-    )
-
-
 @dataclass(frozen=True)
 class Gaps:
     """What is lacking of some days, for who takes their rows."""
@@ -112,19 +87,43 @@ class Gaps:
     """Character-days."""
 
 
+def read_state(connection: psycopg.Connection, first: date, last: date) -> DataState:
+    """Read the state of the days from `first` to `last`; of long lists only the first are read."""
+    counts = _count_states(connection, first, last)
+    reasons = connection.execute(MOST_FREQUENT_REASONS, (first, last, list(OPEN_STATES), REASONS)).fetchall()
+    rejects = connection.execute(
+        "SELECT line_number, line, reason FROM timeline.roster_reject ORDER BY 1 LIMIT %s", (SHOWN,)
+    ).fetchall()
+    gaps = _find_gaps(connection, first, last, counts)
+    return DataState(
+        planned=sum(counts.values()),
+        collected=sum(counts.get(state, 0) for state in COLLECTED_STATES),
+        missing=counts.get("missing", 0),
+        owed=gaps.owed,
+        debts=_read_ledger(connection, first, last, OPEN_STATES),
+        reasons=tuple((reason, count) for reason, count in reasons),
+        missing_characters=_read_ledger(connection, first, last, ("missing",)),
+        rejects=tuple(Reject(*row) for row in rejects),
+        rejected=ask_number(connection, "SELECT count(*) FROM timeline.roster_reject"),
+        spending=_read_spending(connection, first, last),
+        is_verified=not (gaps.absent or gaps.unproven),
+        absent=gaps.absent,
+        waiting=tuple(row[0] for row in connection.execute(WAITING, (first,))),
+    )
+
+
 def find_gaps(connection: psycopg.Connection, first: date, last: date) -> Gaps:
     """Find what is lacking of the days from `first` to `last`."""
-    known = _read_proven(connection, first, last)
-    counts = _count_states(connection, first, last)
+    return _find_gaps(connection, first, last, _count_states(connection, first, last))
+
+
+def _find_gaps(connection: psycopg.Connection, first: date, last: date, counts: Mapping[str, int]) -> Gaps:
+    known: dict[date, bool] = dict(connection.execute(PROVEN, {"first": first, "last": last}).fetchall())
     return Gaps(
         absent=tuple(day for day in days_between(first, last) if day not in known),
         unproven=tuple(day for day, is_proven in sorted(known.items()) if not is_proven),
         owed=sum(counts.get(state, 0) for state in OPEN_STATES),
     )
-
-
-def _read_proven(connection: psycopg.Connection, first: date, last: date) -> dict[date, bool]:
-    return dict(connection.execute(PROVEN, {"first": first, "last": last}).fetchall())
 
 
 def is_provisional(connection: psycopg.Connection, day: date, over_at: datetime) -> bool:
