@@ -159,14 +159,11 @@ class Board:
     """Characters of the day."""
 
     @property
-    def raids(self) -> tuple[Content, ...]:
-        """List all that are no legions."""
-        return tuple(content for content in self.contents if content.kind != "legion")
-
-    @property
-    def legions(self) -> tuple[Content, ...]:
-        """List the legions."""
-        return tuple(content for content in self.contents if content.kind == "legion")
+    def by_kind(self) -> dict[str, tuple[Content, ...]]:
+        """Sort the contents into raids, with all that are no legions, and legions; a kind without any is left out."""
+        legions = tuple(content for content in self.contents if content.kind == "legion")
+        raids = tuple(content for content in self.contents if content.kind != "legion")
+        return {kind: contents for kind, contents in (("raid", raids), ("legion", legions)) if contents}
 
 
 @dataclass(frozen=True)

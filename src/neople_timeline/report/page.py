@@ -151,9 +151,8 @@ def _draw_charts(summary: Summary, drops: Pivot, language: Language) -> dict[str
     figures = {}
     if bars := _make_drop_bars(drops, language):
         figures["drops"] = charts.draw_bars(bars, charts.PAGE)
-    for name, contents in (("raid", summary.board.raids), ("legion", summary.board.legions)):
-        if contents:
-            figures[name] = charts.draw_bars(_make_content_bars(contents[:MOST_BARS], language), charts.PAGE)
+    for kind, contents in summary.board.by_kind.items():
+        figures[kind] = charts.draw_bars(_make_content_bars(contents[:MOST_BARS], language), charts.PAGE)
     if any(one.tried for one in summary.attempts):
         figures["attempts"] = charts.draw_success(summary.attempts, charts.PAGE)
     if any(summary.hours):
