@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as make_profile
 from hypothesis import strategies as st
+from lease_time import let_pass
 
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import permits
@@ -145,15 +146,15 @@ def test_the_permits_of_a_process_that_died_come_back_after_its_lease_and_not_be
     connection: psycopg.Connection,
 ) -> None:
     dead, alive = Process(connection, "k", 100), Process(connection, "k", 100)
-    dead.renew(lease="0.2 s")
+    dead.renew()
     alive.renew()
     assert (dead.granted, alive.granted) == (100, 0)
-    time.sleep(1.5)
-    for pause in (0.0, 1.5):  # seen to be dead, and its last requests may still be on their way
-        time.sleep(pause)
+    let_pass(connection, 12)
+    for seconds in (0.0, 1.0):  # seen to be dead, and its last requests may still be on their way
+        let_pass(connection, seconds)
         alive.renew()
         assert alive.granted == 0
-    time.sleep(1.0)
+    let_pass(connection, 1.1)
     alive.renew()
     assert alive.granted == 100
 
