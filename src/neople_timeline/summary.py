@@ -1,7 +1,7 @@
 """Everything that a report says about a day or a week, as one frozen value; page and mail are made from it alone."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from datetime import date
 from typing import Final
 
@@ -334,105 +334,10 @@ class Summary:
         return self.state.is_verified and not self.is_provisional
 
 
-@dataclass(frozen=True)
-class Profile:
-    """A character with its last days, what it got in them, and what it cleared in the running week."""
-
-    person: Person
-    job: str
-    level: int | None
-    fame: int | None
-    days: tuple[DayFigures, ...]
-    """Those of the last 14 on which it was collected, oldest first."""
-    best_drops: tuple[Drop, ...]
-    """The rarest first; of equal rarity the newest first. A minute with its date."""
-    clears: tuple[Goal, ...]
-    owed: tuple[date, ...] = ()
-    """Those of the last 14 days that are still to be collected."""
-
-    @property
-    def total(self) -> DayFigures:
-        """Add its days up; `active` are the days on which it played."""
-        return add_days(self.days)
-
-
-@dataclass(frozen=True)
-class Adventure:
-    """An adventure (an account) with its characters."""
-
-    server_id: str
-    name: str
-    members: tuple[Profile, ...]
-
-    @property
-    def total(self) -> DayFigures:
-        """Add its characters' days up; `active` are the days on which one of them played."""
-        total = add_days([member.total for member in self.members])
-        return replace(total, active=len({day.day for one in self.members for day in one.days if day.events}))
-
-    @property
-    def best_drops(self) -> tuple[Drop, ...]:
-        """Put its characters' best drops in one order: the rarest first, of equal rarity the newest."""
-        drops = [drop for one in self.members for drop in one.best_drops]
-        drops.sort(key=lambda drop: drop.minute, reverse=True)
-        return tuple(sorted(drops, key=lambda drop: RARITIES.index(drop.rarity)))
-
-    @property
-    def owed(self) -> tuple[date, ...]:
-        """Name the days of which one of its characters is still to be collected."""
-        return tuple(sorted({day for member in self.members for day in member.owed}))
-
-    @property
-    def first(self) -> date:
-        """Name the first day of which it says something."""
-        return min(member.days[0].day for member in self.members)
-
-    @property
-    def last(self) -> date:
-        """Name the last one."""
-        return max(member.days[-1].day for member in self.members)
-
-
 def add_days(days: Sequence[DayFigures]) -> DayFigures:
     """Add days up, under the name of the last."""
     sums = zip(*(astuple(day)[1:] for day in days), strict=True)
     return DayFigures(days[-1].day, *(sum(column) for column in sums))
-
-
-@dataclass(frozen=True)
-class CoveredDay:
-    """How much there is of a day, in characters."""
-
-    day: date
-    is_verified: bool
-    collected: int
-    planned: int
-    """To be collected: not tried yet, or their collector is at it, or died."""
-    owed: int
-
-
-@dataclass(frozen=True)
-class Quota:
-    """What the API allows, what of it is lent out now, and what the last 24 hours asked for."""
-
-    rate: int | None
-    lent: int
-    paused_seconds: float
-    requests: int
-    wasted: int
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Which days there are from the first to the last, the state of a chosen one, and the day of the newest report."""
-
-    first: date
-    last: date
-    days: tuple[CoveredDay, ...]
-    chosen: date | None
-    state: DataState | None
-    report: date | None
-    quota: Quota
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from neople_timeline.report.coverage import render_coverage
 from neople_timeline.report.mail import build_mail
 from neople_timeline.report.page import render_page
 from neople_timeline.report.profiles import render_adventure, render_character
-from neople_timeline.summary import Coverage, CoveredDay, Quota
+from neople_timeline.warehouse.coverage import Coverage, CoveredDay, Quota
 from optional_browser import CHROMIUM
 
 pytestmark = pytest.mark.browser

@@ -14,8 +14,8 @@ from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
 from neople_timeline.models import Member
 from neople_timeline.report import outbox, publish
+from neople_timeline.report.phrases import PHRASES
 from neople_timeline.report.smtp import MailRefusedError, MailServer
-from neople_timeline.report.words import WORDS
 from neople_timeline.settings import Settings
 from sandbox_control import SandboxApi
 
@@ -120,8 +120,8 @@ def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_an
     published = pipeline.publish_report(small, WEDNESDAY)
     assert published.week_url
     assert f"수집하지 않은 날: {monday}, {tuesday}" in read_page(small, f"week={THURSDAY}")
-    assert WORDS["ko"]["not_verified"] in read_page(small, f"week={THURSDAY}")
-    assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert PHRASES["ko"]["not_verified"] in read_page(small, f"week={THURSDAY}")
+    assert PHRASES["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
 
     after = WEDNESDAY + timedelta(days=1)
     plan = pipeline.plan_day(small, after, follows=True)
@@ -134,7 +134,7 @@ def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_an
     assert set(pipeline.republish_reports(small)) == {monday - timedelta(days=1), monday, tuesday, WEDNESDAY}
     week = read_page(small, f"week={THURSDAY}")
     assert "수집하지 않은 날" not in week
-    assert WORDS["ko"]["verified"] in week
+    assert PHRASES["ko"]["verified"] in week
     subjects = " ".join(list_subjects(smtp.maildir))
     assert all(f"{day} 던파" in subjects for day in (monday, tuesday))
     assert f"{THURSDAY} ~ 10-21 주간" in subjects
@@ -202,7 +202,7 @@ def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody
 ) -> None:
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
-    assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert PHRASES["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
     mails, lake = list_subjects(smtp.maildir), open_lake(small)
     lake.delete(lake.list_keys(f"raw/day={WEDNESDAY}"))
     for _ in range(2):
@@ -212,8 +212,8 @@ def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody
         with pytest.raises(RetryLater):
             pipeline.republish_reports(small)
     assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
-    assert WORDS["ko"]["verified"] not in read_page(small, f"day={WEDNESDAY}")
-    assert WORDS["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert PHRASES["ko"]["verified"] not in read_page(small, f"day={WEDNESDAY}")
+    assert PHRASES["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")
     assert pipeline.republish_reports(small) == {}
     assert list_subjects(smtp.maildir) == mails
 
@@ -249,9 +249,9 @@ def test_a_proof_that_comes_while_the_page_is_written_is_told_on_the_next(
     monkeypatch.setattr(publish, "read_summaries", read_before_the_proof)
     assert not pipeline.publish_report(small, WEDNESDAY).mailed
     monkeypatch.undo()
-    assert WORDS["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert PHRASES["ko"]["not_verified"] in read_page(small, f"day={WEDNESDAY}")
     assert list(pipeline.republish_reports(small)) == [WEDNESDAY]
-    assert WORDS["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
+    assert PHRASES["ko"]["verified"] in read_page(small, f"day={WEDNESDAY}")
     assert pipeline.republish_reports(small) == {}
 
 
@@ -260,7 +260,7 @@ def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, small_a
     small_api.fail({"fault": "html_200", "character": debtor.character_id})
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
-    banner = WORDS["ko"]["owed_banner"].format(owed=1)
+    banner = PHRASES["ko"]["owed_banner"].format(owed=1)
     assert banner in read_page(small, f"day={WEDNESDAY}")
 
     assert pipeline.remove_members(small, [debtor]) == (1, 1)

@@ -13,8 +13,7 @@ from neople_timeline.models import add_months, days_between, end_of_month
 from neople_timeline.report.environment import make_environment
 from neople_timeline.report.places import day_key
 from neople_timeline.settings import Language
-from neople_timeline.summary import Coverage, CoveredDay
-from neople_timeline.warehouse.coverage import list_newest_days, read_coverage
+from neople_timeline.warehouse.coverage import Coverage, CoveredDay, list_newest_days, read_coverage
 
 MONTHS: Final = 6
 REPORTS_LOOKED_FOR: Final = 14

@@ -1,12 +1,52 @@
 """The pages of characters and adventures: plain, small, and made by the hundred."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import groupby
 
 from neople_timeline.report.environment import make_environment
 from neople_timeline.report.places import adventure_key, character_key, make_linker
 from neople_timeline.settings import Language
-from neople_timeline.summary import Adventure, Profile
+from neople_timeline.summary import RARITIES, DayFigures, Drop, add_days
+from neople_timeline.warehouse.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Adventure:
+    """An adventure (an account) with its characters."""
+
+    server_id: str
+    name: str
+    members: tuple[Profile, ...]
+
+    @property
+    def total(self) -> DayFigures:
+        """Add its characters' days up; `active` are the days on which one of them played."""
+        total = add_days([member.total for member in self.members])
+        return replace(total, active=len({day.day for one in self.members for day in one.days if day.events}))
+
+    @property
+    def best_drops(self) -> tuple[Drop, ...]:
+        """Put its characters' best drops in one order: the rarest first, of equal rarity the newest."""
+        drops = [drop for one in self.members for drop in one.best_drops]
+        drops.sort(key=lambda drop: drop.minute, reverse=True)
+        return tuple(sorted(drops, key=lambda drop: RARITIES.index(drop.rarity)))
+
+    @property
+    def owed(self) -> tuple[date, ...]:
+        """Name the days of which one of its characters is still to be collected."""
+        return tuple(sorted({day for member in self.members for day in member.owed}))
+
+    @property
+    def first(self) -> date:
+        """Name the first day of which it says something."""
+        return min(member.days[0].day for member in self.members)
+
+    @property
+    def last(self) -> date:
+        """Name the last one."""
+        return max(member.days[-1].day for member in self.members)
 
 
 def list_adventures(profiles: Sequence[Profile]) -> list[Adventure]:

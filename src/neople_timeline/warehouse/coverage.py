@@ -1,11 +1,12 @@
 """Reads which days are there, what is owed of them, and how much of the API's limit is lent out."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import psycopg
 
-from neople_timeline.summary import Coverage, CoveredDay, Quota
+from neople_timeline.summary import DataState
 from neople_timeline.warehouse.predicates import LOST
 from neople_timeline.warehouse.state import read_state
 
@@ -26,6 +27,42 @@ SELECT
   coalesce(sum(requests), 0)::bigint, coalesce(sum(retried + repeated + throttled + {LOST}), 0)::bigint
 FROM timeline.worker WHERE started_at > now() - interval '1 day'
 """.encode()
+
+
+@dataclass(frozen=True)
+class CoveredDay:
+    """How much there is of a day, in characters."""
+
+    day: date
+    is_verified: bool
+    collected: int
+    planned: int
+    """To be collected: not tried yet, or their collector is at it, or died."""
+    owed: int
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What the API allows, what of it is lent out now, and what the last 24 hours asked for."""
+
+    rate: int | None
+    lent: int
+    paused_seconds: float
+    requests: int
+    wasted: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which days there are from the first to the last, the state of a chosen one, and the day of the newest report."""
+
+    first: date
+    last: date
+    days: tuple[CoveredDay, ...]
+    chosen: date | None
+    state: DataState | None
+    report: date | None
+    quota: Quota
 
 
 def read_coverage(

@@ -1,6 +1,7 @@
 """Reads characters as their own pages tell them: the last days, the best drops, the clears of the running week."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, Final
@@ -16,7 +17,7 @@ from neople_timeline.summary import (
     Drop,
     Goal,
     Person,
-    Profile,
+    add_days,
 )
 from neople_timeline.warehouse.predicates import OPEN, WELL_FORMED
 from neople_timeline.warehouse.summary import IS_BEST_DROP
@@ -77,6 +78,28 @@ OWED_DAYS: Final = f"""
 SELECT server_id, character_id, day FROM timeline.collection c JOIN {CHOSEN_ROWS} USING (server_id, character_id)
 WHERE day BETWEEN %(first)s AND %(last)s AND {OPEN} ORDER BY server_id, character_id, day
 """.encode()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A character with its last days, what it got in them, and what it cleared in the running week."""
+
+    person: Person
+    job: str
+    level: int | None
+    fame: int | None
+    days: tuple[DayFigures, ...]
+    """Those of the last 14 on which it was collected, oldest first."""
+    best_drops: tuple[Drop, ...]
+    """The rarest first; of equal rarity the newest first. A minute with its date."""
+    clears: tuple[Goal, ...]
+    owed: tuple[date, ...] = ()
+    """Those of the last 14 days that are still to be collected."""
+
+    @property
+    def total(self) -> DayFigures:
+        """Add its days up; `active` are the days on which it played."""
+        return add_days(self.days)
 
 
 def read_newest_day(connection: psycopg.Connection) -> date | None:

@@ -2,8 +2,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from neople_timeline.models import Reject, Usage
+from neople_timeline.report.profiles import Adventure
 from neople_timeline.summary import (
-    Adventure,
     Attempts,
     Board,
     BoardRow,
@@ -18,12 +18,12 @@ from neople_timeline.summary import (
     Luck,
     Newcomer,
     Person,
-    Profile,
     Rename,
     Spending,
     Star,
     Summary,
 )
+from neople_timeline.warehouse.profiles import Profile
 
 DAY = date(2026, 11, 15)
 

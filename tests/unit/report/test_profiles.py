@@ -7,9 +7,8 @@ from report_values import DAY, HOSTILE, make_adventure, make_figures, make_profi
 from test_page import LANGUAGES, Reader, list_links
 
 from neople_timeline.report.places import adventure_key, character_key, day_key
-from neople_timeline.report.profiles import list_adventures, render_adventure, render_character
+from neople_timeline.report.profiles import Adventure, list_adventures, render_adventure, render_character
 from neople_timeline.settings import Language
-from neople_timeline.summary import Adventure
 
 
 def test_a_character_s_page_tells_its_last_days_drops_and_clears() -> None:

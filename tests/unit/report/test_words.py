@@ -1,8 +1,8 @@
 import pytest
 
 from neople_timeline.neople.protocol import MISSING
+from neople_timeline.report.phrases import PHRASES, WEEKLY_PHRASES
 from neople_timeline.report.reasons import KOREAN_REASONS, show_reason
-from neople_timeline.report.words import WEEKLY_WORDS, WORDS
 
 SEEN_BEFORE = "the API knew it the last time, and is asked again: "
 
@@ -39,5 +39,5 @@ def test_no_reason_hides_another() -> None:
 
 
 def test_both_languages_have_the_same_words() -> None:
-    assert WORDS["ko"].keys() == WORDS["en"].keys()
-    assert all(words.keys() <= WORDS["ko"].keys() for words in WEEKLY_WORDS.values())
+    assert PHRASES["ko"].keys() == PHRASES["en"].keys()
+    assert all(words.keys() <= PHRASES["ko"].keys() for words in WEEKLY_PHRASES.values())
