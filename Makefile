@@ -26,7 +26,7 @@ SYNC = UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --fro
 
 export ROSTER # through the environment, whatever quotes are in its name
 
-.PHONY: help install install-dev install-spark run cluster stop status test faults chaos check bench bench-collect bench-marts fix clean
+.PHONY: help install install-dev install-spark run cluster stop status test faults chaos check bench bench-collect bench-marts bench-report fix clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -69,7 +69,7 @@ check: $(TEST_STAMP) ## format, lint, types, import directions, generated docume
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m neople_timeline.dictionary --check
 
-bench: bench-collect bench-marts ## measure everything
+bench: bench-collect bench-marts bench-report ## measure everything
 
 bench-collect: $(TEST_STAMP) ## measure collecting: CPU per event, share of the limit, memory (FULL=1: a million characters too)
 	@$(SYNC) --quiet --inexact --no-default-groups --group airflow --group local --group dev --group bench
@@ -77,6 +77,9 @@ bench-collect: $(TEST_STAMP) ## measure collecting: CPU per event, share of the 
 
 bench-marts: $(TEST_STAMP) ## all marts over 1 and 10 million events: DuckDB, and Spark where it is installed
 	@$(BIN)/python benchmarks/marts.py
+
+bench-report: $(TEST_STAMP) ## the report of a day of 100,000 characters
+	@$(BIN)/python benchmarks/report.py
 
 fix: $(TEST_STAMP) ## format, and mend what ruff can mend
 	@$(BIN)/ruff format
