@@ -41,6 +41,9 @@ DAILY_FIRST: dict[str, Any] = {"priority_weight": 10, "weight_rule": "absolute"}
 LONGEST_SPARK_JOB = timedelta(hours=2)
 """When a Spark job is given up and tried again; one that got no workers says so by itself after five minutes."""
 
+LOGGED_DEBTS = 50
+"""How many debts a task's log names: in an outage nearly all of a population are owed."""
+
 RETRIES = {
     "retries": 3,
     "retry_delay": timedelta(seconds=30),
@@ -159,8 +162,10 @@ def verify(shards: list[PlainShard]) -> dict[str, int]:
 
         settings = connect_settings()
         found = prove_days(settings, list_days(shards))
-        for debt in found.owed:
+        for debt in found.owed[:LOGGED_DEBTS]:
             log.warning("Owed: %s of %s: %s", "/".join(debt.character), debt.day, debt.reason)
+        if len(found.owed) > LOGGED_DEBTS:
+            log.warning("Owed: %s in all; `neople-timeline owed` lists them", len(found.owed))
         get_current_context()["ti"].xcom_push(DISPUTED, [f"{finding.day}" for finding in found.disagreements])
         found.require_agreement()
         totals = total_days(settings, found.days)

@@ -26,7 +26,12 @@ def test_a_small_roster_of_whom_nobody_is_known_any_more_is_doubted_for_two_days
     assert collect(small, pipeline.plan_day(small, day + timedelta(days=1))) == (1, 0)
     small_api.fail({"fault": "missing_character"})
     assert collect(small, pipeline.plan_day(small, WEDNESDAY)) == (1, CHARACTERS - 1)  # the one is missing for long
-    assert "the API knew it the last time" in pipeline.list_owed(small)[0].reason
+    change(small, "UPDATE timeline.roster SET name = 'called ' || character_id WHERE character_id < '8'")
+    owed = pipeline.list_owed(small)
+    assert "the API knew it the last time" in owed[0].reason
+    names = {member.character: member.name or "" for member in pipeline.list_members(small)}
+    assert {one.name == "" for one in owed} == {True, False}
+    assert {one.character: one.name for one in owed}.items() <= names.items()
     assert collect(small, pipeline.plan_debts(small)) == (0, CHARACTERS - 1)
     change(small, "UPDATE timeline.collection SET doubted_at = doubted_at - interval '3 days'")
     assert collect(small, pipeline.plan_debts(small)) == (CHARACTERS - 1, 0)

@@ -15,7 +15,6 @@ from neople_timeline.cli.screen import (
     COMPLETE,
     INDEBTED,
     err,
-    make_plain,
     out,
     patiently,
     read_day,
@@ -27,6 +26,7 @@ from neople_timeline.cli.screen import (
     say_report,
     say_usage,
     say_verification,
+    show_debt,
 )
 from neople_timeline.errors import ConfigError, TimelineError
 from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between, number_of
@@ -123,9 +123,7 @@ def owed(
     from_day, to_day = read_days(first, last) if first else (None, None)
     debts = pipeline.list_owed(read_settings(), from_day, to_day)
     for debt in debts:
-        out.print(
-            f"{debt.day}  {'/'.join(debt.character)}  {make_plain(debt.reason)}  (tries: {debt.attempts})", markup=False
-        )
+        out.print(show_debt(debt), markup=False)
     out.print(f"Owed: {number_of(len(debts), 'character-day')}." if debts else "Nothing is owed.")
     raise typer.Exit(INDEBTED if debts else COMPLETE)
 

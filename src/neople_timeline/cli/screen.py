@@ -14,6 +14,7 @@ from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
 from neople_timeline.verify import Verification
+from neople_timeline.warehouse.audit import Owed
 from neople_timeline.warehouse.state import Gaps
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ def say_verification(result: Verification) -> int:
     for finding in result.disagreements[:LISTED]:
         out.print(f"  {finding}", markup=False)
     for debt in result.owed[:LISTED]:
-        out.print(f"  owed: {debt.day} {'/'.join(debt.character)}: {make_plain(debt.reason)}", markup=False)
+        out.print(f"  owed: {show_debt(debt)}", markup=False)
     if len(result.owed) > LISTED:
         out.print(f"  … and {len(result.owed) - LISTED:,} more: `neople-timeline owed` lists them all")
     for key in result.orphans[:LISTED]:
@@ -160,6 +161,12 @@ def say_verification(result: Verification) -> int:
         return FAILED
     is_whole = not (result.owed or result.unfinished or result.uncollected or result.provisional)
     return COMPLETE if is_whole else INDEBTED
+
+
+def show_debt(debt: Owed) -> str:
+    """Write what is owed on a line: the day, who, why, and how often it was tried."""
+    name = f" ({make_plain(debt.name)})" if debt.name else ""
+    return f"{debt.day}  {'/'.join(debt.character)}{name}  {make_plain(debt.reason)}  (tries: {debt.attempts})"
 
 
 def say_gaps(gaps: Gaps) -> int:

@@ -18,10 +18,11 @@ from neople_timeline.warehouse.predicates import LOCK_DAYS, OPEN, TOO_EARLY
 
 @dataclass(frozen=True)
 class Owed:
-    """A character-day that is still to be collected, and why."""
+    """A character-day that is still to be collected, and why; `name` is the roster's, if it has one."""
 
     day: date
     character: CharacterKey
+    name: str
     reason: str
     attempts: int
     next_try_at: datetime | None
@@ -159,8 +160,8 @@ def forget_proof(connection: psycopg.Connection, day: date) -> None:
 
 
 OWED: Final = f"""
-SELECT day, server_id, character_id, coalesce(reason, 'not collected yet'), attempts, next_try_at
-FROM timeline.collection c
+SELECT day, server_id, character_id, coalesce(r.name, ''), coalesce(reason, 'not collected yet'), attempts, next_try_at
+FROM timeline.collection c LEFT JOIN timeline.roster r USING (server_id, character_id)
 WHERE {OPEN} AND day BETWEEN coalesce(%s, '-infinity'::date) AND coalesce(%s, 'infinity'::date)
 ORDER BY day, server_id, character_id
 """.encode()
@@ -169,10 +170,7 @@ ORDER BY day, server_id, character_id
 def list_owed(connection: psycopg.Connection, first: date | None = None, last: date | None = None) -> list[Owed]:
     """List the character-days that are still to be collected."""
     rows = connection.execute(OWED, (first, last))
-    return [
-        Owed(day, CharacterKey(server, character), reason, attempts, next_try)
-        for day, server, character, reason, attempts, next_try in rows
-    ]
+    return [Owed(day, CharacterKey(server, character), *told) for day, server, character, *told in rows]
 
 
 def list_known_days(connection: psycopg.Connection, days: Sequence[date]) -> list[date]:

@@ -30,7 +30,7 @@ PROVEN = Verification(
     provisional=(),
     orphans=(),
 )
-DEBT = Owed(DAY, CAIN, "the connection failed", 2, None)
+DEBT = Owed(DAY, CAIN, "카인\x1b[2J", "the connection failed", 2, None)
 PLAN = Plan((DAY,), (Shard((DAY,), 0, 2), Shard((DAY,), 1, 2)), 5, 5)
 
 

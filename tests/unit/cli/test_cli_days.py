@@ -66,7 +66,7 @@ def test_a_day_with_debts_says_so_and_names_them(monkeypatch: pytest.MonkeyPatch
     stand_in(monkeypatch, prove_days=replace(PROVEN, owed=(DEBT,) * 30))
     result = run("day", "2026-11-15")
     assert result.exit_code == INDEBTED
-    assert f"owed: 2026-11-15 cain/{'a' * 32}: the connection failed" in result.output
+    assert f"owed: 2026-11-15  cain/{'a' * 32} (카인\ufffd[2J)  the connection failed" in result.output
     assert "and 10 more: `neople-timeline owed` lists them all" in result.output
 
 
@@ -293,7 +293,7 @@ def test_debts_are_listed_for_the_days_asked_for(monkeypatch: pytest.MonkeyPatch
     days = [arguments[-2:] for _, arguments, _ in steps.calls]
     first, last = date(2026, 11, 1), date(2026, 11, 15)
     assert days == [(first, first), (first, last), (None, None)]
-    assert f"2026-11-15  cain/{'a' * 32}  the connection failed  (tries: 2)" in result.output
+    assert f"2026-11-15  cain/{'a' * 32} (카인\ufffd[2J)  the connection failed  (tries: 2)" in result.output
     stand_in(monkeypatch, list_owed=())
     assert run("owed").exit_code == COMPLETE
 
