@@ -9,17 +9,20 @@ from typing import Any, TypedDict
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
 
-from neople_timeline.errors import ConfigError, DataError, NotOver, Refused, RetryLater, StopCollecting
+from neople_timeline.errors import (
+    LONGEST_WAIT,
+    NEW_WAIT_AFTER,
+    ConfigError,
+    DataError,
+    NotOver,
+    Refused,
+    RetryLater,
+    StopCollecting,
+)
 from neople_timeline.models import Plan, Shard, days_between, split_runs
 from neople_timeline.settings import read_airflow_settings
 
 log = logging.getLogger(__name__)
-
-LONGEST_WAIT = timedelta(hours=12)
-"""How long a task waits for the API or the stores, on end, before it fails and says so."""
-
-NEW_WAIT_AFTER = timedelta(hours=1)
-"""A task that has to wait this long after it came back, or later, was at work meanwhile: a new wait begins."""
 
 LONGEST_WAIT_FOR_DAY = timedelta(hours=1)
 """A scheduled run starts when its day ends, and waits for the last events and for clocks that differ. Whoever asks for

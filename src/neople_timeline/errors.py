@@ -13,6 +13,15 @@ TimelineError
 Every message is written for the person who has to act: what is wrong, where, what to do. None carries a secret.
 """
 
+from datetime import timedelta
+from typing import Final
+
+LONGEST_WAIT: Final = timedelta(hours=12)
+"""How long a task or a command waits for the API or the stores, on end, before it fails and says so."""
+
+NEW_WAIT_AFTER: Final = timedelta(hours=1)
+"""Whoever has to wait this long after it came back, or later, was at work meanwhile: a new wait begins."""
+
 
 class TimelineError(Exception):
     """The root of everything this package raises on purpose."""

@@ -10,7 +10,7 @@ Every step can be repeated at any time: it looks at what is there and does what 
 import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ import psycopg
 import uvloop
 
 from neople_timeline import collect, name_search, parts, plan, verify
+from neople_timeline.errors import TimelineError
 from neople_timeline.export import export_rows
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
@@ -280,12 +281,21 @@ def list_owed(settings: Settings, first: date | None = None, last: date | None =
 
 
 def publish_report(settings: Settings, day: date, failure: str | None = None) -> Published:
-    """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did."""
+    """Write a day's page into the lake and mail it once; `failure` says what went wrong, if something did.
+
+    A failure whose page cannot be written, because the lake is away or another, is mailed without one.
+    """
     from neople_timeline.report.publish import publish_report as publish
 
-    # What failed may be that the lake is another.
-    with _open(settings, check_bond=failure is None) as (lake, connection):
-        return publish(settings, lake, connection, day, failure)
+    try:
+        with _open(settings) as (lake, connection):
+            return publish(settings, lake, connection, day, failure)
+    except TimelineError as error:
+        if failure is not None:
+            lines = [f"[failed] {day}", "", failure, "", f"There is no page that tells of it: {error}"]
+            with suppress(TimelineError):
+                mail_alert(settings, "failed", day, lines[0], lines)
+        raise
 
 
 def republish_reports(settings: Settings, but: date | None = None) -> dict[date, Published]:
@@ -364,10 +374,9 @@ def read_report(settings: Settings, path: str) -> bytes | None:
 
 
 @contextmanager
-def _open(settings: Settings, *, check_bond: bool = True) -> Iterator[tuple[Lake, psycopg.Connection]]:
+def _open(settings: Settings) -> Iterator[tuple[Lake, psycopg.Connection]]:
     """Open the lake and the warehouse; ConfigError if they do not belong together, whatever a step would do to them."""
     lake = open_lake(settings)
     with open_warehouse(settings) as connection:
-        if check_bond:
-            plan.check_bond(settings.calendar, lake, connection)
+        plan.check_bond(settings.calendar, lake, connection)
         yield lake, connection

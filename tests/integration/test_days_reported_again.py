@@ -90,6 +90,20 @@ def test_a_day_that_failed_while_it_ran_is_mailed_all_the_same(small: Settings) 
     assert (published.is_provisional, published.mailed, published.week_url) == (True, True, None)
 
 
+def test_a_failure_leaves_the_pages_of_another_warehouse_alone_and_is_mailed_without_one(
+    small: Settings, smtp: "Smtp"
+) -> None:
+    pipeline.plan_day(small, WEDNESDAY)
+    other = replace(small, lake_url=f"{small.lake_url}/other")
+    open_lake(other).claim(other.calendar)
+    open_lake(other).put(f"reports/day={WEDNESDAY}/index.html", b"theirs")
+    for _ in range(2):  # tried again, it is mailed once
+        with pytest.raises(ConfigError, match="do not belong together"):
+            pipeline.publish_report(other, WEDNESDAY, "plan: they do not belong together")
+    assert read_page(other, f"day={WEDNESDAY}") == "theirs"
+    assert list_subjects(smtp.maildir) == [f"[failed] {WEDNESDAY}"]
+
+
 def test_a_debt_of_a_week_that_is_over_is_paid_into_the_page_of_the_week_too(small: Settings, smtp: "Smtp") -> None:
     monday = WEDNESDAY - timedelta(days=2)
     work_off(small, pipeline.plan_backfill(small, THURSDAY, WEDNESDAY))

@@ -28,7 +28,7 @@ from neople_timeline.cli.screen import (
     say_verification,
     show_debt,
 )
-from neople_timeline.errors import ConfigError, TimelineError
+from neople_timeline.errors import ConfigError, Refused, TimelineError
 from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between, number_of
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.verify import Verification
@@ -54,11 +54,13 @@ def day(
     settings = read_settings()
     settings.require("neople_api_key", "lake_url", "warehouse_url")
     wanted = read_day(day)
-    follows = day == "yesterday"
-    plan = patiently(lambda: pipeline.plan_day(settings, wanted, again=again, unfinished=unfinished, follows=follows))
-    say_plan(plan, wanted)
+    options = {"again": again, "unfinished": unfinished, "follows": day == "yesterday"}
     try:
+        plan = patiently(partial(pipeline.plan_day, settings, wanted, **options))
+        say_plan(plan, wanted)
         found = _run(settings, plan, "daily")
+    except Refused:
+        raise
     except TimelineError as error:  # told by page and mail too, as Airflow does: cron has nobody who watches
         with suppress(TimelineError):
             say_pages(settings, pipeline.publish_report(settings, wanted, str(error)))

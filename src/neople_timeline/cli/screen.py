@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
-from neople_timeline.errors import ConfigError, NotOver, RetryLater
+from neople_timeline.errors import LONGEST_WAIT, NEW_WAIT_AFTER, ConfigError, NotOver, Refused, RetryLater
 from neople_timeline.models import Plan, Usage, number_of
 from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
@@ -23,7 +23,6 @@ COMPLETE, INDEBTED, WRONG, FAILED = range(4)
 """The exit codes: done, finished with debt, wrong usage or settings, failed."""
 LISTED = 20
 """Lines of a list that a terminal shows; the report has them all."""
-PATIENCE_SECONDS = 12 * 3600
 
 
 class Screen(Console):
@@ -101,20 +100,23 @@ def say_plainly(text: str) -> None:
 
 def patiently(step: Callable[[], T], say: Callable[[str], None] = say_plainly, pause: float = 5.0) -> T:
     """Repeat a step that asks to be repeated later, for hours if need be; the first time after `pause` at the most."""
-    waited = 0.0
+    waited, longest = 0.0, pause
     while True:
+        began = time.monotonic()
         try:
             return step()
         except NotOver as error:
-            raise ConfigError(f"{error}. `day DATE --unfinished` collects what there is of it now.") from None
+            raise Refused(f"{error}. `day DATE --unfinished` collects what there is of it now.") from None
         except RetryLater as error:
-            if waited >= PATIENCE_SECONDS:
+            if time.monotonic() - began >= NEW_WAIT_AFTER.total_seconds():
+                waited, longest = 0.0, pause
+            if waited >= LONGEST_WAIT.total_seconds():
                 raise
-            seconds = min(pause, max(error.seconds, 1.0))
-            until = "" if waited else f", for {PATIENCE_SECONDS // 3600} hours at most; Ctrl-C loses nothing"
+            seconds = min(longest, max(error.seconds, 1.0))
+            until = "" if waited else f", for {LONGEST_WAIT // timedelta(hours=1)} hours at most; Ctrl-C loses nothing"
             say(f"{error}; trying again in {seconds:.0f} s{until}")
             time.sleep(seconds)
-            waited, pause = waited + seconds, min(pause * 2, 600.0)
+            waited, longest = waited + seconds, min(longest * 2, 600.0)
 
 
 def say_plan(plan: Plan, first: date) -> None:

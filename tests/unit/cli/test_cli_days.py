@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +11,16 @@ from stand_ins import CAIN, COMPLETE, DAY, DEBT, FAILED, INDEBTED, PLAN, PROVEN,
 
 from neople_timeline import pipeline
 from neople_timeline.checks import Disagreement
-from neople_timeline.cli.screen import PATIENCE_SECONDS
-from neople_timeline.errors import ConfigError, NotOver, RetryLater, StopCollecting
+from neople_timeline.cli.screen import patiently
+from neople_timeline.errors import (
+    LONGEST_WAIT,
+    NEW_WAIT_AFTER,
+    ConfigError,
+    NotOver,
+    Refused,
+    RetryLater,
+    StopCollecting,
+)
 from neople_timeline.models import Calendar, Collected, Plan, Usage
 from neople_timeline.pipeline import Loaded, Refined
 from neople_timeline.plan import Forecast
@@ -105,16 +113,27 @@ def test_a_day_whose_data_disagree_has_failed_and_still_is_reported(monkeypatch:
     assert arguments == (DAY, "the proof failed: `neople-timeline verify 2026-11-15` lists what disagrees")
 
 
+@pytest.mark.parametrize("step", ["plan_day", "collect_shard"])
 @pytest.mark.parametrize("away", [False, True])
 def test_a_day_that_stops_on_its_way_is_told_by_page_and_mail_too(
-    monkeypatch: pytest.MonkeyPatch, *, away: bool
+    monkeypatch: pytest.MonkeyPatch, step: str, *, away: bool
 ) -> None:
     told = ConfigError("the store refuses") if away else Published("s3://lake/reports/x", mailed=True, debts=0)
-    steps = stand_in(monkeypatch, collect_shard=StopCollecting("the key is blocked"), publish_report=told)
+    steps = stand_in(monkeypatch, publish_report=told, **{step: StopCollecting("the key is blocked")})
     result = run("day", "2026-11-15")
     assert str(result.exception) == "the key is blocked"
     assert [call[1] for call in steps.calls if call[0] == "publish_report"] == [(DAY, "the key is blocked")]
     assert ("Report: s3://lake/reports/x" in result.output) != away
+
+
+@pytest.mark.parametrize("error", [Refused("the day is too early"), NotOver("the day is not over", seconds=60)])
+def test_a_day_that_cannot_be_had_is_told_to_who_asked_for_it_alone(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    steps = stand_in(monkeypatch, plan_day=error)
+    result = run("day", "2026-11-15")
+    assert isinstance(result.exception, Refused)
+    assert steps.names() == ["plan_day"]
 
 
 def test_a_day_is_not_called_failed_for_what_disagrees_on_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,8 +245,29 @@ def test_patience_ends_after_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, collect_shard=RetryLater("maintenance", seconds=300))
     result = run("day", "2026-11-15")
     assert isinstance(result.exception, RetryLater)
-    assert PATIENCE_SECONDS <= sum(slept) < PATIENCE_SECONDS + 600
+    assert LONGEST_WAIT <= timedelta(seconds=sum(slept)) < LONGEST_WAIT + timedelta(seconds=600)
     assert max(slept) <= 300
+
+
+def test_patience_begins_anew_after_an_hour_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two outages of eight hours are no wait of sixteen, if work went on for an hour between them."""
+    now = 0.0
+    outages = iter([*[0.0] * 96, NEW_WAIT_AFTER.total_seconds(), *[0.0] * 95])
+    slept: list[float] = []
+
+    def step() -> str:
+        nonlocal now
+        worked = next(outages, None)
+        if worked is None:
+            return "done"
+        now += worked
+        raise RetryLater("maintenance", seconds=300)
+
+    monkeypatch.setattr("neople_timeline.cli.screen.time.sleep", slept.append)
+    monkeypatch.setattr("neople_timeline.cli.screen.time.monotonic", lambda: now)
+    assert patiently(step, say=lambda _: None) == "done"
+    assert sum(slept) > LONGEST_WAIT.total_seconds()
+    assert slept.count(5.0) == 2
 
 
 # Several days -------------------------------------------------------------------------------------------------------
