@@ -11,6 +11,7 @@ import secrets
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
@@ -28,6 +29,7 @@ from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unread
 from neople_timeline.raw import RawWriter, name_raw
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
+from neople_timeline.warehouse.connection import GONE
 from neople_timeline.warehouse.ledger import Landed
 
 log = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ async def collect_shard(
             await run_beside(collector.run(), collector.keep_alive(), keep_permits(lambda: collector.wanted))
         finally:
             log.info("%s", collector.usage.describe(settings.neople_api_rate))
-            if not stores.ledger.broken:  # best effort: without it, the claims simply run out
+            with suppress(*GONE):  # without it, the claims simply run out
                 ledger.finish_worker(stores.ledger, worker_id, collector.usage)
     return collector.collected
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import psycopg
 
-from neople_timeline.errors import SkipCharacter
+from neople_timeline.errors import RetryLater, SkipCharacter, StopCollecting
 from neople_timeline.limited_client import OUTAGE_FAILURES, open_client, run_beside, run_together
 from neople_timeline.models import SERVERS, CharacterKey
 from neople_timeline.neople.client import Client
@@ -37,9 +37,10 @@ async def search_characters(
 async def find_named(
     settings: Settings, connection: psycopg.Connection, lines: Sequence[Named], progress: Progress | None = None
 ) -> dict[Named, CharacterKey | str]:
-    """Find the character of each line, or say why there is not exactly one; in an outage, of all that are left.
+    """Find the character of each line, or say why there is not exactly one.
 
-    RetryLater and StopCollecting if the API answers nobody from the beginning.
+    Once the API is down, or refuses the key, that is said of all that are left. RetryLater and StopCollecting if it
+    answers nobody from the beginning.
     """
     answers: dict[Named, CharacterKey | str] = {}
     waiting = list(reversed(lines))
@@ -52,11 +53,13 @@ async def find_named(
             try:
                 answers[line] = await _find(client, line)
                 failures = 0
-            except Unreadable as error:
-                if not client.was_answered:
+            except (RetryLater, StopCollecting) as error:
+                is_unreadable = isinstance(error, Unreadable)
+                if not (client.was_answered if is_unreadable else answers):
                     raise
                 failures += 1
-                unasked = [waiting.pop() for _ in range(len(waiting))] if failures >= OUTAGE_FAILURES else []
+                is_down = failures >= OUTAGE_FAILURES or not is_unreadable
+                unasked = [waiting.pop() for _ in range(len(waiting))] if is_down else []
                 answers.update(dict.fromkeys([line, *unasked], f"the API did not say who that is: {error}"))
             if progress:
                 progress(len(answers), len(lines))

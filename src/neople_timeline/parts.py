@@ -152,7 +152,7 @@ def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, s
         events, characters = (_open_loadable(lake, part, table) for table in TABLES)
         if events is None or characters is None:
             # Who rewrote it may have died before it could say so, or its bytes have changed: nobody else would notice.
-            part_rows.forget_objects(connection, [part.day])
+            part_rows.forget_objects(connection, [part])
             refined = refine_parts(calendar, lake, connection, shard)
             if refined or all(one.identity != part.identity for one in _list_waiting(connection, shard)):
                 anew = f"{part.day} changed since it was refined, and is refined anew: load it again"

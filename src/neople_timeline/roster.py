@@ -157,7 +157,8 @@ def _find_columns(header: list[str]) -> tuple[int, int | None, int | None]:
 
 
 def _read_cell(line: list[str], place: int | None) -> str:
-    return line[place].strip() if place is not None and place < len(line) else ""
+    cell = line[place].strip() if place is not None and place < len(line) else ""
+    return re.sub(r"^'(?=[=+\-@＝＋－＠])", "", cell)  # as `roster list` writes it, so that no spreadsheet computes it
 
 
 def _find_fault(key: CharacterKey, name: str) -> str:

@@ -118,7 +118,7 @@ def prove_days(calendar: Calendar, lake: Lake, connection: psycopg.Connection, d
     disputed = sorted({finding.day for finding in found.disagreements})
     if disputed:
         log.warning("What differs is made anew: %s", "; ".join(map(str, found.disagreements[:10])))
-        part_rows.forget_objects(connection, disputed)
+        part_rows.forget_objects(connection, list_refined(connection, disputed))
     is_published = publish_days(calendar, lake, connection, {*disputed, *found.unfinished})
     if is_published or disputed:  # another run may have mended it meanwhile
         found = verify_days(calendar, lake, connection, days)

@@ -74,6 +74,23 @@ def test_in_an_outage_the_names_that_are_left_are_told_and_not_asked_for(
     assert small_api.stats()["requests"] < 1000
 
 
+@pytest.mark.parametrize("change", [{"maintenance": True}, {"key_error": "API003"}])
+def test_who_was_found_before_the_api_went_down_is_on_the_roster(
+    asking: Settings, small_api: SandboxApi, change: dict[str, object]
+) -> None:
+    names = [(one.server_id, read_name(small_api, one)) for one in small_api.characters()]
+
+    def switch(done: int, _: int) -> None:
+        if done == 1:
+            small_api.switch(**change)
+
+    small_api.switch(latency_seconds=0.05)
+    many = [*names[:1], *(("cain", f"이름{n}") for n in range(500))]
+    roster, added = pipeline.import_roster(asking, write_names(*many), switch)
+    assert (added, len(roster.rejects)) == (1, 500)
+    assert "the API did not say who that is" in roster.rejects[-1].reason
+
+
 @pytest.mark.parametrize(
     ("change", "refusal"), [({"maintenance": True}, RetryLater), ({"key_error": "API003"}, StopCollecting)]
 )

@@ -65,6 +65,18 @@ def test_an_object_that_is_not_the_recorded_one_is_refined_anew_before_it_is_loa
     assert pipeline.verify_days(settings, [day]).ok
 
 
+def test_a_shard_whose_object_is_gone_leaves_the_other_shards_of_its_day_alone(
+    settings: Settings, connection: psycopg.Connection, day: date
+) -> None:
+    (part, *others), lake = part_rows.list_parts(connection, Shard.whole(day)), open_lake(settings)
+    assert others
+    lake.delete([object_key(part, EVENTS)])
+    connection.execute("UPDATE timeline.part SET loaded_version = NULL WHERE bucket = 0")
+    with pytest.raises(RetryLater, match="refined anew"):
+        pipeline.load_shard(settings, Shard((day,), part.bucket, part.buckets))
+    assert part_rows.list_parts(connection, Shard.whole(day))[1:] == others
+
+
 def test_who_refines_a_part_waits_for_who_does_already(
     settings: Settings, connection: psycopg.Connection, day: date
 ) -> None:

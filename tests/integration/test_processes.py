@@ -1,10 +1,10 @@
 """What the local stack starts, it stops: with all that descends from it."""
 
-import os
 import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from neople_timeline.local.processes import (
     find,
     is_listening,
     list_recorded,
+    read_since_start,
     start,
     stop,
 )
@@ -80,12 +81,26 @@ def test_two_programs_that_start_at_once_choose_different_ports() -> None:
     assert choose_port(port) == port
 
 
+def has_said(name: str, words: str, home: Path) -> bool:
+    return words in read_since_start(name, home)
+
+
+def test_a_service_that_is_started_again_is_ready_by_what_it_says_now(tmp_path: Path) -> None:
+    talks = Service(
+        "talks", ["sh", "-c", "echo at work; exec sleep 300"], partial(has_said, "talks", "at work", tmp_path)
+    )
+    start(talks, tmp_path)
+    stop(["talks"], tmp_path)
+    with pytest.raises(LocalError, match="does not answer after 1 s"):
+        start(replace(talks, command=["sleep", "300"], patience_seconds=1), tmp_path)
+    stop(["talks"], tmp_path)
+
+
 def test_whichever_part_ends_is_named_with_its_log_and_postgres_before_those_that_need_it(tmp_path: Path) -> None:
     names = ["airflow-api", "objects", "postgres"]
     for name in names:
         script = f"echo the last words of {name}; exec sleep 300"
-        has_spoken = partial(os.path.getsize, tmp_path / "logs" / f"{name}.log")
-        start(Service(name, ["sh", "-c", script], has_spoken), tmp_path)
+        start(Service(name, ["sh", "-c", script], partial(has_said, name, "the last words", tmp_path)), tmp_path)
     require_parts = stack.watch(tmp_path)
     require_parts()
     for name, gone in zip(names, ("airflow-api", "objects and airflow-api", "postgres and objects and"), strict=True):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neople_timeline.errors import ConfigError
+from neople_timeline.export import write_line
 from neople_timeline.models import SERVERS, CharacterKey, Member
 from neople_timeline.roster import Named, find_server, read_roster
 
@@ -19,6 +20,15 @@ def test_a_plain_file_is_read_in_its_order() -> None:
     roster = read_roster(f"{HEADER}cain,{B}\nbakal,{A}\n".encode())
     assert roster.characters == (CharacterKey("cain", B), CharacterKey("bakal", A))
     assert (roster.rejects, roster.repeated) == ((), 0)
+
+
+@pytest.mark.parametrize("name", ["-이름-", "＝1", "빛"])
+def test_what_the_list_writes_is_read_as_it_was(name: str) -> None:
+    line = write_line(["cain", A, name])
+    assert line.startswith(f"cain,{A},'") == (name != "빛")
+    assert read_roster(f"serverId,characterId,characterName\n{line}".encode()).members == (
+        Member(CharacterKey("cain", A), name),
+    )
 
 
 KEYS = st.tuples(st.sampled_from(sorted(SERVERS)), st.text("0123456789abcdef", min_size=32, max_size=32))

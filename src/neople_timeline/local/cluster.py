@@ -26,6 +26,7 @@ from neople_timeline.local.processes import (
     Service,
     choose_port,
     find,
+    read_since_start,
     refuse_starts,
     remember,
     start,
@@ -193,8 +194,11 @@ def describe_worker(cluster: Cluster, number: int) -> Service:
         start = 256 * (cluster.redis_port % 256) + 4 * number  # by port, so that stacks do not meet
         network = IPv4Network((HOSTS[start], 30))
         command = host.describe(host_name, name_cable(cluster, number), network, command)
-    log = home / "logs" / f"{name}.log"
-    return Service(name, command, lambda: " ready." in log.read_text(), None, cluster.environment, patience_seconds=180)
+
+    def is_ready() -> bool:
+        return " ready." in read_since_start(name, home)
+
+    return Service(name, command, is_ready, None, cluster.environment, patience_seconds=180)
 
 
 def name_cable(cluster: Cluster, number: int) -> str:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -27,6 +28,8 @@ LOOPBACK = "127.0.0.1"
 LISTENING_PORTS = range(20_000, 32_000)
 """Below those that systems give to outgoing connections: what is free stays free until the service listens."""
 POLL_SECONDS = 0.05
+START_MARK = "=== started"
+"""How the line begins that a log has before each start of its service."""
 _children: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain about children that outlive the function that started them."""
 _chosen: set[int] = set()
@@ -107,6 +110,11 @@ def forget(name: str, home: Path) -> None:
 def list_recorded(home: Path) -> list[str]:
     """Name everything that was started under `home` and not stopped since, dead or alive."""
     return sorted(path.stem for path in (home / "run").glob("*.json"))
+
+
+def read_since_start(name: str, home: Path) -> str:
+    """Read what a service has said since it was last started."""
+    return _log(name, home).read_text(errors="replace").rpartition(START_MARK)[2]
 
 
 def quote_log(name: str, home: Path) -> str:
@@ -195,6 +203,8 @@ def _launch(service: Service, home: Path) -> psutil.Process:
     log = _log(service.name, home)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        output.write(f"{START_MARK} {datetime.now(UTC):%F %T} UTC\n".encode())
+        output.flush()
         process = subprocess.Popen(  # noqa: S603 - the command is ours
             service.command,
             stdin=subprocess.DEVNULL,

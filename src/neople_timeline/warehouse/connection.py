@@ -6,7 +6,7 @@ as parameters.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,10 @@ from neople_timeline.settings import Settings
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 OLDEST_SERVER: Final = 15
 """PostgreSQL's major version from which on it has what the schema uses."""
+GONE: Final = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What psycopg raises when PostgreSQL is away, among other things; who only says good-bye passes over it."""
+CONNECTION_LOST: Final = ("08", "57P0")
+"""How the SQL states begin that say so; of what the client finds out by itself there is none."""
 UPGRADE_LOCK: Final = 7_105_206_601
 """Advisory lock that keeps two first users from making the schema at once."""
 
@@ -106,7 +110,7 @@ def open_warehouse(
             f"PostgreSQL refuses the role of WAREHOUSE_URL ({error.diag.message_primary}): give it CREATE on the"
             " database, and all rights to what is in the schema timeline there; best make it the owner of both"
         ) from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except GONE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if (error.sqlstate or "").startswith(PROGRAM_LIMITS):
             raise DataError(f"PostgreSQL cannot hold this: {reason}") from None
@@ -119,8 +123,10 @@ def _name_trouble(error: psycopg.Error) -> str:
             return "has no room"
         case errors.LockNotAvailable():
             return "holds a lock for another run"
-        case _:
+        case _ if (error.sqlstate or CONNECTION_LOST[0]).startswith(CONNECTION_LOST):
             return "went away"
+        case _:
+            return "did not finish a statement"
 
 
 @contextmanager
@@ -132,7 +138,7 @@ def hold_locks(connection: psycopg.Connection, locks: Sequence[tuple[int, int]])
             connection.execute("SELECT pg_advisory_lock(%s, %s)", lock)
         yield
     finally:
-        if not connection.broken:
+        with suppress(*GONE):
             for lock in locks:
                 connection.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
             connection.execute("RESET idle_session_timeout")

@@ -214,9 +214,13 @@ def replace_part(
     return True
 
 
-def forget_objects(connection: psycopg.Connection, days: Sequence[date]) -> None:
-    """Forget what the objects of some days were made from, so that they are written and loaded anew."""
-    connection.execute("UPDATE timeline.part SET sources = '' WHERE day = ANY(%s)", (list(days),))
+def forget_objects(connection: psycopg.Connection, parts: Sequence[Part]) -> None:
+    """Forget what the objects of some parts were made from, so that they are written and loaded anew."""
+    connection.execute(
+        "UPDATE timeline.part SET sources = ''"
+        " WHERE (day, bucket) IN (SELECT * FROM unnest(%s::date[], %s::smallint[]))",
+        ([part.day for part in parts], [part.bucket for part in parts]),
+    )
 
 
 def _delete_rows(connection: psycopg.Connection, part: Part) -> None:

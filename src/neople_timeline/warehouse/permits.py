@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -17,6 +18,7 @@ import psycopg
 from neople_timeline.models import Kind
 from neople_timeline.neople.limiter import Pacer
 from neople_timeline.settings import Settings
+from neople_timeline.warehouse.connection import GONE
 
 LEASE_SECONDS: Final = 8.0
 MARGIN_SECONDS: Final = 4.5
@@ -111,12 +113,11 @@ class PermitLease:
     def give_back(self) -> None:
         """Let go of the permits as soon as the last ones have cooled down."""
         self._thread.shutdown()
-        if self._connection.broken:  # the permits simply run out
-            return
         now = self._clock()
         is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < UNCERTAIN_SECONDS
         in_use, rest = self._pacer.in_use(now), UNCERTAIN_SECONDS if is_uncertain else self._pacer.free_in(now)
-        self._connection.execute(GIVE_BACK, (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder))
+        with suppress(*GONE):  # the permits simply run out
+            self._connection.execute(GIVE_BACK, (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder))
         self._pacer.lend(0, 0.0)
 
     async def _query(self, statement: LiteralString, *values: object) -> tuple[Any, ...] | None:

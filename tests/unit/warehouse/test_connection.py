@@ -64,6 +64,15 @@ def test_a_full_disk_is_called_one_and_waited_for(dying: Dying) -> None:
         list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
 
 
+def test_a_statement_that_was_cancelled_is_not_called_a_server_that_went_away(dying: Dying) -> None:
+    dying.error = psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
+    with pytest.raises(RetryLater, match="PostgreSQL did not finish a statement: canceling statement"):
+        list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
+    dying.error = psycopg.errors.AdminShutdown("terminating connection due to administrator command")
+    with pytest.raises(RetryLater, match="PostgreSQL went away: terminating"):
+        list(pipeline.export_table(SETTINGS, "event", DAY, DAY))
+
+
 def test_what_is_too_large_for_postgresql_is_said_and_not_waited_for(dying: Dying) -> None:
     dying.error = psycopg.errors.ProgramLimitExceeded("index row size 3024 exceeds btree version 4 maximum 2704")
     with pytest.raises(DataError, match="PostgreSQL cannot hold this: index row size 3024"):
