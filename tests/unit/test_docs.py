@@ -78,6 +78,16 @@ def test_what_comes_from_the_environment_under_airflow_is_told(page: str) -> Non
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_name_that_is_told_with_its_file_is_there(page: Path) -> None:
+    for file, names in re.findall(r"`([\w./-]+\.py)`: ((?:`\w+`(?:, | and )?)+)", page.read_text("utf-8")):
+        (path,) = [base / file for base in SOURCES if (base / file).exists()]
+        defined = set(
+            re.findall(r"^\s*(?:(?:async )?def |class )?(\w+)\b\s*[=:(]", path.read_text("utf-8"), re.MULTILINE)
+        )
+        assert set(re.findall(r"\w+", names)) - defined == set(), file
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_and_file_and_target_exists(page: Path) -> None:
     text = page.read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]

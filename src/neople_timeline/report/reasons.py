@@ -12,7 +12,7 @@ KOREAN_REASONS: Final = (
     ("not collected yet", "아직 수집하지 않음"),
     (r"the API answers HTTP (\d+(?: \w+)?)", r"API 오류(HTTP \1)"),
     (r"the connection to the API failed \((\w+)\):.*", r"API에 연결하지 못함(\1)"),
-    (r"the answer is not the JSON of a timeline: (.*)", r"API 응답을 읽을 수 없음: \1"),
+    (r"the answer is not (?:the JSON of a timeline|a list of characters): (.*)", r"API 응답을 읽을 수 없음: \1"),
     (r"the answer has text that cannot be stored: (.*)", r"저장할 수 없는 문자가 있음: \1"),
     (r"the answer has the key (.*) twice in one object", r"응답에 같은 키가 두 번 있음: \1"),
     ("the answer is about another character", "다른 캐릭터에 대한 응답"),

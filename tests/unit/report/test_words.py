@@ -1,5 +1,12 @@
+import ast
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+
 import pytest
 
+from neople_timeline import name_search, roster
+from neople_timeline.neople import client, protocol, storable
 from neople_timeline.neople.protocol import MISSING
 from neople_timeline.report.phrases import PHRASES, WEEKLY_PHRASES
 from neople_timeline.report.reasons import KOREAN_REASONS, show_reason
@@ -12,7 +19,10 @@ SEEN_BEFORE = "the API knew it the last time, and is asked again: "
     [
         ("the API answers HTTP 500 DNF999", "API 오류(HTTP 500 DNF999)"),
         ("the API answers HTTP 502", "API 오류(HTTP 502)"),
-        ("the connection to the API failed (ConnectError): check the network", "API에 연결하지 못함(ConnectError)"),
+        (
+            "the connection to the API failed (ConnectError): check NEOPLE_API_URL and the network",
+            "API에 연결하지 못함(ConnectError)",
+        ),
         ("the answer is not the JSON of a timeline: truncated", "API 응답을 읽을 수 없음: truncated"),
         ("not collected yet", "아직 수집하지 않음"),
         (
@@ -32,6 +42,39 @@ def test_reasons_are_told_in_korean_where_they_are_known(reason: str, korean: st
 @pytest.mark.parametrize("code", MISSING)
 def test_why_a_character_is_missing_is_always_known_in_korean(code: str) -> None:
     assert show_reason(f"{code}: {MISSING[code]}", "ko").startswith("API에 없는 ")
+
+
+def list_texts(module: ModuleType, kind: type[ast.Raise | ast.Return]) -> Iterator[str]:
+    """Give the texts that a module raises, or returns; 0 stands for the values in them."""
+    for statement in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(statement, kind):
+            match statement:
+                case ast.Raise(exc=ast.Call(func=ast.Name(id="Unreadable" | "Unstorable"), args=[text, *_])):
+                    pass
+                case ast.Return(value=text):
+                    pass
+                case _:
+                    continue
+            if isinstance(text, (ast.Constant, ast.JoinedStr)):
+                parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "0" for part in parts)
+
+
+REASONS = (
+    *(
+        reason
+        for module in (client, protocol)
+        for reason in list_texts(module, ast.Raise)
+        if reason != "the answer has 0"
+    ),
+    *(f"the answer has {reason}" for reason in list_texts(storable, ast.Raise)),
+    *(reason for module in (roster, name_search) for reason in list_texts(module, ast.Return) if reason),
+)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_whatever_keeps_an_answer_or_a_line_out_is_known_in_korean(reason: str) -> None:
+    assert show_reason(reason, "ko") != reason
 
 
 def test_no_reason_hides_another() -> None:
