@@ -33,6 +33,7 @@ def main() -> None:
     keep("broker_url", f"redis://:{redis}@redis:6379/0")
     keep("fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     keep("jwt_secret", secrets.token_hex(64))
+    keep("session_secret", secrets.token_hex(64))
     keep("admin", secrets.token_urlsafe(16))
     keep("grafana", secrets.token_urlsafe(16))
     keep("store.json", json.dumps(describe_store(store_id, store_secret), indent=1))

@@ -164,7 +164,10 @@ def collect_shard(
     with _open(settings) as (lake, connection), connect(settings) as permits:
         stores = collect.Stores(lake, connection, permits)
         gc.freeze()  # what is loaded by now stays: looking through it for garbage would hold requests up
-        return uvloop.run(collect.collect_shard(settings, stores, shard, kind=kind, progress=progress))
+        try:
+            return uvloop.run(collect.collect_shard(settings, stores, shard, kind=kind, progress=progress))
+        finally:
+            gc.unfreeze()
 
 
 # refine -------------------------------------------------------------------------------------------------------------

@@ -134,6 +134,7 @@ def test_no_secret_is_left_anywhere(world: World, second: dict[str, Any], home: 
         "metastore password": world.airflow.metastore_url.split(":")[2].split("@")[0],
         "mail password": world.settings.smtp_url.split(":")[2].split("@")[0],
         "JWT secret": world.airflow.jwt_secret,
+        "session secret": world.airflow.session_secret,
     }
     places = 0
     for place, content in list_remains(world, home):

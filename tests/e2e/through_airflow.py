@@ -104,6 +104,7 @@ def open_world(home: Path, server: services.Postgres, store: dict[str, str], smt
         metastore_url=server.url(f"airflow_{name}", f"airflow_{name}", passwords["airflow"]),
         fernet_key=Fernet.generate_key().decode(),
         jwt_secret=secrets.token_hex(48),
+        session_secret=secrets.token_hex(48),
         password=secrets.token_hex(16),
     )
     airflow.prepare(installation)

@@ -152,7 +152,7 @@ def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
     """
     settings = read_settings()
     wanted = read_day(day)
-    if not pipeline.is_planned(settings, wanted):
+    if not patiently(partial(pipeline.is_planned, settings, wanted)):
         raise ConfigError(f"{wanted} was never collected: `neople-timeline day {wanted}` does so")
     published = _publish(lambda: pipeline.publish_report(settings, wanted))
     say_report(settings, published, wanted)

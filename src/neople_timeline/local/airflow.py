@@ -32,6 +32,7 @@ class Airflow:
     metastore_url: str = field(repr=False)
     fernet_key: str = field(repr=False)
     jwt_secret: str = field(repr=False)
+    session_secret: str = field(repr=False)
     password: str = field(repr=False)
 
     @property
@@ -63,7 +64,7 @@ class Airflow:
                 "port": str(self.port),
                 "base_url": f"http://{LOOPBACK}:{self.port}",
                 "workers": "1",
-                "secret_key": self.jwt_secret,
+                "secret_key": self.session_secret,
             },
             "api_auth": {"jwt_secret": self.jwt_secret},
             "scheduler": {

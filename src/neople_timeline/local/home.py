@@ -54,6 +54,7 @@ class Local:
             metastore_url=self.postgres.url("airflow", "airflow", self.secrets["metastore"]),
             fernet_key=self.secrets["fernet"],
             jwt_secret=self.secrets["jwt"],
+            session_secret=self.secrets["session"],
             password=self.secrets["admin"],
         )
 
@@ -138,5 +139,6 @@ def _make_secrets() -> dict[str, str]:
         "s3_id": secrets.token_hex(10),
         "admin": secrets.token_urlsafe(12),
         "jwt": secrets.token_hex(48),
+        "session": secrets.token_hex(48),
         "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     }

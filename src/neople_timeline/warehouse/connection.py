@@ -89,8 +89,15 @@ def ask_number(connection: psycopg.Connection, query: QueryNoTemplate, values: P
 
 
 def _require_schema(connection: psycopg.Connection) -> None:
-    if read_version(connection) != newest_version():
-        raise ConfigError("the warehouse has no schema yet, or one of another version: run a day, which makes it")
+    version = read_version(connection)
+    _refuse_newer(version)
+    if version != newest_version():
+        raise ConfigError("the warehouse has no schema yet, or an older one: run a day, which makes it")
+
+
+def _refuse_newer(version: str) -> None:
+    if version > newest_version():
+        raise ConfigError(f"the warehouse has schema version {version}, newer than this program: upgrade the program")
 
 
 @contextmanager
@@ -163,10 +170,8 @@ def upgrade(settings: Settings, target: str = "head") -> None:
     with _open(settings) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (UPGRADE_LOCK,))
         version = read_version(connection)
-        if target == "head" and version > newest_version():
-            raise ConfigError(
-                f"the warehouse has schema version {version}, newer than this program: upgrade the program"
-            )
+        if target == "head":
+            _refuse_newer(version)
         connection.execute("CREATE SCHEMA IF NOT EXISTS timeline")
         _migrate(settings, target, backwards=target == "base" or target < version)
 

@@ -7,8 +7,6 @@ CREATE TABLE timeline.rate_budget (
   slowed_to double precision NOT NULL DEFAULT 1,
   fastest_seconds double precision
 );
-COMMENT ON COLUMN timeline.rate_budget.slowed_to IS
-  'Share of the rate that was left when the API last had too many requests; it grows back in two minutes.';
 
 CREATE FUNCTION timeline.share_left(budget timeline.rate_budget) RETURNS double precision LANGUAGE sql AS $$
   SELECT least(1, budget.slowed_to + coalesce(extract(epoch FROM clock_timestamp() - budget.slowed_at), 0) / 120)
