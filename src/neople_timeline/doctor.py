@@ -77,7 +77,7 @@ def _try_warehouse(settings: Settings) -> str:
 def _try_lake(settings: Settings) -> str:
     lake = open_lake(settings)
     if lake.etag(LAKE_FILE):  # only the first run decides where the days of a new lake start
-        lake.claim(settings.calendar)
+        lake.ensure_id(settings.calendar)
     key = f"doctor/{uuid.uuid4()}"
     lake.put_new(key, b"first")
     try:

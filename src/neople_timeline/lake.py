@@ -89,17 +89,17 @@ class Lake:
         self._settings = settings
         self._store = store
 
-    def claim(self, calendar: Calendar) -> str:
+    def ensure_id(self, calendar: Calendar) -> str:
         """Give the lake's id, fixing where its days start on first use and refusing another start ever after."""
-        if lake_id := self.check(calendar):
+        if lake_id := self.read_id(calendar):
             return lake_id
         start = calendar.starts_at.strftime("%H:%M")
         fresh = json.dumps({"lake_id": str(uuid.uuid4()), "day_starts_at": start}).encode()
         with contextlib.suppress(AlreadyExistsError):
             self._put(LAKE_FILE, fresh, mode="create")
-        return self.claim(calendar)
+        return self.ensure_id(calendar)
 
-    def check(self, calendar: Calendar) -> str | None:
+    def read_id(self, calendar: Calendar) -> str | None:
         """Give the lake's id, None before its first use; days that start at another hour are a ConfigError."""
         start = calendar.starts_at.strftime("%H:%M")
         found = self.read(LAKE_FILE)

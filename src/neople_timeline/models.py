@@ -271,7 +271,7 @@ class Usage:
             f"{number_of(self.requests, 'request')} in {self.seconds:.1f} s, {self.allowed(rate):,} allowed"
             f" (at the limit of {rate:,}/s at least {self.least_seconds(rate):.1f} s),"
             f" {self.wasted:,} wasted: {self.retried:,} retried,"
-            f" {number_of(self.repeated, 'page')} repeated, {self.throttled:,} refused,"
+            f" {number_of(self.repeated, 'page')} repeated, {self.throttled:,} throttled,"
             f" {number_of(self.unlanded, 'page')} not landed"
         )
 

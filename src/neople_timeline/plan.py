@@ -18,7 +18,7 @@ LOST_FOR: Final = timedelta(days=28)
 """How far back a daily run looks for days on which somebody was missing who is there again; a backfill looks at all
 of its days."""
 
-STRANGERS: Final = "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
+LAKE_MISMATCH: Final = "LAKE_URL and WAREHOUSE_URL do not belong together: this warehouse was filled from another lake"
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,14 @@ def forecast_days(connection: psycopg.Connection, first: date, last: date) -> Fo
 
 def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
     """Raise ConfigError if the warehouse is bound to another lake, or the lake's days start at another hour."""
-    if planning.read_lake_id(connection) not in (None, lake.check(calendar)):
-        raise ConfigError(STRANGERS)
+    if planning.read_lake_id(connection) not in (None, lake.read_id(calendar)):
+        raise ConfigError(LAKE_MISMATCH)
 
 
 def _bind(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    if planning.read_lake_id(connection) is None and not planning.bind_lake(connection, lake.claim(calendar)):
-        raise ConfigError(STRANGERS)
+    if planning.read_lake_id(connection) is None and not planning.bind_lake(connection, lake.ensure_id(calendar)):
+        raise ConfigError(LAKE_MISMATCH)
 
 
 def _make_plan(connection: psycopg.Connection, days: Sequence[date], shown: Sequence[date]) -> Plan:

@@ -95,7 +95,7 @@ def test_a_failure_leaves_the_pages_of_another_warehouse_alone_and_is_mailed_wit
 ) -> None:
     pipeline.plan_day(small, WEDNESDAY)
     other = replace(small, lake_url=f"{small.lake_url}/other")
-    open_lake(other).claim(other.calendar)
+    open_lake(other).ensure_id(other.calendar)
     open_lake(other).put(f"reports/day={WEDNESDAY}/index.html", b"theirs")
     for _ in range(2):  # tried again, it is mailed once
         with pytest.raises(ConfigError, match="do not belong together"):

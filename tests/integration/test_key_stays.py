@@ -67,7 +67,7 @@ def ask(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def fetch() -> None:
         pacer = Pacer()
-        pacer.lend(100, float("inf"))
+        pacer.grant(100, float("inf"))
 
         async def slow_down(_: float) -> None:
             pass

@@ -117,7 +117,7 @@ def test_permits_that_are_taken_while_their_renewal_is_under_way_are_lent_to_nob
     line = Line(connection, take_all, lambda: asyncio.run(second.renew(1000)))
     first, pacer, clock = make_lease(line)
     asyncio.run(make_lease(connection)[0].renew(1))
-    pacer.lend(50, clock.now + 5)
+    pacer.grant(50, clock.now + 5)
     connection.execute("DELETE FROM timeline.rate_lease")
     asyncio.run(first.renew(10))
     assert pacer.in_flight + second_pacer.permits <= 50
@@ -174,7 +174,7 @@ def rest_after_answer(pacer: Pacer, now: float) -> float:
     """Give the seconds that a permit rests after an answer that took half a second."""
     pacer.in_flight += 1
     pacer.answered(now - 0.5, now, whole=True)
-    return pacer.free_in(now)
+    return pacer.seconds_until_free(now)
 
 
 def test_a_wait_that_one_process_was_told_holds_for_all(connection: psycopg.Connection) -> None:

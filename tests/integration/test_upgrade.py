@@ -72,7 +72,7 @@ def test_a_step_that_is_pointed_to_another_lake_in_the_middle_of_a_run_touches_n
     day = collect_day(settings)
     other = replace(settings, lake_url=f"{settings.lake_url}-other")
     lake = open_lake(other)
-    lake.claim(settings.calendar)
+    lake.ensure_id(settings.calendar)
     foreign = f"events/day={day}/bucket-03-of-04.parquet"
     lake.put(foreign, b"another warehouse's")
     with psycopg.connect(settings.warehouse_url, autocommit=True) as warehouse:

@@ -43,7 +43,7 @@ def test_a_cluster_that_loses_a_worker_in_mid_job_gives_exact_marts_and_tells_no
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", f'{{"conn_type": "spark", "host": "{host}", "port": {port}}}')
     pipeline.import_roster(world.settings, world.api.read("roster.csv"))
     lake = open_lake(world.settings)
-    lake.claim(world.settings.calendar)  # the bucket is there only once something is in it
+    lake.ensure_id(world.settings.calendar)  # the bucket is there only once something is in it
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(world.run_day, DAY)

@@ -93,10 +93,10 @@ def test_replacing_what_is_not_there_any_more_as_it_was_seen_is_refused(lake: La
 
 
 def test_the_first_claim_fixes_where_days_start(lake: Lake) -> None:
-    lake_id = lake.claim(Calendar(time(6)))
-    assert lake.claim(Calendar(time(6))) == lake_id
+    lake_id = lake.ensure_id(Calendar(time(6)))
+    assert lake.ensure_id(Calendar(time(6))) == lake_id
     with pytest.raises(ConfigError, match="DAY_STARTS_AT is 00:00, but the days of this lake start at 06:00"):
-        lake.claim(Calendar(time(0)))
+        lake.ensure_id(Calendar(time(0)))
     assert lake.list_keys("") == [LAKE_FILE]
 
 
@@ -104,7 +104,7 @@ def test_the_first_claim_fixes_where_days_start(lake: Lake) -> None:
 def test_a_damaged_lake_file_is_named(lake: Lake, content: bytes) -> None:
     lake.put(LAKE_FILE, content)
     with pytest.raises(ConfigError, match=LAKE_FILE):
-        lake.claim(Calendar())
+        lake.ensure_id(Calendar())
 
 
 def test_the_parquet_of_a_local_lake_is_read_where_it_is(lake: Lake, folder: Path) -> None:

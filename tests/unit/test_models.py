@@ -183,5 +183,5 @@ def test_usage_of_one_try_after_the_other_adds_up() -> None:
 def test_usage_tells_what_was_allowed_used_and_wasted_and_the_least_time() -> None:
     assert Usage(13_000, 4, 5, 6, 2, 14.0).describe(1000) == (
         "13,000 requests in 14.0 s, 14,000 allowed (at the limit of 1,000/s at least 13.0 s),"
-        " 17 wasted: 4 retried, 5 pages repeated, 6 refused, 2 pages not landed"
+        " 17 wasted: 4 retried, 5 pages repeated, 6 throttled, 2 pages not landed"
     )

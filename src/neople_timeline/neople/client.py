@@ -190,7 +190,7 @@ class Client:
             if not self.was_answered:
                 self.clock_lead = read_clock_lead(response.headers, datetime.now(UTC))
             permit.whole = self.was_answered = True
-            permit.refused = response.status != 200
+            permit.failed = response.status != 200
         check_status(response.status, response.headers, body)
         return body
 

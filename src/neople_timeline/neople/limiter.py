@@ -18,13 +18,13 @@ from typing import Final
 
 WINDOW: Final = 1.0
 """Seconds in which the API counts."""
-TRUST: Final = 0.9
+LATENCY_SHARE: Final = 0.9
 """Share of the fastest answer's time that is taken for granted."""
-PROVING: Final = 10.0
+LEARNING_SECONDS: Final = 10.0
 """Seconds from the first answer until the fastest one so far is believed."""
-PROOFS: Final = 500
+ENOUGH_ANSWERS: Final = 500
 """Answers that must have been about as fast, too. In a crowd few are; on a free way nearly all."""
-HASTE: Final = 1.1
+BURST_FACTOR: Final = 1.1
 """How much faster than on average requests may follow each other: in a great burst the answers wait for the processor,
 look slow, and keep their permits for longer than they must."""
 BURST: Final = 30
@@ -50,19 +50,19 @@ class Pacer:
         """When the next request would be sent if they all followed each other evenly."""
         self._fastest = WINDOW
         self._known_fastest = 0.0
-        self._proofs = 0
+        self._fast_answers = 0
         self._believed_from = float("inf")
 
-    def lend(self, permits: int, until: float, paused_until: float = 0.0, fastest: float = 0.0) -> None:
+    def grant(self, permits: int, until: float, paused_until: float = 0.0, fastest: float = 0.0) -> None:
         """Take a new number of permits, good until a moment on the caller's clock.
 
         `fastest` is how many seconds the key's fastest answer took, 0 as long as nobody is sure.
         """
         self.permits, self.lent_until, self.paused_until, self._known_fastest = permits, until, paused_until, fastest
 
-    def proven_fastest(self, now: float) -> float | None:
+    def known_fastest(self, now: float) -> float | None:
         """Give how many seconds the fastest answer took, if it may be believed."""
-        return self._fastest if self._proofs >= PROOFS and now >= self._believed_from else None
+        return self._fastest if self._fast_answers >= ENOUGH_ANSWERS and now >= self._believed_from else None
 
     def in_use(self, now: float) -> int:
         """Count the permits that cannot be given back yet."""
@@ -71,7 +71,7 @@ class Pacer:
             self._answered.popleft()
         return self.in_flight + len(self._answered)
 
-    def free_in(self, now: float) -> float:
+    def seconds_until_free(self, now: float) -> float:
         """Give the seconds after which all permits of requests that have ended are free again."""
         return max((answered + self._cooling_time - now for answered in self._answered), default=0.0)
 
@@ -85,7 +85,7 @@ class Pacer:
         self.in_flight += 1
         return True
 
-    def wait_from(self, now: float) -> float:
+    def seconds_to_wait(self, now: float) -> float:
         """Give the seconds after which asking again makes sense."""
         if not self.paused_until <= now < self.lent_until or self.in_flight >= self.permits:
             return LONGEST_NAP
@@ -93,31 +93,31 @@ class Pacer:
         cool = self._answered[0] + self._cooling_time - now if self.in_use(now) >= self.permits else 0.0
         return min(max(even, cool, SHORTEST_NAP), LONGEST_NAP)
 
-    def answered(self, sent: float, now: float, *, whole: bool, refused: bool = False) -> None:
+    def answered(self, sent: float, now: float, *, whole: bool, failed: bool = False) -> None:
         """Let the permit of a request that has ended cool down; only whole answers tell how fast the way is.
 
-        What is refused may be refused at the door, and bears nothing out.
+        An error may be answered at the door, and tells nothing of the way.
         """
         self.in_flight -= 1
         if not whole:  # it may have been quicker than any answer: its permit rests the whole second, at least
-            self._answered.append(now + TRUST * self._fastest)
+            self._answered.append(now + LATENCY_SHARE * self._fastest)
             self.cut_at = now
             return
         self._answered.append(now)
         took = now - sent
-        if took < TRUST * self._fastest:
-            self._proofs = 0
+        if took < LATENCY_SHARE * self._fastest:
+            self._fast_answers = 0
         self._fastest = min(self._fastest, took)
-        self._proofs += not refused and TRUST * took <= self._fastest
-        self._believed_from = min(self._believed_from, now + PROVING)
+        self._fast_answers += not failed and LATENCY_SHARE * took <= self._fastest
+        self._believed_from = min(self._believed_from, now + LEARNING_SECONDS)
 
     @property
     def _spacing(self) -> float:
-        return WINDOW / (HASTE * self.permits)
+        return WINDOW / (BURST_FACTOR * self.permits)
 
     @property
     def _cooling_time(self) -> float:
-        return WINDOW - TRUST * min(self._known_fastest, self._fastest)
+        return WINDOW - LATENCY_SHARE * min(self._known_fastest, self._fastest)
 
 
 class Pace:
@@ -133,16 +133,16 @@ class Pace:
         """Hold a permit while a request is under way."""
         async with self._turn:
             while not self.pacer.admit(self._clock()):  # noqa: ASYNC110 - time is the event
-                await asyncio.sleep(self.pacer.wait_from(self._clock()))
+                await asyncio.sleep(self.pacer.seconds_to_wait(self._clock()))
         permit, sent = Permit(), self._clock()
         try:
             yield permit
         finally:
-            self.pacer.answered(sent, self._clock(), whole=permit.whole, refused=permit.refused)
+            self.pacer.answered(sent, self._clock(), whole=permit.whole, failed=permit.failed)
 
 
 class Permit:
-    """One request's permit; `whole` is set when its answer came completely, `refused` when it was none."""
+    """One request's permit; `whole` is set when its answer came completely, `failed` when it was none."""
 
     whole = False
-    refused = False
+    failed = False

@@ -92,7 +92,7 @@ class PermitLease:
         row = await self._query(
             LEND,
             self._key_hash,
-            self._pacer.proven_fastest(asked),
+            self._pacer.known_fastest(asked),
             self._key_hash,
             self._holder,
             self._rate,
@@ -103,7 +103,7 @@ class PermitLease:
         )
         granted, paused, fastest = row or (0, 0.0, None)
         paused_until = self._clock() + paused if paused else 0.0
-        self._pacer.lend(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, paused_until, fastest or 0.0)
+        self._pacer.grant(granted, asked + LEASE_SECONDS - MARGIN_SECONDS, paused_until, fastest or 0.0)
 
     async def slow_down(self, seconds: float) -> None:
         """Make everybody on the key wait, and then start again from half the rate they had."""
@@ -115,10 +115,13 @@ class PermitLease:
         self._thread.shutdown()
         now = self._clock()
         is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < UNCERTAIN_SECONDS
-        in_use, rest = self._pacer.in_use(now), UNCERTAIN_SECONDS if is_uncertain else self._pacer.free_in(now)
+        in_use, rest = (
+            self._pacer.in_use(now),
+            UNCERTAIN_SECONDS if is_uncertain else self._pacer.seconds_until_free(now),
+        )
         with suppress(*GONE):  # the permits simply run out
             self._connection.execute(GIVE_BACK, (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder))
-        self._pacer.lend(0, 0.0)
+        self._pacer.grant(0, 0.0)
 
     async def _query(self, statement: LiteralString, *values: object) -> tuple[Any, ...] | None:
         def run() -> tuple[Any, ...] | None:

@@ -67,7 +67,7 @@ class Talk:
         self.slept: list[float] = []
         self.slowed: list[float] = []
         self.pacer = Pacer()
-        self.pacer.lend(10_000, float("inf"))
+        self.pacer.grant(10_000, float("inf"))
         self.client = Client(SETTINGS, Pace(self.pacer, clock=count(step=0.01).__next__), self._slow_down)
         self.http = FakeHttp(respond)
         self.client._http = self.http  # type: ignore[assignment]  # noqa: SLF001
@@ -309,5 +309,5 @@ def test_only_answers_tell_how_fast_the_api_is(
                 await talk.client.fetch_chain(CHARACTER, WINDOW)
 
     asyncio.run(fetch_many())
-    assert (talk.pacer.proven_fastest(1e6) is not None) == is_proven
+    assert (talk.pacer.known_fastest(1e6) is not None) == is_proven
     assert (talk.pacer.cut_at > 0) == is_cut, "what broke off may be on its way still"

@@ -58,13 +58,13 @@ def simulate(
             run.arrivals.append(now + up)
             heapq.heappush(under_way, (now + up + (down if whole else 0.0), now, whole))
             idle -= 1
-        ask_again = now + max(pacer.wait_from(now), 1e-6) if idle else seconds
+        ask_again = now + max(pacer.seconds_to_wait(now), 1e-6) if idle else seconds
         if under_way and under_way[0][0] <= ask_again:
             now, sent, whole = heapq.heappop(under_way)
             pacer.answered(sent, now, whole=whole)
-            known = min(known, pacer.proven_fastest(now) or known)
+            known = min(known, pacer.known_fastest(now) or known)
             if known < float("inf"):
-                pacer.lend(pacer.permits, pacer.lent_until, fastest=known)
+                pacer.grant(pacer.permits, pacer.lent_until, fastest=known)
             idle += 1
         else:
             now = ask_again
@@ -74,7 +74,7 @@ def simulate(
 
 def make_pacer(permits: int) -> Pacer:
     pacer = Pacer()
-    pacer.lend(permits, float("inf"))
+    pacer.grant(permits, float("inf"))
     return pacer
 
 
@@ -127,7 +127,7 @@ def test_permits_that_come_and_go_never_let_more_through_in_a_second_than_the_mo
 ) -> None:
     pacer, dice, now, sent, under_way = Pacer(), random.Random(seed), 0.0, list[float](), list[tuple[float, float]]()  # noqa: S311 - a simulation
     for permits, pause in steps:
-        pacer.lend(permits, until=now + 0.3)
+        pacer.grant(permits, until=now + 0.3)
         for _ in range(40):
             while under_way and under_way[0][0] <= now:
                 answered, began = heapq.heappop(under_way)
@@ -175,7 +175,7 @@ def test_the_fastest_answer_is_proven_by_time_and_by_others_about_as_fast() -> N
     def answer(now: float, took: float) -> float | None:
         assert pacer.admit(now)
         pacer.answered(now, now + took, whole=True)
-        return pacer.proven_fastest(now + took)
+        return pacer.known_fastest(now + took)
 
     crowded = [answer(number / 50, 0.2 + number % 100 / 100) for number in range(1000)]
     assert set(crowded) == {None}  # twenty seconds, but only few were about as fast as the fastest
@@ -190,8 +190,8 @@ def test_a_gateway_that_refuses_at_once_does_not_make_the_way_look_fast() -> Non
     for number in range(2000):
         now = number / 50
         assert pacer.admit(now)
-        pacer.answered(now, now + 0.001, whole=True, refused=True)
-    assert pacer.proven_fastest(40) is None
+        pacer.answered(now, now + 0.001, whole=True, failed=True)
+    assert pacer.known_fastest(40) is None
     assert pacer.in_use(40) == 50  # a second's worth
 
 
@@ -208,15 +208,15 @@ def test_without_permits_nothing_is_sent() -> None:
 
 def test_permits_end_with_their_lease() -> None:
     pacer = Pacer()
-    pacer.lend(5, until=10.0)
+    pacer.grant(5, until=10.0)
     assert pacer.admit(9.999)
     assert not pacer.admit(10.0)
-    assert pacer.wait_from(10.0) == LONGEST_NAP
+    assert pacer.seconds_to_wait(10.0) == LONGEST_NAP
 
 
 def test_a_pause_holds_everything_until_it_is_over() -> None:
     pacer = Pacer()
-    pacer.lend(5, until=100.0, paused_until=50.0)
+    pacer.grant(5, until=100.0, paused_until=50.0)
     assert not pacer.admit(49.9)
     assert pacer.admit(50.0)
 
@@ -227,17 +227,17 @@ def test_a_permit_is_in_use_until_a_second_after_its_answer() -> None:
     assert not pacer.admit(500.0)
     pacer.answered(0.0, 500.0, whole=True)
     assert pacer.in_use(500.9) == 1
-    assert pacer.wait_from(500.98) == pytest.approx(0.02)
+    assert pacer.seconds_to_wait(500.98) == pytest.approx(0.02)
     assert not pacer.admit(500.9)
     assert pacer.admit(501.0)
 
 
 def test_an_answer_that_is_faster_than_the_key_s_fastest_holds_its_permit_for_longer() -> None:
     pacer = make_pacer(1)
-    pacer.lend(1, until=float("inf"), fastest=0.03)
+    pacer.grant(1, until=float("inf"), fastest=0.03)
     assert pacer.admit(0.0)
     pacer.answered(0.0, 0.01, whole=True)
-    assert pacer.free_in(0.01) == pytest.approx(1 - 0.9 * 0.01)
+    assert pacer.seconds_until_free(0.01) == pytest.approx(1 - 0.9 * 0.01)
 
 
 def test_a_broken_answer_is_no_proof_of_how_fast_the_way_is() -> None:
@@ -252,7 +252,7 @@ def test_a_broken_answer_is_no_proof_of_how_fast_the_way_is() -> None:
 def test_fewer_permits_than_are_in_use_admit_nobody_until_enough_have_cooled() -> None:
     pacer = make_pacer(10)
     assert all(pacer.admit(0.0) for _ in range(10))
-    pacer.lend(3, until=float("inf"))
+    pacer.grant(3, until=float("inf"))
     for _ in range(10):
         pacer.answered(0.0, 1.0, whole=True)
     assert not pacer.admit(1.999)
