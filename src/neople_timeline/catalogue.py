@@ -145,4 +145,7 @@ VIEWS: Final = (
 )
 """Definitions that several marts share, each after those it needs."""
 
+LEARNT_DAYS: Final = max(view.days_before for view in VIEWS)
+"""How many days before a day or a week its marts read too."""
+
 MARTS: Final = tuple(parse_mart(name, _read_sql("sql", name)) for name in MART_NAMES)

@@ -201,9 +201,10 @@ def load_shard(settings: Settings, shard: Shard) -> Loaded:
 
 
 def prepare_marts(settings: Settings, days: Sequence[date]) -> tuple[date, ...]:
-    """Pick from a run's days those whose marts are older than their rows; the last in any case, to mend what is there.
+    """List the days whose marts are older than what they read, of a run's and the two weeks after them.
 
-    They are what a run that pays debts has to publish anew. The lake then has all that they read as it was recorded.
+    The run's last day in any case, to mend what is there. They are what a run that pays debts has to publish anew.
+    The lake then has all that they read as it was recorded.
     """
     with _open(settings) as (lake, connection):
         return _prepare_marts(settings, lake, connection, days)

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pyarrow as pa
 
-from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, period_of
+from neople_timeline.catalogue import LEARNT_DAYS, MARTS, Mart, Period, period_of
 from neople_timeline.models import days_between, end_of_month, end_of_week, week_of
 
 
@@ -29,7 +29,7 @@ def with_days_before(days: Iterable[date], number: int) -> tuple[date, ...]:
 def days_read(days: Sequence[date]) -> tuple[date, ...]:
     """List every day that the marts of some days read, in order."""
     covered = {day for period in get_args(Period) for day in days_covered(days, period)}
-    return with_days_before(covered, max(view.days_before for view in VIEWS))
+    return with_days_before(covered, LEARNT_DAYS)
 
 
 def cut_pieces(days: Iterable[date]) -> Iterator[tuple[tuple[date, ...], tuple[Mart, ...]]]:

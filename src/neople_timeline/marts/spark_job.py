@@ -16,7 +16,7 @@ import msgspec
 from pyspark import SparkConf, SparkContext  # type: ignore[import-not-found,unused-ignore]
 from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,unused-ignore]
 
-from neople_timeline.catalogue import MARTS, VIEWS, Mart, Period, period_of
+from neople_timeline.catalogue import LEARNT_DAYS, MARTS, VIEWS, Mart, Period, period_of
 from neople_timeline.errors import RetryLater, TimelineError
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.marts.periods import days_covered, with_days_before
@@ -100,7 +100,7 @@ def try_lake(settings: Settings, lake: Lake, run: str) -> None:
 def run_marts(session: SparkSession, source: Source, days: Sequence[date], store: Store) -> None:
     """Compute and store the marts for every day, week and month that the days touch."""
     covered = {day for period in PERIODS for day in days_covered(days, period)}
-    show_days(session, source, with_days_before(covered, max(view.days_before for view in VIEWS)), "day")
+    show_days(session, source, with_days_before(covered, LEARNT_DAYS), "day")
     for view in VIEWS:
         frame = session.sql(view.sql)
         (frame.persist() if view.kept_for else frame).createOrReplaceTempView(view.name)

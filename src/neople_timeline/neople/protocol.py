@@ -101,10 +101,11 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class _Core(msgspec.Struct, frozen=True, rename="camel"):
-    """What makes an answer one: whose it is, and what it tells."""
+    """What makes an answer one: whose it is, and what it tells. Not every answer names the server."""
 
     character_id: str
     timeline: Page
+    server_id: Any = None
 
 
 class Answer(_Core, frozen=True, rename="camel"):
@@ -228,7 +229,7 @@ def decode_answer(body: bytes | msgspec.Raw) -> Answer:
     except msgspec.ValidationError:
         core, sent = _cores.decode(body), decode_fields(body)
         about = {field.name: decode_field(sent.get(field.encode_name), field.type) for field in ABOUT_CHARACTER}
-        return Answer(core.character_id, core.timeline, **about)
+        return Answer(core.character_id, core.timeline, core.server_id, **about)
 
 
 def decode_field(value: msgspec.Raw | None, kind: Any) -> Any:
@@ -261,7 +262,7 @@ def read_answer(character: CharacterKey, window: Window, body: bytes) -> Answer:
         raise Unreadable(f"the answer has {error}", body=body) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"the answer is not the JSON of a timeline: {error}", body=body) from None
-    if answer.character_id != character.character_id:
+    if answer.character_id != character.character_id or answer.server_id not in (None, character.server_id):
         raise Unreadable("the answer is about another character", body=body)
     for minute in {row.date for row in rows}:
         try:

@@ -47,8 +47,16 @@ REFUSALS: Final = (
 """What PostgreSQL or libpq says where only somebody who mends WAREHOUSE_URL or the server can help."""
 IDLE_LIMIT: Final = "15min"
 """A paused process answers still, by its system. So whoever holds locks and says nothing for this long loses them."""
-SESSION_FORMATS: Final = {"DateStyle": "ISO, YMD", "TimeZone": "UTC", "standard_conforming_strings": "on"}
-"""How values are read and written, whatever the environment, the role or the server prefers."""
+SESSION_TERMS: Final = {
+    "DateStyle": "ISO, YMD",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": "read committed",
+}
+"""How values are read and written, and what a transaction sees, whatever the environment, role or server prefers.
+
+Who waited for a row's lock has to see what its holder said: with more isolation a proof would overlook what landed."""
 PROGRAM_LIMITS: Final = "54"
 """The class of SQLSTATE for what is too large or too complex, now and whenever it is tried again."""
 LIMITS: Final = {"lock_timeout": "60s", "idle_in_transaction_session_timeout": IDLE_LIMIT}
@@ -253,11 +261,11 @@ WHERE source <> 'client' OR name = ANY(%s)
 
 
 def _settle_session(connection: psycopg.Connection, chosen: Mapping[str, Any]) -> None:
-    """Have the server give up this client as soon as this client gives up the server, and keep its limits and formats.
+    """Have the server give up this client as soon as this client gives up the server, and keep its limits and terms.
 
     A statement, because PgBouncer refuses it as a start option; such a keepalive option is kept where one was given.
     """
-    wanted = SESSION_FORMATS | LIMITS
+    wanted = SESSION_TERMS | LIMITS
     if chosen.get("keepalives") != "0":
         wanted |= {name if name == "tcp_user_timeout" else f"tcp_{name}": chosen[name] for name in KEEPALIVES}
-    connection.execute(SETTLE, (list(wanted), list(wanted.values()), list(SESSION_FORMATS)))
+    connection.execute(SETTLE, (list(wanted), list(wanted.values()), list(SESSION_TERMS)))

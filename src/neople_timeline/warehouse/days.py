@@ -6,22 +6,29 @@ was made of older rows. A crash between any two steps leaves the day listed here
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import psycopg
 
-from neople_timeline.catalogue import MARTS, period_of
+from neople_timeline.catalogue import LEARNT_DAYS, MARTS, period_of
 from neople_timeline.summary import TREND_DAYS
 from neople_timeline.warehouse.connection import hold_locks
-from neople_timeline.warehouse.predicates import MARTS_GENERATION, OF_A_BACKFILL, OF_DAYS, OF_WEEKS
+from neople_timeline.warehouse.predicates import (
+    HAS_MARTS_TO_RENEW,
+    HAS_OLD_MARTS,
+    MARTS_GENERATION,
+    OF_A_BACKFILL,
+    OF_DAYS,
+    WEEK_GENERATION,
+)
 
+DAYS_OF_WEEK: Final = 7
 PAGES_LOCK: Final = 710_521
 """Advisory lock of whoever writes pages."""
 
-# The last day of a week is reported together with the week, which has the name of its first day, a Thursday.
-_WEEK_GENERATION: Final = f"""coalesce((
-  SELECT min(generation) FROM timeline.published_mart WHERE {OF_WEEKS} AND period = d.day - 6), 0)"""
+# The last day of a week is reported together with the week.
+_REPORTED_WEEK_GENERATION: Final = f"CASE extract(isodow FROM d.day) WHEN 3 THEN {WEEK_GENERATION} ELSE 0 END"
 _SHOWN_BESIDE_GENERATION: Final = f"""(
   SELECT max(generation) FROM timeline.published_mart
   WHERE {OF_DAYS} AND period BETWEEN d.day - {TREND_DAYS - 1} AND d.day - 1)"""
@@ -32,8 +39,7 @@ _PROOF_GENERATION: Final = """(
 UNPUBLISHED_DAYS: Final = f"""
 SELECT day FROM timeline.day d
 WHERE day < %(before)s AND NOT {OF_A_BACKFILL}
-  AND (changed_in > {MARTS_GENERATION}
-    OR EXISTS (SELECT FROM timeline.published_mart WHERE period = d.day AND generation = 0)
+  AND ({HAS_MARTS_TO_RENEW}
     OR (verified_at IS NULL
       AND (changed_in IS NOT NULL
         OR EXISTS (
@@ -43,16 +49,13 @@ ORDER BY day
 
 
 def list_unpublished_days(connection: psycopg.Connection, before: date) -> list[date]:
-    """List the days before one that were not taken to the end: loaded, computed and proven.
-
-    And those with whose name a mart begins that is another than was published.
-    """
+    """List the days before one that were not taken to the end: loaded, computed and proven."""
     rows = connection.execute(UNPUBLISHED_DAYS, {"before": before})
     return [row[0] for row in rows]
 
 
 CHANGED_DAYS: Final = f"""
-SELECT day, changed_in > {MARTS_GENERATION} FROM timeline.day d
+SELECT day, {HAS_OLD_MARTS} FROM timeline.day d
 WHERE day = ANY(%(days)s) AND changed_in IS NOT NULL
 ORDER BY day
 """.encode()
@@ -70,17 +73,21 @@ def list_changed_days(connection: psycopg.Connection, days: Sequence[date]) -> l
 
 
 def list_touched(connection: psycopg.Connection, days: Sequence[date]) -> tuple[date, ...]:
-    """Pick from a run's days those that changed since their marts were computed, and the last in any case."""
-    return tuple(sorted({*list_changed_days(connection, days), *days[-1:]}))
+    """List the days whose marts are older than what they read: of a run's days and those after them that learn of them.
+
+    The run's last one in any case.
+    """
+    reading = {day + timedelta(days=later) for day in days for later in range(LEARNT_DAYS + DAYS_OF_WEEK)}
+    return tuple(sorted({*list_changed_days(connection, sorted(reading)), *days[-1:]}))
 
 
 OUTDATED_PAGES: Final = f"""
 SELECT day FROM timeline.day d
-WHERE (verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION}
+WHERE (verified_at IS NOT NULL AND NOT {HAS_OLD_MARTS}
     OR verified_at IS NULL AND 0 < reported_in AND reported_in < proven_in)
   AND reported_in < greatest(
     {MARTS_GENERATION},
-    {_WEEK_GENERATION},
+    {_REPORTED_WEEK_GENERATION},
     {_PROOF_GENERATION},
     {_SHOWN_BESIDE_GENERATION})
 ORDER BY day

@@ -217,12 +217,12 @@ def knows_anybody(connection: psycopg.Connection) -> bool:
 WAS_THERE: Final = """
 SELECT state <> 'missing' FROM timeline.collection
 WHERE server_id = %s AND character_id = %s AND (raw_key IS NOT NULL OR state = 'missing')
-ORDER BY day DESC LIMIT 1
+ORDER BY CASE WHEN state = 'missing' THEN claimed_at ELSE asked_at END DESC NULLS LAST LIMIT 1
 """
 
 
 def was_there(connection: psycopg.Connection, character: CharacterKey) -> bool | None:
-    """Say whether the API knew a character on the newest day of which it said anything, None if it never did."""
+    """Say whether the API knew a character when it was last asked, of whatever day; None if it never said anything."""
     row = connection.execute(WAS_THERE, character).fetchone()
     return row[0] if row else None
 

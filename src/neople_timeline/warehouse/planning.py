@@ -87,10 +87,11 @@ UPDATE timeline.collection SET next_try_at = NULL
 WHERE day = ANY(%s) AND state = 'owed' AND next_try_at IS NOT NULL
 """
 
+# Claims end with it: whoever is at work on them asked before this was asked for.
 PLAN_AGAIN: Final = f"""
 UPDATE timeline.collection
-SET state = 'planned', reason = NULL, attempts = 0, next_try_at = NULL, doubted_at = NULL
-WHERE day = ANY(%s) AND state <> 'planned' AND {WELL_FORMED}
+SET state = 'planned', worker_id = NULL, reason = NULL, attempts = 0, next_try_at = NULL, doubted_at = NULL
+WHERE day = ANY(%s) AND (state <> 'planned' OR worker_id IS NOT NULL) AND {WELL_FORMED}
 """.encode()
 
 

@@ -5,7 +5,7 @@ Each speaks of its row under one alias: `c` of `timeline.collection`, `d` of `ti
 
 from typing import Final
 
-from neople_timeline.catalogue import MARTS, Period
+from neople_timeline.catalogue import LEARNT_DAYS, MARTS, Period
 from neople_timeline.models import CHARACTER_ID, SERVER_ID
 
 # Of a character-day `c` of the ledger.
@@ -46,17 +46,47 @@ def _is_of(period: Period) -> str:
     return f"mart IN ({', '.join(repr(mart.name) for mart in MARTS if mart.period == period)})"
 
 
-OF_DAYS, OF_WEEKS = _is_of("day"), _is_of("week")
-"""A row of `timeline.published_mart` is of a mart by day, or by week."""
+OF_DAYS, OF_WEEKS, OF_MONTHS = _is_of("day"), _is_of("week"), _is_of("month")
+"""A row of `timeline.published_mart` is of a mart by day, by week, or by month."""
 
-MARTS_GENERATION: Final = f"""coalesce((
-  SELECT min(generation) FROM timeline.published_mart WHERE {OF_DAYS} AND period = d.day), 0)"""
-"""The least generation of its marts, 0 where it has none."""
+WEEK: Final = "(date_trunc('week', d.day - 3)::date + 3)"
+"""The Thursday with which its week begins."""
 
-HAS_STRANGE_MART: Final = f"""EXISTS (
-  SELECT FROM timeline.published_mart
-  WHERE generation = 0 AND ({OF_DAYS} AND period = d.day OR {OF_WEEKS} AND period = d.day - 6))"""
-"""A mart of it, or of the week that it ends, was found to be another than was published."""
+MONTH: Final = "date_trunc('month', d.day)::date"
+
+
+def _generation(of_period: str, period: str) -> str:
+    return f"coalesce((SELECT min(generation) FROM timeline.published_mart WHERE {of_period} AND period = {period}), 0)"
+
+
+def _newest_change(first: str) -> str:
+    return f"(SELECT max(changed_in) FROM timeline.day b WHERE b.day BETWEEN {first} AND d.day)"
+
+
+MARTS_GENERATION: Final = _generation(OF_DAYS, "d.day")
+"""The least generation of its marts by day; 0 where it has none, or one is not what was published."""
+
+WEEK_GENERATION: Final = _generation(OF_WEEKS, WEEK)
+"""The same of the marts of its week."""
+
+_OF_DAY_ARE_OLD: Final = f"{_newest_change(f'd.day - {LEARNT_DAYS}')} > {MARTS_GENERATION}"
+_OF_WEEK_ARE_OLD: Final = f"{_newest_change(f'{WEEK} - {LEARNT_DAYS}')} > {WEEK_GENERATION}"
+_OF_MONTH_ARE_OLD: Final = f"{_newest_change(MONTH)} > {_generation(OF_MONTHS, MONTH)}"
+
+HAS_OLD_MARTS: Final = f"""(changed_in IS NOT NULL
+  AND ({_OF_DAY_ARE_OLD} OR {_OF_WEEK_ARE_OLD} OR {_OF_MONTH_ARE_OLD}))"""
+"""What its marts, or those of its week or month, read of the days up to it changed since they were computed."""
+
+
+def _is_first_of(period: str) -> str:
+    return f"NOT EXISTS (SELECT FROM timeline.day b WHERE changed_in IS NOT NULL AND day >= {period} AND day < d.day)"
+
+
+HAS_MARTS_TO_RENEW: Final = f"""(changed_in IS NOT NULL
+  AND ({_OF_DAY_ARE_OLD}
+    OR {_OF_WEEK_ARE_OLD} AND {_is_first_of(WEEK)}
+    OR {_OF_MONTH_ARE_OLD} AND {_is_first_of(MONTH)}))"""
+"""The same, but of a week or month, which one of its days renews, only the first day is named."""
 
 # Of rows of other tables, under any name.
 

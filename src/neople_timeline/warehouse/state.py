@@ -12,9 +12,8 @@ from neople_timeline.summary import DataState, LedgerLine, Spending
 from neople_timeline.warehouse.connection import ask_number
 from neople_timeline.warehouse.predicates import (
     COLLECTED_STATES,
-    HAS_STRANGE_MART,
+    HAS_OLD_MARTS,
     LOST,
-    MARTS_GENERATION,
     OF_A_BACKFILL,
     OPEN,
     OPEN_STATES,
@@ -64,8 +63,7 @@ GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s
 """
 
 PROVEN: Final = f"""
-SELECT day,
-  verified_at IS NOT NULL AND coalesce(changed_in, 0) <= {MARTS_GENERATION} AND NOT {HAS_STRANGE_MART}
+SELECT day, verified_at IS NOT NULL AND NOT {HAS_OLD_MARTS}
 FROM timeline.day d WHERE day BETWEEN %(first)s AND %(last)s
 """.encode()
 
