@@ -22,7 +22,8 @@ from obstore.store import S3Store
 from pyreqwest.client import Client, ClientBuilder
 
 AT_ONCE = 100
-SCHEMA = pa.schema([("who", pa.string()), ("code", pa.int32()), ("date", pa.string()), ("data", pa.string())])
+COLUMNS: dict[str, pa.DataType] = {"who": pa.string(), "code": pa.int32(), "date": pa.string(), "data": pa.string()}
+SCHEMA = pa.schema(COLUMNS)
 
 
 class Row(msgspec.Struct, gc=False):

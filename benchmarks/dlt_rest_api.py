@@ -13,7 +13,7 @@ from ground import WINDOW
 from meter import Meter
 
 
-@dlt.resource(name="characters")
+@dlt.resource(name="characters")  # type: ignore[untyped-decorator,unused-ignore]
 def read_roster() -> Iterator[list[dict[str, str]]]:
     """Yield the characters of the roster file, as one page."""
     with Path(os.environ["BENCH_ROSTER"]).open() as file:
@@ -28,7 +28,8 @@ def main() -> None:
     with meter.step("collect"):
         rows = list(make_source().resources["timeline"])
     with meter.step("refine"):
-        load(rows, filesystem(bucket_url=os.environ["LAKE_URL"], credentials=read_credentials()), home / "s3")
+        lake = filesystem(bucket_url=os.environ["LAKE_URL"], credentials=read_credentials())
+        load(rows, lake, home / "s3", loader_file_format="parquet")
     with meter.step("load"):
         load(rows, postgres(os.environ["WAREHOUSE_URL"]), home / "postgres")
     meter.report(events=len(rows))
@@ -61,12 +62,11 @@ def make_source() -> Any:
     )
 
 
-def load(rows: list[Any], destination: Any, home: Path) -> None:
+def load(rows: list[Any], destination: Any, home: Path, **options: Any) -> None:
     """Load rows with the payload as JSON, as ours are."""
     pipeline = dlt.pipeline("bench", pipelines_dir=str(home), destination=destination, dataset_name="bench")
     events = dlt.resource(rows, name="event", columns={"data": {"data_type": "json"}})
-    is_lake = destination.destination_name == "filesystem"
-    pipeline.run(events, loader_file_format="parquet" if is_lake else None)
+    pipeline.run(events, **options)
 
 
 def read_credentials() -> dict[str, str]:

@@ -16,16 +16,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 import pyarrow.parquet as pq
 
+from neople_timeline.catalogue import Mart
 from neople_timeline.models import days_between
 from neople_timeline.settings import make_settings
 from neople_timeline.tables import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
 from plausible_month import make_characters, make_events
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame  # not installed everywhere
 
 DAYS = tuple(days_between(date(2026, 10, 1), date(2026, 10, 31)))
 CHARACTERS = 10_000
@@ -56,7 +61,9 @@ def main() -> None:
 
 def write_month(folder: Path, events: int) -> None:
     """Write a month's events of 10,000 characters, one object per day, as refining does: by character, in batches."""
-    order = [(name, "ascending") for name in ("server_id", "character_id", "occurred_minute", "ordinal")]
+    order: list[tuple[str, Literal["ascending", "descending"]]] = [
+        (name, "ascending") for name in ("server_id", "character_id", "occurred_minute", "ordinal")
+    ]
     for day in DAYS:
         for name, table in (
             ("events", make_events(day, events // len(DAYS), characters=CHARACTERS).sort_by(order)),
@@ -111,14 +118,14 @@ def compute(engine: str, folder: str) -> None:
         session = spark_job.start_session(settings)
         counts: list[int] = []
 
-        def store(mart: "spark_job.Mart", frame: "spark_job.DataFrame") -> "spark_job.DataFrame":
+        def store(mart: Mart, frame: "DataFrame") -> "DataFrame":
             path = f"file://{folder}/marts/{mart.name}"
             frame.write.parquet(path)
             stored = session.read.parquet(path)
             counts.append(stored.count())
             return stored
 
-        def open_table(table: Table, days: Sequence[date]) -> "spark_job.DataFrame":
+        def open_table(table: Table, days: Sequence[date]) -> "DataFrame":
             keys = [str(path.relative_to(folder)) for path in find_files(folder, table, days)]
             return spark_job.read_objects(session, settings, table, keys)
 

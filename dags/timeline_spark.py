@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import (  # type: ignore[import-not-found,unused-ignore]
-    SparkSubmitOperator,
-)
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 

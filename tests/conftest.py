@@ -7,7 +7,6 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -15,6 +14,7 @@ import pytest
 
 import optional_browser
 import optional_spark
+from mail_catcher import Smtp
 from neople_timeline.local import processes, services
 from neople_timeline.settings import Settings, make_settings
 from sandbox_control import SandboxApi
@@ -75,12 +75,6 @@ def object_store(home: Path) -> dict[str, str]:
 def s3(object_store: dict[str, str]) -> dict[str, str]:
     """LAKE_URL with an empty prefix, and the AWS_* that open it."""
     return {"LAKE_URL": f"s3://lake/{secrets.token_hex(6)}", **object_store}
-
-
-@dataclass(frozen=True)
-class Smtp:
-    url: str
-    maildir: Path
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.observability import stats
 
 import timeline_alerts
 import timeline_backfill
@@ -47,7 +48,12 @@ class FakeTask:
 def mails(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     sent: list[tuple[Any, ...]] = []
     monkeypatch.setattr(timeline_alerts, "connect_settings", Settings)
-    monkeypatch.setattr(pipeline, "mail_alert", lambda _, *mail: bool(sent.append(mail) or True))
+
+    def mail_alert(_: Settings, *mail: Any) -> bool:
+        sent.append(mail)
+        return True
+
+    monkeypatch.setattr(pipeline, "mail_alert", mail_alert)
     return sent
 
 
@@ -55,7 +61,7 @@ def test_figures_go_to_airflows_own_metrics_as_gauges(monkeypatch: pytest.Monkey
     sent: dict[str, float] = {}
     monkeypatch.setattr(timeline_alerts, "connect_settings", Settings)
     monkeypatch.setattr(pipeline, "measure_day", lambda _, day: MEASURED if day == DAY else None)
-    monkeypatch.setattr(timeline_alerts.stats, "gauge", sent.__setitem__)
+    monkeypatch.setattr(stats, "gauge", sent.__setitem__)
 
     timeline_alerts.send_measures(DAY)
 
@@ -118,7 +124,7 @@ def test_a_backfill_is_told_of_once_all_has_ended_if_something_failed_that_was_n
 def test_a_late_day_is_mailed_with_its_state_and_link(
     mails: list[tuple[Any, ...]], interval_start: str | None, conf: dict[str, Any] | None, late: date
 ) -> None:
-    run = {
+    run: dict[str, Any] = {
         "dag_id": "timeline_daily",
         "dag_run_id": "scheduled__2026",
         "data_interval_start": interval_start,
@@ -139,7 +145,7 @@ def test_a_late_day_is_mailed_with_its_state_and_link(
 @pytest.mark.parametrize(("state", "minutes"), [("running", 1), ("failed", 181), ("success", 181)])
 def test_a_run_that_began_anew_or_has_ended_is_not_late(mails: list[tuple[Any, ...]], state: str, minutes: int) -> None:
     queued_at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
-    run = {
+    run: dict[str, Any] = {
         "dag_id": "timeline_daily",
         "dag_run_id": "scheduled__2026",
         "data_interval_start": None,
@@ -157,7 +163,9 @@ def test_a_run_that_began_anew_or_has_ended_is_not_late(mails: list[tuple[Any, .
 def test_the_daily_run_has_a_deadline_that_the_triggerer_can_call() -> None:
     from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
 
-    (alert,) = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
+    deadline = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
+    assert isinstance(deadline, list)
+    (alert,) = deadline
     assert isinstance(alert.callback, AsyncCallback)
     assert alert.callback.path == "timeline_alerts.mail_lateness"
 
@@ -167,7 +175,9 @@ def test_a_run_is_late_three_hours_after_it_was_created_whatever_day_it_is_about
     from airflow.serialization.decoders import decode_deadline_alert  # noqa: PLC0415
     from airflow.serialization.encoders import encode_deadline_alert  # noqa: PLC0415
 
-    (alert,) = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
+    deadline = DagBag(Path(timeline_alerts.__file__).parent).dags["timeline_daily"].deadline
+    assert isinstance(deadline, list)
+    (alert,) = deadline
     # As the scheduler and the API server do it, who know the DAG from the metastore.
     stored = decode_deadline_alert({"__var": encode_deadline_alert(alert), "__type": "deadline_alert"})
     due = stored.reference.evaluate_with(

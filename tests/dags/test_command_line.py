@@ -31,7 +31,7 @@ def run(folder: Path, connections: dict[str, object], *arguments: str) -> "subpr
     program = folder / "neople-timeline"
     program.write_text(SHOW)
     program.chmod(0o755)
-    command = [sys.executable, ROOT / "deploy" / "timeline.py", *arguments]
+    command = [sys.executable, f"{ROOT}/deploy/timeline.py", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -160,7 +160,7 @@ def test_the_api_is_found_however_its_connection_is_written(given: dict[str, Any
     ],
 )
 def test_a_warehouse_s_extra_is_libpq_s_parameters_and_may_be_empty(extra: str | None, url: str) -> None:
-    where = {"conn_type": "postgres", "host": "h", "login": "me", "schema": "d"}
+    where: dict[str, Any] = {"conn_type": "postgres", "host": "h", "login": "me", "schema": "d"}
     assert read_warehouse(Connection(conn_id="neople_warehouse", extra=extra, **where)) == url
 
 

@@ -15,7 +15,7 @@ WAREHOUSE = "postgres://timeline:secret@db.example.org:5433/warehouse"
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> HookLineageCollector:
     """What OpenLineage asks when a task ends."""
-    collector = HookLineageCollector()
+    collector = HookLineageCollector()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(timeline_lineage, "get_hook_lineage_collector", lambda: collector)
     return collector
 

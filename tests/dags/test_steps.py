@@ -12,6 +12,7 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import instance
 
+import timeline_alerts
 import timeline_daily
 import timeline_steps
 import timeline_terms
@@ -253,7 +254,7 @@ def test_the_report_tells_of_a_failure_by_task_and_reason() -> None:
     states = {"plan": "success", "collect_0": "failed", "collect_11": "failed", "refine": "upstream_failed"}
     task = FakeTask(states, ["the key is blocked", None, "the key is blocked"])
 
-    text = timeline_daily.explain_failure({"ti": task})  # type: ignore[typeddict-item]
+    text = timeline_alerts.explain_failure({"ti": task})  # type: ignore[typeddict-item]
 
     assert text == ("collect_0, collect_11: the key is blocked. http://localhost:8080/dags/timeline_daily/runs/run")
     assert task.asked == ["collect"]
@@ -275,29 +276,39 @@ def test_a_proof_that_failed_for_other_days_is_no_failure_of_the_runs_own(
     task = FakeTask(states, ["1 disagreement"])
     task.pushed["disputed"] = disputed
     context: Any = {"ti": task}
-    assert (timeline_daily.explain_failure(context, date(2026, 11, 15)) is not None) is is_told
-    assert timeline_daily.explain_failure(context) is not None
+    assert (timeline_alerts.explain_failure(context, date(2026, 11, 15)) is not None) is is_told
+    assert timeline_alerts.explain_failure(context) is not None
 
 
 def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
-    assert timeline_daily.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
+    assert timeline_alerts.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
 
 
 def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    earlier, day, built = date(2026, 11, 12), date(2026, 11, 15), []
-    shard = {"days": [[f"{earlier}", f"{earlier}"], ["2026-11-14", f"{day}"]], "index": 0, "of": 1}
+    earlier, day = date(2026, 11, 12), date(2026, 11, 15)
+    built: list[Any] = []
+    days = [[f"{earlier}", f"{earlier}"], ["2026-11-14", f"{day}"]]
+    shard: timeline_terms.PlainShard = {"days": days, "index": 0, "of": 1}
     task = give_context(monkeypatch)
     run = FakeRun()
     run.conf = {"day": f"{day}"}
     context = {"ti": task, "dag_run": run, "params": run.conf}
     page = Published("s3://lake/page", mailed=False, debts=0)
-    steps: dict[str, Any] = {
-        "build_marts": lambda _settings, days: built.append(days) or (),
-        "publish_report": lambda _settings, one, _failure: built.append(one) or page,
-        "republish_reports": lambda _settings, but=None: built.append(f"others but {but}") or {earlier: page},
-    }
-    for name, step in steps.items():
-        monkeypatch.setattr(f"neople_timeline.pipeline.{name}", step)
+
+    def build_marts(_settings: Settings, days: tuple[date, ...]) -> tuple[()]:
+        built.append(days)
+        return ()
+
+    def publish_report(_settings: Settings, one: date, _failure: str | None) -> Published:
+        built.append(one)
+        return page
+
+    def republish_reports(_settings: Settings, but: date | None = None) -> dict[date, Published]:
+        built.append(f"others but {but}")
+        return {earlier: page}
+
+    for step in (build_marts, publish_report, republish_reports):
+        monkeypatch.setattr(pipeline, step.__name__, step)
     for module in (timeline_steps, timeline_daily):
         monkeypatch.setattr(module, "connect_settings", Settings)
     monkeypatch.setattr(timeline_daily, "get_current_context", lambda: context)
@@ -338,7 +349,12 @@ def test_a_run_of_the_schedule_that_plan_refused_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(timeline_daily, "send_measures", lambda _day: None)
     monkeypatch.setattr(timeline_daily, "explain_failure", lambda *_: "the roster is empty")
     page = Published("s3://lake/page", mailed=True, debts=0)
-    monkeypatch.setattr(pipeline, "publish_report", lambda *told_of: told.append(told_of[1:]) or page)
+
+    def publish_report(_settings: Settings, *report: Any) -> Published:
+        told.append(report)
+        return page
+
+    monkeypatch.setattr(pipeline, "publish_report", publish_report)
     monkeypatch.setattr(pipeline, "republish_reports", lambda _settings, but: {} if but else None)
     timeline_daily.report.function()
     assert told == [(date(2026, 11, 22), "the roster is empty")]
@@ -355,7 +371,12 @@ def test_a_proof_that_failed_for_other_days_is_mailed_beside_the_report_of_a_day
     monkeypatch.setattr(timeline_daily, "explain_failure", lambda _context, day=None: None if day else "verify: …")
     monkeypatch.setattr(timeline_daily, "mail_failure", lambda _context, *alert: told.append(alert))
     page = Published("s3://lake/page", mailed=True, debts=0)
-    monkeypatch.setattr(pipeline, "publish_report", lambda *report: told.append(report[1:]) or page)
+
+    def publish_report(_settings: Settings, *report: Any) -> Published:
+        told.append(report)
+        return page
+
+    monkeypatch.setattr(pipeline, "publish_report", publish_report)
     monkeypatch.setattr(pipeline, "republish_reports", lambda _settings, but: {} if but else None)
     timeline_daily.report.function()
     assert told == [(date(2026, 11, 22), None), (date(2026, 11, 22), "verify: …")]

@@ -70,7 +70,8 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTask]:
 def submit(task: FakeTask) -> None:
     from timeline_spark import SubmitMarts  # noqa: PLC0415 - needs the provider
 
-    SubmitMarts(task_id="submit_marts", shards=SHARDS).execute({"ti": task, "dag_run": FakeRun()})
+    context: Any = {"ti": task, "dag_run": FakeRun()}
+    SubmitMarts(task_id="submit_marts", shards=SHARDS).execute(context)
 
 
 def test_secrets_travel_in_the_environment_alone(
@@ -139,5 +140,6 @@ def test_both_dags_submit_before_they_publish(monkeypatch: pytest.MonkeyPatch) -
         assert dag.get_task("marts").downstream_task_ids - {"alert"} == {"verify"}
         assert submitted.pool == "timeline_spark"
         assert submitted.execution_timeout == timeline_steps.LONGEST_SPARK_JOB
+        assert submitted.retries
         assert submitted.retries >= 2
         assert submitted.doc_md

@@ -39,12 +39,14 @@ WRONG_ANSWERS = (
     {"fault": "too_many", "retry_after": "1"},
     {"fault": "timeout", "times": 1},
 )  # fmt: skip
-BEGINNINGS = {
-    "command": st.sampled_from(COMMANDS),
-    "fault": st.none() | st.sampled_from(STEPS),
-    "action": st.sampled_from(["kill", "stop"]),
-    "call": st.integers(1, 3),
-}
+BEGINNINGS = st.fixed_dictionaries(
+    {
+        "command": st.sampled_from(COMMANDS),
+        "fault": st.none() | st.sampled_from(STEPS),
+        "action": st.sampled_from(["kill", "stop"]),
+        "call": st.integers(1, 3),
+    }
+)
 Borrow = Callable[[], AbstractContextManager[Place]]
 
 
@@ -66,13 +68,13 @@ class AnyOrder(RuleBasedStateMachine):
         self.running: list[Run] = []
         self.truth = self.world.truth(*DAYS)
 
-    @initialize(**BEGINNINGS)
-    def begin_first(self, **beginning: Any) -> None:
+    @initialize(beginning=BEGINNINGS)
+    def begin_first(self, beginning: dict[str, Any]) -> None:
         self._begin(**beginning)
 
     @precondition(lambda self: len(self.running) < 2)
-    @rule(**BEGINNINGS)
-    def begin(self, **beginning: Any) -> None:
+    @rule(beginning=BEGINNINGS)
+    def begin(self, beginning: dict[str, Any]) -> None:
         """Start a run that may die or stand still at a step; some debts are due by now."""
         self.place.query("UPDATE timeline.collection SET next_try_at = NULL WHERE next_try_at IS NOT NULL RETURNING 1")
         self._begin(**beginning)
@@ -149,7 +151,7 @@ class AnyOrder(RuleBasedStateMachine):
 @pytest.mark.parametrize("examples", [1, pytest.param(15, marks=pytest.mark.slow)])
 def test_whatever_happens_in_any_order(borrow_place: Borrow, world: World, examples: int) -> None:
     bound = type("Bound", (AnyOrder,), {"borrow": staticmethod(borrow_place), "world": world})
-    run_state_machine_as_test(
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
         bound,
         settings=settings(
             max_examples=examples,

@@ -24,7 +24,7 @@ def run(place: Place, *arguments: str) -> str:
 def dump(place: Place) -> Path:
     """Back the warehouse up as docs/operations.md says."""
     file = place.folder / "warehouse.dump"
-    command = [POSTGRES_BIN / "pg_dump", "--format=custom", f"--file={file}", place.environment["WAREHOUSE_URL"]]
+    command = [str(POSTGRES_BIN / "pg_dump"), "--format=custom", f"--file={file}", place.environment["WAREHOUSE_URL"]]
     subprocess.run(command, check=True)
     return file
 

@@ -19,7 +19,7 @@ PIPELINE, OUTBOX = "neople_timeline.pipeline", "neople_timeline.report.outbox"
 IN_FLIGHT = 6 + 6 * 5
 """Characters that a crash may cost: those being asked for, and those gathered or waiting to be landed."""
 
-COLLECTING = {
+COLLECTING: dict[str, dict[str, Any]] = {
     "before the plan": {"at": f"{PLANNING}:plan_days"},
     "after the plan": {"at": f"{PLANNING}:plan_days", "after": True},
     "after the first claim": {"at": f"{LEDGER}:claim_characters", "after": True},
@@ -31,7 +31,7 @@ COLLECTING = {
     "before the third commit": {"at": f"{LEDGER}:commit_landed", "call": 3},
     "after the third commit": {"at": f"{LEDGER}:commit_landed", "after": True, "call": 3},
 }
-PUBLISHING = {
+PUBLISHING: dict[str, dict[str, Any]] = {
     "before the worker's end": {"at": f"{LEDGER}:finish_worker"},
     "before the first Parquet object": {"at": f"{LAKE}.replace", "match": "events/"},
     "after the first Parquet object": {"at": f"{LAKE}.replace", "match": "events/", "after": True},

@@ -65,7 +65,7 @@ def frail_place(borrow_place: Borrow, frail_server: FrailServer, world: World) -
         yield place
 
 
-RESTARTS = {
+RESTARTS: dict[str, dict[str, Any]] = {
     "in the middle of a COPY": {"at": "psycopg:Copy.write", "after": True, "call": 2},
     "between two COPYs": {"at": f"{LOAD}:_copy", "call": 2},
     "before a load is committed": {"at": f"{LOAD}:_mark_loaded", "after": True},

@@ -13,7 +13,7 @@ from neople_timeline.lake import open_lake
 LAKE, LEDGER = "neople_timeline.lake:Lake", "neople_timeline.warehouse.ledger"
 LOAD, PERMITS = "neople_timeline.warehouse.parts", "neople_timeline.warehouse.permits"
 
-COLLECTING = {
+COLLECTING: dict[str, dict[str, Any]] = {
     "after its first claim": {"at": f"{LEDGER}:claim_characters", "after": True},
     "before it puts an object": {"at": f"{LAKE}.put_new", "match": "raw/", "call": 2},
     "before it commits": {"at": f"{LEDGER}:commit_landed", "call": 2},
@@ -21,7 +21,7 @@ COLLECTING = {
     "before it renews its permits": {"at": f"{PERMITS}:PermitLease.renew", "call": 2},
     "before it renews its claims": {"at": f"{LEDGER}:keep_alive", "call": 2},
 }
-PUBLISHING = {
+PUBLISHING: dict[str, dict[str, Any]] = {
     "before it replaces events": {"at": f"{LAKE}.replace", "match": "events/"},
     "before it replaces characters": {"at": f"{LAKE}.replace", "match": "characters/"},
     "before it records a part": {"at": f"{LOAD}:record_part"},

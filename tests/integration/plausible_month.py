@@ -1,7 +1,9 @@
 """A month of plausible events, made without the sandbox: every code, every trap, equal rows, hostile names."""
 
 import json
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,7 +16,7 @@ RARITIES = ["레어", "유니크", "레전더리", "에픽", "신화", "태초",
 RARITY_ODDS = [0.1, 0.15, 0.5, 0.2, 0.01, 0.02, 0.01, 0.01]
 DUNGEONS = ["종말의 숭배자", "침묵의 성소", "<b>죽은 성</b>", "고통의 지하실"]
 CHANNELS = ["바하이트", "더 오큘러스", "'; DROP TABLE event;--"]
-PHASES = {
+PHASES: dict[str, list[str | None]] = {
     "무형의 시로코": ["추적", "토벌"],
     "이내 황혼전": ["결전", "추격", "종막"],
     "기계 혁명": [None],
@@ -39,7 +41,7 @@ def make_events(day: date, events: int, seed: int = 1, characters: int = 60) -> 
     columns["name"] = pa.array([f"name of {code}" for code in CODES]).take(_positions(codes))
     columns["ordinal"] = np.arange(events)
     columns["data"] = pa.array([json.dumps({"itemName": f"물건 {n % 97}"}) for n in range(97)]).take(
-        pa.array(np.arange(events) % 97)
+        np.arange(events) % 97
     )
     arrays = [_array(columns.get(field.name), field.type, events) for field in EVENTS.schema]
     return pa.table(arrays, schema=EVENTS.schema)
@@ -67,7 +69,7 @@ def make_characters(day: date, seed: int = 1, characters: int = 60) -> pa.Table:
     )
 
 
-def _when(day: date, minutes: np.ndarray) -> dict:
+def _when(day: date, minutes: np.ndarray) -> dict[str, Any]:
     start = datetime.combine(day, time(6), ZoneInfo("Asia/Seoul"))
     texts = [(start + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M") for n in range(24 * 60)]
     first = int(start.timestamp() * 1_000_000)
@@ -78,7 +80,7 @@ def _when(day: date, minutes: np.ndarray) -> dict:
     }
 
 
-def _who(random: np.random.Generator, day: date, events: int, characters: int) -> dict:
+def _who(random: np.random.Generator, day: date, events: int, characters: int) -> dict[str, Any]:
     # Some play much and some not at all on a day.
     numbers = np.minimum(random.zipf(1.3, events) * 7 + day.day, 10**9) % characters
     return {
@@ -87,7 +89,7 @@ def _who(random: np.random.Generator, day: date, events: int, characters: int) -
     }
 
 
-def _fill(random: np.random.Generator, codes: np.ndarray, events: int) -> dict:
+def _fill(random: np.random.Generator, codes: np.ndarray, events: int) -> dict[str, Any]:
     items = random.integers(0, ITEMS, events)
     levels = random.integers(0, 15, events)
     raid_names, phase_names = _raids(random, events)
@@ -120,23 +122,23 @@ def _fill(random: np.random.Generator, codes: np.ndarray, events: int) -> dict:
     }
 
 
-def _raids(random: np.random.Generator, events: int) -> tuple[list, list]:
+def _raids(random: np.random.Generator, events: int) -> tuple[list[str], list[str | None]]:
     choices = [(name, phase) for name, phases in PHASES.items() for phase in phases]
     chosen = random.integers(0, len(choices), events)
     return [choices[n][0] for n in chosen], [choices[n][1] for n in chosen]
 
 
-def _text(values: list, positions: np.ndarray, present: np.ndarray) -> pa.Array:
+def _text(values: Sequence[str | None], positions: np.ndarray, present: np.ndarray) -> "pa.Array[Any]":
     return pa.array(values, pa.string()).take(pa.array(positions, pa.int64(), mask=~present))
 
 
-def _positions(codes: np.ndarray) -> pa.Array:
+def _positions(codes: np.ndarray) -> "pa.Array[Any]":
     order = np.argsort(CODES)
     return pa.array(order[np.searchsorted(np.array(CODES)[order], codes)])
 
 
-def _array(values: object, kind: pa.DataType, length: int) -> pa.Array:
+def _array(values: Any, kind: pa.DataType, length: int) -> "pa.Array[Any]":
     if values is None:
-        return pa.nulls(length, kind)
-    array = values if isinstance(values, pa.Array) else pa.array(values)
+        values = pa.nulls(length)
+    array: pa.Array[Any] = values if isinstance(values, pa.Array) else pa.array(values)
     return array.cast(kind)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from mail_catcher import Smtp
 from neople_timeline.digest import hash_bytes
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.raw import name_raw
@@ -80,7 +81,7 @@ def make_terminal(
     tmp_path: Path,
     postgres_url: str,
     sandbox_api: SandboxApi,
-    smtp: "Smtp",  # noqa: F821 - of conftest.py
+    smtp: Smtp,
 ) -> Callable[[dict[str, str]], Terminal]:
     def make(lake: dict[str, str]) -> Terminal:
         settings = {

@@ -3,24 +3,22 @@
 from dataclasses import replace
 from datetime import date, timedelta
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from collected_day import work_off
 from small_roster import CHARACTERS, THURSDAY, WEDNESDAY, change, list_subjects, read_generations, read_page
 
+from mail_catcher import Smtp
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
-from neople_timeline.lake import open_lake
+from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import Member
 from neople_timeline.report import outbox, publish
 from neople_timeline.report.phrases import PHRASES
-from neople_timeline.report.smtp import MailRefusedError, MailServer
+from neople_timeline.report.smtp import MailRefusedError, MailServer, send_mail
 from neople_timeline.settings import Settings
 from sandbox_control import SandboxApi
-
-if TYPE_CHECKING:
-    from conftest import Smtp
 
 MARK = "잠정 집계:"
 
@@ -53,7 +51,7 @@ def make_unfinished(settings: Settings, day: date) -> None:
 
 
 def test_a_day_collected_before_its_end_is_marked_brings_no_week_and_leaves_its_mail_for_later(
-    small: Settings, smtp: "Smtp"
+    small: Settings, smtp: Smtp
 ) -> None:
     make_unfinished(small, WEDNESDAY)
     published = pipeline.publish_report(small, WEDNESDAY)
@@ -69,7 +67,7 @@ def test_a_day_collected_before_its_end_is_marked_brings_no_week_and_leaves_its_
 
 
 def test_a_day_collected_before_its_end_is_collected_anew_by_the_next_run_even_of_a_later_day(
-    small: Settings, smtp: "Smtp"
+    small: Settings, smtp: Smtp
 ) -> None:
     day = WEDNESDAY - timedelta(days=1)
     make_unfinished(small, day)
@@ -91,7 +89,7 @@ def test_a_day_that_failed_while_it_ran_is_mailed_all_the_same(small: Settings) 
 
 
 def test_a_failure_leaves_the_pages_of_another_warehouse_alone_and_is_mailed_without_one(
-    small: Settings, smtp: "Smtp"
+    small: Settings, smtp: Smtp
 ) -> None:
     pipeline.plan_day(small, WEDNESDAY)
     other = replace(small, lake_url=f"{small.lake_url}/other")
@@ -104,7 +102,7 @@ def test_a_failure_leaves_the_pages_of_another_warehouse_alone_and_is_mailed_wit
     assert list_subjects(smtp.maildir) == [f"[failed] {WEDNESDAY}"]
 
 
-def test_a_debt_of_a_week_that_is_over_is_paid_into_the_page_of_the_week_too(small: Settings, smtp: "Smtp") -> None:
+def test_a_debt_of_a_week_that_is_over_is_paid_into_the_page_of_the_week_too(small: Settings, smtp: Smtp) -> None:
     monday = WEDNESDAY - timedelta(days=2)
     work_off(small, pipeline.plan_backfill(small, THURSDAY, WEDNESDAY))
     owed = change(
@@ -124,7 +122,7 @@ def test_a_debt_of_a_week_that_is_over_is_paid_into_the_page_of_the_week_too(sma
 
 
 def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_and_only_then_their_week_is_proven(
-    small: Settings, smtp: "Smtp"
+    small: Settings, smtp: Smtp
 ) -> None:
     monday, tuesday = WEDNESDAY - timedelta(days=2), WEDNESDAY - timedelta(days=1)
     work_off(small, pipeline.plan_backfill(small, THURSDAY, monday - timedelta(days=2)))
@@ -155,7 +153,7 @@ def test_days_that_the_schedule_left_out_are_told_then_collected_and_reported_an
     assert subjects.count("주간") == 1, "the week was mailed while two of its days were in no plan"
 
 
-def test_a_mail_that_is_refused_for_now_leaves_with_the_next_run(small: Settings, smtp: "Smtp") -> None:
+def test_a_mail_that_is_refused_for_now_leaves_with_the_next_run(small: Settings, smtp: Smtp) -> None:
     away = replace(small, smtp_url="smtp://127.0.0.1:1")
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     change(small, f"UPDATE timeline.collection SET state = 'owed', reason = 'x' WHERE day = '{WEDNESDAY}'")
@@ -173,12 +171,11 @@ def test_a_mail_that_is_refused_for_now_leaves_with_the_next_run(small: Settings
 
 
 def test_a_mail_that_is_refused_for_good_keeps_no_other_day_from_being_reported(
-    small: Settings, smtp: "Smtp", monkeypatch: pytest.MonkeyPatch
+    small: Settings, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuesday = WEDNESDAY - timedelta(days=1)
     for day in (tuesday, WEDNESDAY):
         work_off(small, pipeline.plan_day(small, day, follows=True))
-    send_mail = outbox.send_mail
 
     def refuse_one(server: MailServer, message: EmailMessage) -> tuple[str, ...]:
         if str(tuesday) in message["Subject"]:
@@ -191,7 +188,7 @@ def test_a_mail_that_is_refused_for_good_keeps_no_other_day_from_being_reported(
     assert [subject[:10] for subject in list_subjects(smtp.maildir) if "주간" not in subject] == [str(WEDNESDAY)]
 
 
-def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(small: Settings, smtp: "Smtp") -> None:
+def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(small: Settings, smtp: Smtp) -> None:
     monday = WEDNESDAY - timedelta(days=2)
     work_off(small, pipeline.plan_backfill(small, monday, WEDNESDAY))
     change(small, f"UPDATE timeline.day SET verified_at = NULL WHERE day IN ('{monday}', '{WEDNESDAY}')")
@@ -212,7 +209,7 @@ def test_a_day_and_a_week_that_are_proven_after_their_report_are_reported_anew(s
 
 
 def test_a_day_that_is_disproved_is_told_so_by_the_next_run_and_mailed_to_nobody(
-    small: Settings, smtp: "Smtp", monkeypatch: pytest.MonkeyPatch
+    small: Settings, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY)
@@ -269,7 +266,7 @@ def test_a_proof_that_comes_while_the_page_is_written_is_told_on_the_next(
     assert pipeline.republish_reports(small) == {}
 
 
-def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, small_api: SandboxApi, smtp: "Smtp") -> None:
+def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, small_api: SandboxApi, smtp: Smtp) -> None:
     debtor = pipeline.list_members(small)[0].character
     small_api.fail({"fault": "html_200", "character": debtor.character_id})
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
@@ -289,7 +286,7 @@ def test_who_is_taken_off_the_roster_is_owed_on_no_page(small: Settings, small_a
 
 @pytest.mark.parametrize("back", [1, 13])
 def test_a_page_is_written_anew_when_a_day_changes_that_it_shows_beside_its_own(
-    small: Settings, smtp: "Smtp", back: int
+    small: Settings, smtp: Smtp, back: int
 ) -> None:
     earlier = WEDNESDAY - timedelta(days=back)
     for day in (earlier - timedelta(days=1), earlier, WEDNESDAY):
@@ -316,9 +313,12 @@ def test_the_pages_of_characters_are_written_once_for_all_days_and_lead_back_to_
     change(small, f"UPDATE timeline.day SET reported_in = 0 WHERE day < '{WEDNESDAY}'")
     written: list[str] = []
     write_page = publish.write_page
-    monkeypatch.setattr(
-        publish, "write_page", lambda lake, key, *rest: [written.append(key), write_page(lake, key, *rest)]
-    )
+
+    def note_and_write(lake: Lake, key: str, *rest: Any) -> None:
+        written.append(key)
+        write_page(lake, key, *rest)
+
+    monkeypatch.setattr(publish, "write_page", note_and_write)
     assert list(pipeline.republish_reports(small)) == days[:2]
     own = [key for key in written if key.startswith("reports/characters/")]
     assert (len(own), len(set(own))) == (CHARACTERS, CHARACTERS)
@@ -326,7 +326,7 @@ def test_the_pages_of_characters_are_written_once_for_all_days_and_lead_back_to_
         assert f'href="../../day={WEDNESDAY}/index.html"' in open_lake(small).get(key).decode()
 
 
-def test_a_day_whose_run_dies_before_its_report_is_reported_by_the_next(small: Settings, smtp: "Smtp") -> None:
+def test_a_day_whose_run_dies_before_its_report_is_reported_by_the_next(small: Settings, smtp: Smtp) -> None:
     for shard in pipeline.plan_day(small, WEDNESDAY).shards:
         pipeline.collect_shard(small, shard)  # and the machine is restarted
     work_off(small, pipeline.plan_day(small, WEDNESDAY + timedelta(days=1)))
@@ -335,7 +335,7 @@ def test_a_day_whose_run_dies_before_its_report_is_reported_by_the_next(small: S
     assert any(subject.startswith(f"{WEDNESDAY} ") for subject in list_subjects(smtp.maildir))
 
 
-def test_a_failure_is_told_until_a_later_run_tells_how_it_ended(small: Settings, smtp: "Smtp") -> None:
+def test_a_failure_is_told_until_a_later_run_tells_how_it_ended(small: Settings, smtp: Smtp) -> None:
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
     pipeline.publish_report(small, WEDNESDAY, "verify: an earlier day disagrees")
     assert pipeline.republish_reports(small, but=WEDNESDAY) == {}, "the run itself has told it"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -14,6 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 from reported_day import DAY, PAGE, query, read_mails
 
+from mail_catcher import Smtp
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
@@ -24,9 +24,6 @@ from neople_timeline.warehouse import planning
 from neople_timeline.warehouse.audit import mark_day_verified
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.roster import add_members
-
-if TYPE_CHECKING:
-    from conftest import Smtp
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +36,7 @@ def proven_day(settings: Settings) -> None:
         mark_day_verified(connection, DAY, datetime.now(UTC))
 
 
-def test_a_day_that_is_not_proven_is_not_mailed(settings: Settings, smtp: "Smtp") -> None:
+def test_a_day_that_is_not_proven_is_not_mailed(settings: Settings, smtp: Smtp) -> None:
     for spoil in ("UPDATE timeline.day SET verified_at = NULL", "DELETE FROM timeline.collection"):
         with connect(settings) as connection:
             connection.execute(spoil)
@@ -48,7 +45,7 @@ def test_a_day_that_is_not_proven_is_not_mailed(settings: Settings, smtp: "Smtp"
     assert read_mails(smtp) == []
 
 
-def test_a_mail_that_has_left_never_leaves_again_however_long_ago_that_was(settings: Settings, smtp: "Smtp") -> None:
+def test_a_mail_that_has_left_never_leaves_again_however_long_ago_that_was(settings: Settings, smtp: Smtp) -> None:
     assert pipeline.publish_report(settings, DAY).mailed
     assert query(settings, "UPDATE timeline.mail SET claimed_at = claimed_at - interval '1 year' RETURNING sent_at")
     assert not pipeline.publish_report(settings, DAY).mailed
@@ -56,7 +53,7 @@ def test_a_mail_that_has_left_never_leaves_again_however_long_ago_that_was(setti
 
 
 def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reason(
-    settings: Settings, smtp: "Smtp"
+    settings: Settings, smtp: Smtp
 ) -> None:
     published = pipeline.publish_report(settings, DAY, "NEOPLE_API_KEY is refused\r\nBcc: x@example.org")
     assert published.mailed
@@ -69,7 +66,7 @@ def test_a_day_that_failed_before_anything_was_collected_is_mailed_with_the_reas
     assert "수치는 아직 계산되지 않았습니다" in open_lake(settings).get(PAGE).decode()
 
 
-def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(settings: Settings, smtp: "Smtp") -> None:
+def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(settings: Settings, smtp: Smtp) -> None:
     for quiet in (replace(settings, smtp_url=""), replace(settings, report_to="")):
         assert not pipeline.publish_report(quiet, DAY).mailed
     assert read_mails(smtp) == []
@@ -77,7 +74,7 @@ def test_without_a_mail_server_or_receiver_the_page_is_published_all_the_same(se
 
 
 def test_a_refused_login_names_the_server_not_the_password_keeps_the_page_and_the_next_run_mails(
-    settings: Settings, smtp: "Smtp"
+    settings: Settings, smtp: Smtp
 ) -> None:
     wrong = replace(settings, smtp_url=smtp.url.replace(smtp.url.split(":")[2].split("@")[0], "wrong-secret"))
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+ refuses the login") as refusal:
@@ -180,7 +177,7 @@ def breaking_server() -> Iterator[str]:
 
 
 def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minutes(
-    settings: Settings, smtp: "Smtp", breaking_server: str
+    settings: Settings, smtp: Smtp, breaking_server: str
 ) -> None:
     with pytest.raises(RetryLater, match="broke off while it took the mail"):
         pipeline.publish_report(replace(settings, smtp_url=breaking_server), DAY)
@@ -196,7 +193,7 @@ def test_a_mail_whose_fate_is_unknown_is_not_repeated_at_once_but_after_ten_minu
     assert mail["Message-ID"] == first_id
 
 
-def test_eight_runs_at_once_send_one_mail(settings: Settings, smtp: "Smtp") -> None:
+def test_eight_runs_at_once_send_one_mail(settings: Settings, smtp: Smtp) -> None:
     connect(settings).close()
     mailed: list[bool | None] = []
 

@@ -32,7 +32,7 @@ class Inbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         is_encrypted = server.transport is not None and server.transport.get_extra_info("ssl_object") is not None
-        self.mails.append((is_encrypted, str(session.auth_data), bytes(envelope.content or b"")))
+        self.mails.append((is_encrypted, str(session.auth_data), envelope.original_content or b""))
         return "250 OK"
 
 

@@ -226,7 +226,8 @@ def watch_publishing(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Pub
 def leave_run(lake: Lake, connection: psycopg.Connection, days: Sequence[date]) -> dict[str, int]:
     """Leave behind what a Spark job does, and give the rows by mart."""
     generation = take_generation(connection)
-    objects, rows = {}, {}
+    objects: dict[str, tuple[str, ...]] = {}
+    rows: dict[str, int] = {}
     for result in compute(lake, connection, days):
         key = f"{spark_run.run_prefix('run')}/attempt/{result.mart.name}/part-0.parquet"
         lake.put(key, encode_parquet(result.table))

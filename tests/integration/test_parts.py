@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
@@ -127,7 +128,13 @@ def test_parquet_that_another_run_is_writing_is_waited_for(
     lake = open_lake(settings)
     lake.delete(lake.list_keys(f"events/day={day}"))
     found = part_rows.list_parts(connection, Shard.whole(day))
-    monkeypatch.setattr(parts, "refine_parts", lambda *_: [part_rows.record_part(connection, part) for part in found])
+
+    def refine_parts(*_: Any) -> list[part_rows.Part]:
+        for part in found:
+            part_rows.record_part(connection, part)
+        return found
+
+    monkeypatch.setattr(parts, "refine_parts", refine_parts)
     monkeypatch.setattr(parts, "load_parts", lambda *_: [])
     with pytest.raises(RetryLater, match="another run"):
         parts.mend_parts(settings.calendar, lake, connection, [day])

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from lease_time import let_pass
 
+from neople_timeline.models import Kind
 from neople_timeline.neople.limiter import Pacer
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import permits
@@ -22,10 +23,11 @@ class Clock:
         return self.now
 
 
-def make_lease(connection: "psycopg.Connection | Line", kind: str = "daily") -> tuple[PermitLease, Pacer, Clock]:
+def make_lease(connection: "psycopg.Connection | Line", kind: Kind = "daily") -> tuple[PermitLease, Pacer, Clock]:
     pacer, clock = Pacer(), Clock()
     settings = Settings(neople_api_key="k", neople_api_rate=50)
-    return PermitLease(settings, connection, kind, pacer, clock), pacer, clock
+    # A Line does what a lease asks of a connection.
+    return PermitLease(settings, connection, kind, pacer, clock), pacer, clock  # type: ignore[arg-type]
 
 
 def test_a_lease_hands_its_permits_to_the_pacer_until_shortly_before_it_ends(connection: psycopg.Connection) -> None:

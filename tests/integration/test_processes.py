@@ -98,6 +98,7 @@ def test_a_service_that_is_started_again_is_ready_by_what_it_says_now(tmp_path: 
 
 def test_whichever_part_ends_is_named_with_its_log_and_postgres_before_those_that_need_it(tmp_path: Path) -> None:
     names = ["airflow-api", "objects", "postgres"]
+
     for name in names:
         script = f"echo the last words of {name}; exec sleep 300"
         start(Service(name, ["sh", "-c", script], partial(has_said, name, "the last words", tmp_path)), tmp_path)

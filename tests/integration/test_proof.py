@@ -3,11 +3,11 @@
 import json
 from datetime import date, timedelta
 from email import message_from_bytes, policy
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from mail_catcher import Smtp
 from neople_timeline import pipeline
 from neople_timeline.errors import RetryLater
 from neople_timeline.lake import open_lake
@@ -15,9 +15,6 @@ from neople_timeline.models import CharacterKey, Kind, Plan
 from neople_timeline.settings import Settings
 from neople_timeline.verify import Verification
 from sandbox_control import SandboxApi
-
-if TYPE_CHECKING:
-    from conftest import Smtp
 
 DAY = date(2026, 10, 20)
 
@@ -55,7 +52,7 @@ def find_busiest(api: SandboxApi, day: date) -> tuple[CharacterKey, int, int]:
 
 
 def test_what_another_run_landed_before_the_proof_is_in_the_mail(
-    guild: Settings, sandbox_api: SandboxApi, smtp: "Smtp"
+    guild: Settings, sandbox_api: SandboxApi, smtp: Smtp
 ) -> None:
     busiest, _, events = find_busiest(sandbox_api, DAY)
     sandbox_api.fail({"fault": "status_500", "character": busiest.character_id})
@@ -78,9 +75,9 @@ def test_a_character_that_is_lost_in_the_middle_of_its_pages_is_asked_for_again(
     days = (DAY - timedelta(days=back) for back in range(60))
     day, character = next((day, found[0]) for day in days if (found := find_busiest(sandbox_api, day))[1] > 100)
     sandbox_api.fail({"fault": "missing_character", "character": character.character_id, "after": 1, "times": 1})
-    found = work_off(guild, pipeline.plan_day(guild, day))
-    assert (found.ok, found.owed, found.missing) == (True, (), 0)
-    assert found.events == find_busiest(sandbox_api, day)[2]
+    proof = work_off(guild, pipeline.plan_day(guild, day))
+    assert (proof.ok, proof.owed, proof.missing) == (True, (), 0)
+    assert proof.events == find_busiest(sandbox_api, day)[2]
 
 
 @pytest.mark.parametrize("is_new", [True, False])

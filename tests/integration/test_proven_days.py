@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
+from typing import Literal
 
 import psycopg
 import pytest
@@ -53,7 +54,7 @@ def test_an_answer_from_before_the_day_was_over_proves_no_day(connection: psycop
 
 @pytest.mark.parametrize("ends", ["landed", "owed", "missing"])
 def test_what_comes_of_a_character_after_the_proof_takes_the_proof_back(
-    connection: psycopg.Connection, ends: str
+    connection: psycopg.Connection, ends: Literal["landed", "owed", "missing"]
 ) -> None:
     prove_all(connection)
     planning.plan_days(connection, [DAY], again=True)

@@ -7,13 +7,14 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
 from collected_day import work_off
 from reported_day import DAY, PAGE, query, read_mails
 
+from mail_catcher import Smtp
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, RetryLater
 from neople_timeline.lake import open_lake
@@ -28,9 +29,6 @@ from neople_timeline.warehouse.days import PAGES_LOCK
 from neople_timeline.warehouse.profiles import read_profiles
 from neople_timeline.warehouse.summary import read_summary
 from sandbox_control import SandboxApi
-
-if TYPE_CHECKING:
-    from conftest import Smtp
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ def collect_day(settings: Settings, day: date) -> None:
 
 
 def test_the_page_lands_in_the_lake_and_one_mail_leaves_however_often_it_is_asked(
-    collected: Settings, smtp: "Smtp"
+    collected: Settings, smtp: Smtp
 ) -> None:
     published = [pipeline.publish_report(collected, DAY) for _ in range(3)]
     assert [one.mailed for one in published] == [True, False, False]
@@ -158,7 +156,7 @@ def test_what_is_made_or_moved_is_no_drop_and_who_was_missing_before_is_new(coll
 
 
 def test_kinds_of_events_that_nobody_knows_and_columns_that_went_empty_are_told(
-    settings: Settings, sandbox_api: SandboxApi, smtp: "Smtp"
+    settings: Settings, sandbox_api: SandboxApi, smtp: Smtp
 ) -> None:
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
     collect_day(settings, DAY - timedelta(days=1))
@@ -180,7 +178,7 @@ def test_kinds_of_events_that_nobody_knows_and_columns_that_went_empty_are_told(
 
 
 def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again(
-    collected: Settings, smtp: "Smtp"
+    collected: Settings, smtp: Smtp
 ) -> None:
     where = f"day = '{DAY}' AND bucket = 0"
     owe = f"UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE {where} RETURNING 1"
@@ -199,7 +197,7 @@ def test_a_day_that_was_owed_and_is_complete_later_is_mailed_twice_and_not_again
 
 
 def test_the_last_day_of_a_week_brings_the_week_and_its_mail_once(
-    settings: Settings, sandbox_api: SandboxApi, smtp: "Smtp"
+    settings: Settings, sandbox_api: SandboxApi, smtp: Smtp
 ) -> None:
     wednesday, thursday = date(2026, 10, 21), date(2026, 10, 15)
     pipeline.import_roster(settings, sandbox_api.read("roster.csv"))

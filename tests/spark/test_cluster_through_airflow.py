@@ -10,6 +10,7 @@ import pytest
 from standalone import Cluster, kill, wait_until
 from through_airflow import World, open_world
 
+from mail_catcher import Smtp
 from neople_timeline import pipeline
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.local import processes, services
@@ -28,7 +29,7 @@ def world(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: services.Postgres,
     object_store: dict[str, str],
-    smtp: "Smtp",  # noqa: F821 - of the conftest above, which cannot be imported
+    smtp: Smtp,
 ) -> "Iterator[World]":
     home = tmp_path_factory.mktemp("airflow")
     yield open_world(home, postgres_server, object_store, smtp.url, smtp.maildir)

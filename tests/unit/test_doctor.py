@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from neople_timeline import doctor
+from neople_timeline import doctor, pipeline
 from neople_timeline.doctor import Finding, examine
 from neople_timeline.errors import ConfigError, RetryLater, StopCollecting
 from neople_timeline.lake import LAKE_FILE, Lake, open_lake
@@ -50,7 +50,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("open_warehouse", "try_server"):
         monkeypatch.setattr(doctor, name, make(name))
     for name in ("list_members", "check_bond", "search_characters"):
-        monkeypatch.setattr(doctor.pipeline, name, make(name))  # type: ignore[attr-defined]
+        monkeypatch.setattr(pipeline, name, make(name))
     return parts
 
 

@@ -31,7 +31,6 @@ GAME = Calendar()
 DAY = date(2026, 11, 15)
 CHARACTER = CharacterKey("cain", "a" * 32)
 OTHER = CharacterKey("bakal", "b" * 32)
-WHO, WHO_ELSE = (CHARACTER.server_id, CHARACTER.character_id), (OTHER.server_id, OTHER.character_id)
 FETCHED = datetime(2026, 11, 16, 21, 30, tzinfo=UTC)
 
 
@@ -103,7 +102,7 @@ def test_equal_rows_are_all_kept_and_minute_and_ordinal_name_each(rows: list[tup
     start, end = GAME.window(DAY, DAY).start, GAME.window(DAY, DAY).end
     sent = [make_row(minute, code) for minute, code in rows]
     data = make_object((CHARACTER, start, end, [sent]))
-    events = make_events(list(cut_days(data, {WHO: [expect(sent)]}, GAME))).to_pylist()
+    events = make_events(list(cut_days(data, {CHARACTER: [expect(sent)]}, GAME))).to_pylist()
     assert Counter((event["occurred_minute"], event["code"]) for event in events) == Counter(rows)
     assert len({(event["occurred_minute"], event["ordinal"]) for event in events}) == len(rows)
     assert all(event["ordinal"] < sum(minute == event["occurred_minute"] for minute, _ in rows) for event in events)
@@ -114,7 +113,7 @@ def test_the_order_in_which_the_api_sends_rows_changes_no_byte(rows: list[tuple[
     window = GAME.window(DAY, DAY)
     sent = [make_row(f"2026-11-15 {minute}", code, data) for minute, code, data in rows]
     data = make_object((CHARACTER, window.start, window.end, [sent]))
-    events = make_events(list(cut_days(data, {WHO: [expect(sent)]}, GAME))).to_pylist()
+    events = make_events(list(cut_days(data, {CHARACTER: [expect(sent)]}, GAME))).to_pylist()
     assert [(event["occurred_minute"][11:], event["ordinal"], event["code"], event["data"]) for event in events] == [
         ("07:00", 0, 504, "{}"),
         ("07:00", 1, 505, '{"a":1}'),
@@ -256,7 +255,7 @@ def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> No
     rows = [make_row(minute) for minute in minutes]
     data = make_object((CHARACTER, "2026-11-14 06:00", "2026-11-17 05:59", [rows]))
     wanted = [expect(rows[1:3]), expect(rows[3:], date(2026, 11, 16))]
-    cut = list(cut_days(data, {WHO: wanted, WHO_ELSE: []}, GAME))
+    cut = list(cut_days(data, {CHARACTER: wanted, OTHER: []}, GAME))
     assert [(one.entry.day, [row.date for row in one.rows]) for one in cut] == [
         (date(2026, 11, 15), minutes[1:3]),
         (date(2026, 11, 16), minutes[3:]),
@@ -265,7 +264,7 @@ def test_a_long_chain_is_cut_into_the_days_that_the_ledger_wants_from_it() -> No
 
 def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
     data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [[]]))
-    wanted = {WHO: [LedgerEntry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 0, 0)]}
+    wanted = {CHARACTER: [LedgerEntry(date(2026, 11, 16), 0, CHARACTER, "raw/1", 0, 0)]}
     assert list(cut_days(data, wanted, GAME)) == []
 
 
@@ -275,7 +274,7 @@ def test_a_day_that_a_chain_does_not_cover_is_not_cut_from_it() -> None:
 def test_other_events_than_were_sent_are_named(rows: list[Row]) -> None:
     data = make_object((CHARACTER, "2026-11-15 06:00", "2026-11-16 05:59", [rows]))
     with pytest.raises(DataError, match=rf"raw/1 has other events of cain/a+ .* \({len(rows)} events?, 2 were sent"):
-        list(cut_days(data, {WHO: [expect([make_row()] * 2)]}, GAME))
+        list(cut_days(data, {CHARACTER: [expect([make_row()] * 2)]}, GAME))
 
 
 def test_character_days_are_sorted_into_their_parts() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
-import redis  # type: ignore[import-not-found,unused-ignore]  # the group `cluster` brings it
+import redis  # the group `cluster` brings it
 
 from neople_timeline.errors import ConfigError
 from neople_timeline.local import airflow, day_run, host, screen, services, stack

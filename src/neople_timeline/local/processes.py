@@ -22,7 +22,7 @@ from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # it comes without types
+import psutil
 
 LOOPBACK = "127.0.0.1"
 LISTENING_PORTS = range(20_000, 32_000)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.request import urlopen
 
-import psutil  # type: ignore[import-untyped]  # it comes without types
+import psutil
 from rich.markup import escape
 
 from neople_timeline import pipeline

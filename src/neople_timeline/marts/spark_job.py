@@ -13,8 +13,8 @@ from datetime import date
 from typing import Final, get_args
 
 import msgspec
-from pyspark import SparkConf, SparkContext  # type: ignore[import-not-found,unused-ignore]
-from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found,unused-ignore]
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import DataFrame, SparkSession
 
 from neople_timeline.catalogue import LEARNT_DAYS, MARTS, VIEWS, Mart, Period, period_of
 from neople_timeline.errors import RetryLater, TimelineError

@@ -80,7 +80,7 @@ def running(**options: Any) -> Iterator[Client]:
     thread.start()
 
     async def make() -> tuple[Sandbox, str]:
-        usual = {"characters": 40, "seed": 1, "rate": 0, "latency_seconds": 0.0, "key": KEY}
+        usual: dict[str, Any] = {"characters": 40, "seed": 1, "rate": 0, "latency_seconds": 0.0, "key": KEY}
         sandbox = Sandbox(SandboxOptions(**(usual | options)))
         return sandbox, await sandbox.start()
 

@@ -20,7 +20,7 @@ AIRFLOW = ["api-server", "scheduler", "dag-processor", "triggerer", "worker"]
 
 
 def test_it_is_what_the_compose_specification_allows() -> None:
-    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"]
+    command = [f"{BIN / 'check-jsonschema'}", "--builtin-schema", "vendor.compose-spec", f"{DEPLOY / 'compose.yaml'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

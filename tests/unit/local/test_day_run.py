@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from neople_timeline import pipeline
 from neople_timeline.local import day_run
 from neople_timeline.local.processes import LocalError
 from neople_timeline.settings import Settings
@@ -41,7 +42,7 @@ class FakeApi:
 def test_a_day_s_run_is_taken_up_where_something_is_left_to_do(
     monkeypatch: pytest.MonkeyPatch, state: str, pending: int, cleared: list[tuple[str, Any]]
 ) -> None:
-    monkeypatch.setattr(day_run.pipeline, "forecast_backfill", lambda *_: SimpleNamespace(pending=pending))
+    monkeypatch.setattr(pipeline, "forecast_backfill", lambda *_: SimpleNamespace(pending=pending))
     api = FakeApi(state)
     assert day_run.ensure_run(cast("RestApi", api), Settings(), DAY) == "r 1"
     assert api.cleared == cleared

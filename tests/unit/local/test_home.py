@@ -7,7 +7,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import pytest
 
-from neople_timeline.local import home, processes, stack
+from neople_timeline.local import home, processes, screen, stack
 from neople_timeline.local.home import hide_settings_from_children, open_local
 
 
@@ -47,7 +47,7 @@ def test_a_part_that_had_to_listen_elsewhere_comes_back_once_its_port_is_free(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(stack.screen, "say", said.append)
+    monkeypatch.setattr(screen, "say", said.append)
     ports = {name: processes.choose_port() for name in home.PORTS}
     for module in (home, stack):
         monkeypatch.setattr(module, "PORTS", ports)

@@ -11,7 +11,7 @@ KNOWN_CODES = duckdb.sql(next(view.sql for view in VIEWS if view.name == "codes"
 
 
 def test_drops_are_counted_by_rarity_route_dungeon_and_channel() -> None:
-    drop = {"item_rarity": "태초", "dungeon_name": "죽은 성", "channel_name": "바하이트", "channel_no": 4}
+    drop: Row = {"item_rarity": "태초", "dungeon_name": "죽은 성", "channel_name": "바하이트", "channel_no": 4}
     rows = run(
         "drops_by_day",
         [
@@ -73,7 +73,7 @@ def test_activity_counts_events_characters_and_drops_by_korean_hour() -> None:
 
 
 def test_drops_are_counted_by_channel_and_korean_hour_and_those_without_a_channel_too() -> None:
-    channel = {"channel_name": "바하이트", "channel_no": 4}
+    channel: Row = {"channel_name": "바하이트", "channel_no": 4}
     rows = run(
         "drops_by_channel",
         [

@@ -110,7 +110,7 @@ def test_an_event_that_speaks_of_errors_is_no_error() -> None:
 class BrokenHeaders(dict[str, str]):
     """Headers as the client gives them where a value is no text."""
 
-    def get(self, *_: object) -> str:  # type: ignore[override]
+    def get(self, *_: object) -> str:
         raise ValueError("failed to convert header to a str")
 
 

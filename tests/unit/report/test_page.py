@@ -275,7 +275,8 @@ def test_what_went_through_the_safe_is_a_line_of_its_own_and_in_no_sum(summary: 
 
 def test_items_without_a_rarity_have_a_heading_of_their_own(summary: Summary) -> None:
     nameless = replace(summary, drops=(DropCount("", 505, 2),))
-    for language, words in (("ko", "등급 없음"), ("en", "no rarity")):
+    headings: dict[Language, str] = {"ko": "등급 없음", "en": "no rarity"}
+    for language, words in headings.items():
         assert f'<th scope="col" class="n">{words}</th>' in render_page(nameless, language).decode()
 
 
