@@ -25,7 +25,7 @@ from neople_timeline.lake import Lake, dead_prefix, raw_prefix
 from neople_timeline.limited_client import OUTAGE_FAILURES, open_client, run_beside, run_together
 from neople_timeline.models import CLOCKS_DIFFER, Calendar, Claim, Collected, Kind, Shard, Usage, Window
 from neople_timeline.neople.client import Client
-from neople_timeline.neople.protocol import Chain, Maintenance, SlowDown, Unreadable
+from neople_timeline.neople.protocol import Chain, Maintenance, Paused, SlowDown, Unreadable
 from neople_timeline.raw import RawWriter, name_raw
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import ledger
@@ -259,7 +259,7 @@ class _Collector:
     async def _collect(self, claim: Claim) -> None:
         try:
             chain = await self._client.fetch_chain(claim.character, self._window(claim))
-        except (Maintenance, SlowDown, StopCollecting) as error:
+        except (Maintenance, Paused, SlowDown, StopCollecting) as error:
             self._stop = self._stop or error
         except SkipCharacter as error:
             self._failures = 0

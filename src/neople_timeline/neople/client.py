@@ -14,13 +14,14 @@ from pyreqwest.exceptions import PyreqwestError
 
 from neople_timeline.errors import ConfigError, RetryLater, SkipCharacter
 from neople_timeline.models import CharacterKey, Window
-from neople_timeline.neople.limiter import Pace
+from neople_timeline.neople.limiter import LONGEST_PAUSE, Pace
 from neople_timeline.neople.protocol import (
     OTHER_LIMIT,
     PAGE_LIMIT,
     Chain,
     FoundCharacter,
     Maintenance,
+    Paused,
     SlowDown,
     Unreadable,
     WordType,
@@ -40,8 +41,6 @@ CONNECT_SECONDS: Final = 3
 UNACKNOWLEDGED_SECONDS: Final = 3
 """A broken network keeps what was sent and delivers it when it is whole again, long after the permit has gone to
 others. So after this time the system gives up what the other side did not acknowledge, even on closed connections."""
-LONGEST_PAUSE: Final = 120.0
-"""Seconds; who is asked to wait longer gives its place away instead of sleeping on it."""
 
 
 @dataclass
@@ -151,7 +150,7 @@ class Client:
         self.spent.repeated += len(pages)
         if isinstance(error, SlowDown):
             self.spent.throttled += 1
-        else:
+        elif not isinstance(error, Paused):
             self.spent.retried += 1
 
     async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -160,7 +159,7 @@ class Client:
         while True:
             try:
                 return await attempt()
-            except Maintenance:
+            except (Maintenance, Paused):
                 raise
             except SlowDown as error:
                 refusals += 1

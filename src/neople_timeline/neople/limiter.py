@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from neople_timeline.neople.protocol import Paused
+
 WINDOW: Final = 1.0
 """Seconds in which the API counts."""
 LATENCY_SHARE: Final = 0.9
@@ -31,6 +33,8 @@ BURST: Final = 30
 """Requests that may follow each other at once nevertheless: timers are not exact."""
 SHORTEST_NAP: Final = 0.003
 """Seconds: waking up for each request alone takes a fifth more CPU than sending them in threes."""
+LONGEST_PAUSE: Final = 120.0
+"""Seconds; who is asked to wait longer gives its place away instead of sleeping on it."""
 LONGEST_NAP: Final = 0.05
 """Seconds until a waiting request looks again whether it has been given permits meanwhile."""
 
@@ -130,9 +134,12 @@ class Pace:
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator["Permit"]:
-        """Hold a permit while a request is under way."""
+        """Hold a permit while a request is under way; Paused if everybody has to wait for long."""
         async with self._turn:
-            while not self.pacer.admit(self._clock()):  # noqa: ASYNC110 - time is the event
+            while not self.pacer.admit(self._clock()):
+                pause = self.pacer.paused_until - self._clock()
+                if pause > LONGEST_PAUSE:
+                    raise Paused(f"the API asked everybody on this key to wait: {pause:,.0f} s are left", seconds=pause)
                 await asyncio.sleep(self.pacer.seconds_to_wait(self._clock()))
         permit, sent = Permit(), self._clock()
         try:

@@ -62,6 +62,10 @@ class SlowDown(RetryLater):
     """The API has had too many requests of this key; everyone on it waits."""
 
 
+class Paused(RetryLater):
+    """The API asked everyone on the key to wait, for longer than a request may; nothing was sent."""
+
+
 class Maintenance(RetryLater):
     """The game is down for maintenance, usually on Thursday mornings, for minutes to hours."""
 

@@ -15,9 +15,9 @@ from pyreqwest.exceptions import ConnectError
 from neople_timeline.errors import ConfigError, RetryLater, SkipCharacter, StopCollecting
 from neople_timeline.models import CharacterKey, Window
 from neople_timeline.neople import client as client_module
-from neople_timeline.neople.client import LONGEST_PAUSE, MOST_REFUSALS, TRIES, Client
-from neople_timeline.neople.limiter import Pace, Pacer
-from neople_timeline.neople.protocol import Maintenance, SlowDown, Unreadable, read_clock_lead
+from neople_timeline.neople.client import MOST_REFUSALS, TRIES, Client
+from neople_timeline.neople.limiter import LONGEST_PAUSE, Pace, Pacer
+from neople_timeline.neople.protocol import Maintenance, Paused, SlowDown, Unreadable, read_clock_lead
 from neople_timeline.settings import Settings
 
 CHARACTER = CharacterKey("cain", "0" * 32)
@@ -209,6 +209,18 @@ def test_a_long_wait_is_told_to_all_and_not_slept_on(monkeypatch: pytest.MonkeyP
         talk.fetch()
     assert talk.slowed == [LONGEST_PAUSE + 1]
     assert talk.slept == []
+
+
+def test_a_chain_that_meets_a_long_wait_of_all_is_given_up_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(_: str) -> Answer:
+        talk.pacer.paused_until = float("inf")
+        return 200, make_page([1], "aa")
+
+    talk = Talk(answer, monkeypatch)
+    with pytest.raises(Paused):
+        talk.fetch()
+    assert (talk.slept, talk.slowed) == ([], [])
+    assert (talk.client.spent.repeated, talk.client.spent.retried) == (1, 0)
 
 
 def test_equal_rows_on_two_pages_are_kept_when_another_cut_agrees(monkeypatch: pytest.MonkeyPatch) -> None:

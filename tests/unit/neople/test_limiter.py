@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neople_timeline.neople.limiter import LONGEST_NAP, WINDOW, Pace, Pacer
+from neople_timeline.neople.limiter import LONGEST_NAP, LONGEST_PAUSE, WINDOW, Pace, Pacer
+from neople_timeline.neople.protocol import Paused
 
 Latency = Callable[[random.Random, float], tuple[float, float]]
 """Seconds that a request sent at a moment needs to the API, and that its answer needs back."""
@@ -277,6 +278,20 @@ def test_requests_pass_in_the_order_in_which_they_came_and_give_their_permit_bac
     pacer = asyncio.run(ask_all())
     assert order == list(range(20))
     assert (pacer.in_flight, pacer.in_use(0.5), pacer.in_use(1.0)) == (0, 20, 0)
+
+
+def test_all_who_wait_give_their_place_away_when_the_wait_is_long() -> None:
+    async def ask(pace: Pace) -> None:
+        async with pace.permit():
+            pytest.fail("nothing may be sent")
+
+    async def ask_all() -> list[BaseException | None]:
+        pacer = make_pacer(20)
+        pacer.paused_until = LONGEST_PAUSE + 1
+        return await asyncio.gather(*(ask(Pace(pacer, clock=lambda: 0.0)) for _ in range(20)), return_exceptions=True)
+
+    waits = asyncio.run(ask_all())
+    assert {(type(wait), getattr(wait, "seconds", 0)) for wait in waits} == {(Paused, LONGEST_PAUSE + 1)}
 
 
 def test_a_request_that_fails_or_is_given_up_gives_its_permit_back() -> None:
