@@ -13,6 +13,7 @@ from hypothesis import settings as make_profile
 from hypothesis import strategies as st
 from lease_time import let_pass
 
+from neople_timeline.models import Kind
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import permits
 from neople_timeline.warehouse.connection import connect
@@ -102,13 +103,26 @@ def test_nobody_starves_and_nothing_lies_idle(connection: psycopg.Connection, we
     assert sum(granted) == 1000
     assert min(granted) > 0
     for one, weight in zip(granted, weights, strict=True):
-        assert abs(one - 1000 * weight / sum(weights)) <= len(weights)
+        of_its_kind = 1000 * weight / sum(set(weights))
+        assert abs(one - of_its_kind / weights.count(weight)) <= len(weights)
 
 
 def test_daily_work_goes_before_retries_before_backfills(connection: psycopg.Connection) -> None:
     processes = [Process(connection, "k", 1000, permits.WEIGHTS[kind]) for kind in ("daily", "retry", "backfill")]
     daily, retry, backfill = settle(processes)
     assert daily > 3 * retry > 9 * backfill > 0
+
+
+@pytest.mark.parametrize("many", ["retry", "backfill"])
+def test_daily_work_goes_first_however_many_others_there_are(connection: psycopg.Connection, many: Kind) -> None:
+    daily = Process(connection, "k", 1000, permits.WEIGHTS["daily"])
+    others = [Process(connection, "k", 1000, permits.WEIGHTS[many]) for _ in range(16)]
+    idle = Process(connection, "k", 1000, permits.WEIGHTS["daily"])
+    idle.renew(0)
+    share, *rest = settle([daily, *others])
+    weights = permits.WEIGHTS["daily"], permits.WEIGHTS[many]
+    assert abs(share - 1000 * weights[0] / sum(weights)) <= len(others)
+    assert min(rest) > 0
 
 
 def test_what_one_does_not_want_goes_to_the_others(connection: psycopg.Connection) -> None:

@@ -31,7 +31,7 @@ UNCERTAIN_SECONDS: Final = MARGIN_SECONDS + KEPT_SECONDS
 RENEW_SECONDS: Final = 0.1
 """How long what one lets go of may lie idle before another hears of it."""
 WEIGHTS: Final[dict[Kind, int]] = {"daily": 16, "retry": 4, "backfill": 1}
-"""Shares of the rate where there is not enough for all."""
+"""Shares of the rate where there is not enough for all, each for all processes of a kind together."""
 
 LEND: Final = """
 SELECT granted, paused_seconds, timeline.know_fastest(%s, %s)

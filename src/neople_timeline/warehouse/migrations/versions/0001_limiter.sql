@@ -44,7 +44,8 @@ CREATE TABLE timeline.rate_lease (
 
 -- Lends permits to one process and returns how many it may use. The sum over all processes never exceeds the rate: a
 -- process gets its share only as far as the others have let go of theirs, and keeps counted what it still uses.
--- Shares are weighted; what one does not want goes to the others, so nobody starves and nothing lies idle.
+-- Each kind of work has a weight, which its processes share; what one does not want goes to the others, so nobody
+-- starves and nothing lies idle.
 --
 -- A lease that has run out counts for two seconds more, from when that was first seen: a clock that leaps ahead ends
 -- all leases at once, and their processes, who are alive, renew them within that time.
@@ -63,7 +64,9 @@ DECLARE
   capacity integer;
   held_by_others integer;
   rest integer;
-  weights integer;
+  my_share double precision;
+  shares double precision;
+  one record;
 BEGIN
   INSERT INTO timeline.rate_budget (key_hash) VALUES (my_key) ON CONFLICT DO NOTHING;
   SELECT * INTO budget FROM timeline.rate_budget WHERE key_hash = my_key FOR UPDATE;
@@ -72,21 +75,27 @@ BEGIN
   UPDATE timeline.rate_lease SET lapsed_at = moment
     WHERE key_hash = my_key AND holder <> me AND expires_at < moment AND lapsed_at IS NULL;
 
-  SELECT least(my_rate, min(rate)), my_weight + coalesce(sum(weight), 0), coalesce(sum(permits), 0)
-    INTO capacity, weights, held_by_others FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me;
+  SELECT least(my_rate, min(rate)), coalesce(sum(permits), 0),
+      my_weight::float / (1 + count(*) FILTER (WHERE weight = my_weight AND wanted > 0))
+    INTO capacity, held_by_others, my_share FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me;
   capacity := greatest(1, floor(capacity * timeline.share_left(budget)));
 
   rest := capacity;
-  FOR other IN
-    SELECT * FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me
-      AND (wanted::float / weight, holder) < (my_wanted::float / my_weight, me)
-    ORDER BY wanted::float / weight, holder
+  SELECT sum(DISTINCT weight) INTO shares FROM (
+    SELECT weight FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me AND wanted > 0
+    UNION ALL SELECT my_weight) AS kinds;
+  FOR one IN
+    SELECT * FROM (
+      SELECT holder, wanted, weight::float / (count(*) OVER (PARTITION BY weight) + (weight = my_weight)::integer) AS share
+      FROM timeline.rate_lease WHERE key_hash = my_key AND holder <> me AND wanted > 0) AS others
+    WHERE (wanted / share, holder) < (my_wanted / my_share, me)
+    ORDER BY wanted / share, holder
   LOOP
-    granted := least(other.wanted, ceil(rest::float * other.weight / weights)::integer);
+    granted := least(one.wanted, ceil(rest * one.share / shares)::integer);
     rest := rest - granted;
-    weights := weights - other.weight;
+    shares := shares - one.share;
   END LOOP;
-  granted := least(my_wanted, ceil(rest::float * my_weight / weights)::integer);
+  granted := least(my_wanted, ceil(rest * my_share / shares)::integer);
   granted := greatest(0, least(granted, capacity - held_by_others));
 
   SELECT * INTO before FROM timeline.rate_lease WHERE key_hash = my_key AND holder = me;
