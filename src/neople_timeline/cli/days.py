@@ -36,7 +36,7 @@ from neople_timeline.verify import Verification
 app = typer.Typer()
 
 T = TypeVar("T")
-Again = Annotated[bool, typer.Option("--again", help="Collect anew what is there already, and replace it whole.")]
+Again = Annotated[bool, typer.Option("--again", help="Collect again what is there already, and replace all of it.")]
 
 
 @app.command()
@@ -47,9 +47,9 @@ def day(
         bool, typer.Option("--unfinished", help="Collect a day that is not over; it is collected again once it is.")
     ] = False,
 ) -> None:
-    """Collect, prove and report one day.
+    """Collect, verify and report one day.
 
-    `yesterday` also takes up the days that were left out since it was last run, as a schedule does.
+    `yesterday` also plans the days that were left out since it last ran, as the scheduled DAG does.
     """
     settings = read_settings()
     settings.require("neople_api_key", "lake_url", "warehouse_url")
@@ -79,11 +79,11 @@ def backfill(
     first: Annotated[str, typer.Argument(metavar="FROM", help="First day, 2017-09-21 or later.")],
     last: Annotated[str, typer.Argument(metavar="TO", help="Last day, included; it must be over.")],
     again: Again = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what it would take.")] = False,
 ) -> None:
-    """Collect the days from FROM to TO that are not there.
+    """Collect what is not collected yet of the days from FROM to TO.
 
-    It writes no new reports; `report` does, for one day.
+    It writes no new reports. `report` writes one for a day.
     """
     settings = read_settings()
     settings.require("lake_url", "warehouse_url")
@@ -103,7 +103,7 @@ def backfill(
 
 @app.command()
 def retry() -> None:
-    """Ask again now for everything that is owed."""
+    """Try now to collect everything that is owed."""
     settings = read_settings()
     settings.require("neople_api_key", "lake_url", "warehouse_url")
     plan = patiently(partial(pipeline.plan_debts, settings))
@@ -135,10 +135,10 @@ def verify(
     first: Annotated[str, typer.Argument(metavar="FROM", help="The first day.")],
     last: Annotated[str | None, typer.Argument(metavar="[TO]", help="The last day; without it, FROM alone.")] = None,
 ) -> None:
-    """Prove that all who hold the data of some days agree.
+    """Verify that all copies of some days' data agree.
 
-    Of each character-day the ledger, the raw answers, Parquet and PostgreSQL are compared; of the marts the lake and
-    PostgreSQL.
+    For each character-day it compares the ledger, the raw answers, Parquet and PostgreSQL. It compares the marts in the
+    lake with those in PostgreSQL.
     """
     days = list(days_between(*read_days(first, last)))
     raise typer.Exit(say_verification(patiently(partial(pipeline.verify_days, read_settings(), days))))
@@ -146,9 +146,9 @@ def verify(
 
 @app.command()
 def report(day: Annotated[str, typer.Argument(metavar="DATE")]) -> None:
-    """Write a day's report anew, and its week's; mail each once.
+    """Write a day's report again, and its week's; mail each once.
 
-    A week's report goes with its last day, a Wednesday.
+    A week's report comes with its last day, a Wednesday.
     """
     settings = read_settings()
     wanted = read_day(day)
@@ -168,8 +168,8 @@ def export(
 ) -> None:
     """Write a table's days as CSV for a spreadsheet.
 
-    It goes to the standard output, and what is lacking of the days is said beside it. A text of over 32,766 characters,
-    more than a spreadsheet's cell holds, is cut and ends in an ellipsis.
+    The CSV goes to standard output; what the days lack is reported on standard error. A text of over 32,766 characters
+    is cut to fit into a spreadsheet's cell, and ends in an ellipsis.
     """
     settings, days = read_settings(), read_days(first, last)
     gaps = pipeline.find_gaps(settings, *days)  # before the rows are read: what comes after that is not among them

@@ -22,7 +22,7 @@ STOPPED = "interrupted; what was complete is committed, the next run goes on fro
 
 app = typer.Typer(
     help=(
-        "Collect the timelines of your Dungeon & Fighter characters: every event, once, proven."
+        "Collect the timelines of your Dungeon & Fighter characters: every event, once, verified."
         " Settings come from environment variables; `doctor` names those that are missing and checks the rest."
     ),
     no_args_is_help=True,
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-sandbox_app = typer.Typer(help="An imitation of the API on this machine.", no_args_is_help=True)
+sandbox_app = typer.Typer(help="The sandbox API on this machine.", no_args_is_help=True)
 app.add_typer(days.app)
 app.add_typer(roster.app, name="roster")
 app.add_typer(sandbox_app, name="sandbox")
@@ -46,7 +46,7 @@ def _say_version(wanted: bool) -> None:  # noqa: FBT001 - as typer hands it over
 def take_options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which this is.")
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Take the options that belong to no command; the only one is answered by its callback."""
@@ -83,7 +83,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 @app.command()
 def doctor() -> None:
-    """Check every part, and say how to mend it."""
+    """Check every component, and say how to fix what is wrong."""
     from neople_timeline import doctor as checks  # noqa: PLC0415 - loads what draws and mails reports
 
     findings = checks.examine(read_settings)
@@ -97,7 +97,7 @@ def doctor() -> None:
     "api", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
 def sandbox_api(context: typer.Context) -> None:
-    """Imitate the Neople Open API on this machine (`sandbox api --help`)."""
+    """Imitate the Neople Open API (`sandbox api --help`)."""
     try:
         from neople_timeline.sandbox import api  # noqa: PLC0415 - installed with the group `local` only
     except ModuleNotFoundError as missing:

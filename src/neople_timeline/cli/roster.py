@@ -17,14 +17,17 @@ from neople_timeline.neople.protocol import FoundCharacter
 from neople_timeline.roster import CHARACTER, HEADERS, NAME, SERVER, find_server, normalize_name
 from neople_timeline.settings import read_settings
 
-app = typer.Typer(help="Say whose timelines to collect.", no_args_is_help=True)
+app = typer.Typer(help="Choose whose timelines to collect.", no_args_is_help=True)
 
 
 @app.command("import")
 def import_roster(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help=f"Header: {HEADERS}")],
 ) -> None:
-    """Add the characters of a CSV file to the roster; the API tells the ids of those who are named."""
+    """Add the characters of a CSV file to the roster.
+
+    Names without an id are looked up in the API.
+    """
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -69,7 +72,7 @@ def add_characters(
 
 @app.command("list")
 def list_roster() -> None:
-    """List the roster as `import` takes it: CSV on the standard output."""
+    """List the roster as `import` takes it: CSV on standard output."""
     members = pipeline.list_members(read_settings())
     out.print(f"{SERVER},{CHARACTER},{NAME}")
     for member in members:
@@ -84,7 +87,10 @@ def remove_characters(
         list[str], typer.Argument(metavar="SERVER,CHARACTERID…", help="As `roster list` shows them.")
     ],
 ) -> None:
-    """Take characters off the roster; what was collected of them stays."""
+    """Remove characters from the roster.
+
+    What was collected of them stays.
+    """
     keys = [_read_key(text) for text in characters]
     removed, given_up = pipeline.remove_members(read_settings(), keys)
     out.print(f"{number_of(removed, 'character')} removed; what was collected of them stays.")
