@@ -127,7 +127,7 @@ def test_the_roster_is_listed_as_import_and_remove_take_it(monkeypatch: pytest.M
     assert listed.stdout.splitlines()[1] == f"cain,{'a' * 32},나 [2J"
     assert listed.stderr == "2 characters.\n"
     roster = read_roster(listed.stdout.encode())
-    assert (roster.members, roster.rejects) == ((Member(CAIN, "나 [2J"), Member(other, '\'="x",1')), ())
+    assert (roster.members, roster.rejects) == ((Member(CAIN, "나 [2J"), Member(other, '="x",1')), ())
     assert run("roster", "remove", *listed.stdout.splitlines()[1:]).exit_code == COMPLETE
     assert steps.calls[-1][1] == ([CAIN, other],)
 
