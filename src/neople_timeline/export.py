@@ -12,6 +12,7 @@ from psycopg import sql
 
 from neople_timeline.catalogue import MARTS, Mart, period_of
 from neople_timeline.errors import ConfigError
+from neople_timeline.marts.periods import days_covered
 from neople_timeline.report.words import show_text
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 
@@ -38,10 +39,7 @@ def export_rows(connection: psycopg.Connection, name: str, first: date, last: da
 
     A week or month belongs to the days if one of its own does. An unknown table is a ConfigError that names the others.
     """
-    name = name.removeprefix("mart_")
-    if name not in EXPORTABLE:
-        raise ConfigError(f"there is no table {name!r}: choose one of {', '.join(EXPORTABLE)}")
-    table, keys = EXPORTABLE[name]
+    table, keys = _find_table(name)
     columns = [column.name for column in table.columns]
     source: sql.Composable = sql.Identifier("timeline", table.warehouse_name)
     if table is EVENTS:
@@ -64,6 +62,20 @@ def export_rows(connection: psycopg.Connection, name: str, first: date, last: da
         cursor.execute(statement, (_first_period(table, first), last))
         for row in cursor:
             yield write_line(list(row))
+
+
+def days_told(name: str, first: date, last: date) -> tuple[date, date]:
+    """Name the first and the last day of which a table's rows tell, when they are asked for by day."""
+    table, _ = _find_table(name)
+    covered = days_covered((first, last), table.period) if isinstance(table, Mart) else (first, last)
+    return covered[0], covered[-1]
+
+
+def _find_table(name: str) -> tuple[Table, tuple[str, ...]]:
+    name = name.removeprefix("mart_")
+    if name not in EXPORTABLE:
+        raise ConfigError(f"there is no table {name!r}: choose one of {', '.join(EXPORTABLE)}")
+    return EXPORTABLE[name]
 
 
 def _list(names: Iterable[str]) -> sql.Composed:

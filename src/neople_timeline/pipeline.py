@@ -20,7 +20,7 @@ import uvloop
 
 from neople_timeline import collect, name_search, parts, plan, verify
 from neople_timeline.errors import TimelineError
-from neople_timeline.export import export_rows
+from neople_timeline.export import days_told, export_rows
 from neople_timeline.lake import Lake, open_lake
 from neople_timeline.models import (
     CharacterKey,
@@ -348,10 +348,12 @@ def total_days(settings: Settings, days: Sequence[date]) -> list[DayTotal]:
         return measures.total_days(connection, days)
 
 
-def find_gaps(settings: Settings, first: date, last: date) -> Gaps:
-    """Tell what is lacking of some days; it reads only."""
+def find_gaps(settings: Settings, table: str, first: date, last: date) -> Gaps:
+    """Tell what is lacking of the days, as far as they are over, of which a table's rows tell; it reads only."""
+    begins, ends = days_told(table, first, last)
+    over = max(last, settings.calendar.last_over(datetime.now(UTC)))
     with open_warehouse(settings, connect_reader) as connection:
-        return state.find_gaps(connection, first, last)
+        return state.find_gaps(connection, begins, min(ends, over))
 
 
 def export_table(settings: Settings, table: str, first: date, last: date) -> Iterator[str]:

@@ -95,6 +95,7 @@ def plan_backfill(
 
 def plan_debts(connection: psycopg.Connection) -> Plan:
     """Plan all that is owed, of whatever day, whether it is due or not."""
+    planning.catch_up_sequences(connection)
     days = planning.make_debts_due(connection)
     return _make_plan(connection, days, days) if days else Plan((), (), 0, 0)
 
@@ -118,6 +119,7 @@ def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -
 
 def _bind(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
+    planning.catch_up_sequences(connection)
     if planning.read_lake_id(connection) is None and not planning.bind_lake(connection, lake.ensure_id(calendar)):
         raise ConfigError(LAKE_MISMATCH)
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from collected_day import take_through, work_off
-from small_roster import CHARACTERS, WEDNESDAY, change, collect, count, read_generations
+from small_roster import CHARACTERS, THURSDAY, WEDNESDAY, change, collect, count, read_generations
 
 from neople_timeline import pipeline, verify
 from neople_timeline.errors import RetryLater
+from neople_timeline.models import days_between
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse.connection import connect
 from neople_timeline.warehouse.profiles import read_profiles
@@ -119,11 +120,15 @@ def test_what_is_lacking_of_some_days_is_told_beside_their_rows(small: Settings,
     small_api.fail({"fault": "status_500", "character": owing.character_id})
     take_through(small, pipeline.plan_day(small, WEDNESDAY))
     monday = tuesday - timedelta(days=1)
-    assert pipeline.find_gaps(small, monday, WEDNESDAY) == Gaps(absent=(monday,), unproven=(WEDNESDAY,), owed=1)
+    assert pipeline.find_gaps(small, "event", monday, WEDNESDAY) == Gaps(
+        absent=(monday,), unproven=(WEDNESDAY,), owed=1
+    )
     with connect(small) as connection:
         profiles = read_profiles(connection, WEDNESDAY, ())
     told = {(one.person.server_id, one.person.character_id): one.owed for one in profiles if one.owed}
     assert told == {owing: (WEDNESDAY,)}
     small_api.fail()
     work_off(small, pipeline.plan_day(small, WEDNESDAY))
-    assert pipeline.find_gaps(small, WEDNESDAY, WEDNESDAY) == Gaps((), (), 0)
+    assert pipeline.find_gaps(small, "event", WEDNESDAY, WEDNESDAY) == Gaps((), (), 0)
+    never_planned = tuple(days_between(THURSDAY, monday))
+    assert pipeline.find_gaps(small, "luck_by_week", WEDNESDAY, WEDNESDAY) == Gaps(never_planned, (), 0)

@@ -172,7 +172,7 @@ def export(
     is cut to fit into a spreadsheet's cell, and ends in an ellipsis.
     """
     settings, days = read_settings(), read_days(first, last)
-    gaps = pipeline.find_gaps(settings, *days)  # before the rows are read: what comes after that is not among them
+    gaps = pipeline.find_gaps(settings, table, *days)  # before the rows are read: what comes later is not among them
     lines = pipeline.export_table(settings, table, *days)
     header = next(lines)
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]

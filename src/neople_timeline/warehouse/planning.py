@@ -31,6 +31,27 @@ def read_lake_id(connection: psycopg.Connection) -> str | None:
     return row[0] if row else None
 
 
+CATCH_UP: Final = """
+SELECT setval('timeline.mart_generation', highest) FROM (
+  SELECT greatest(max(changed_in), max(proven_in), max(reported_in), (
+    SELECT max(generation) FROM timeline.published_mart)) AS highest
+  FROM timeline.day) AS day
+WHERE highest > (SELECT last_value FROM timeline.mart_generation)
+UNION ALL
+SELECT setval('timeline.worker_worker_id_seq', highest) FROM (
+  SELECT max(worker_id) AS highest FROM timeline.worker) AS worker
+WHERE highest > (SELECT last_value FROM timeline.worker_worker_id_seq)
+"""
+
+
+def catch_up_sequences(connection: psycopg.Connection) -> None:
+    """Have sequences go on after the highest number that was given out.
+
+    A restore of the tables alone leaves them at their start: what is new would pass for older than what is there.
+    """
+    connection.execute(CATCH_UP)
+
+
 def require_roster(connection: psycopg.Connection) -> None:
     """Refuse to plan for nobody: a day without characters would be called complete, and its mail would be spent."""
     if connection.execute("SELECT FROM timeline.roster LIMIT 1").fetchone() is None:

@@ -383,7 +383,7 @@ def test_an_export_says_beside_its_rows_what_is_lacking(
     result = run("export", "event", "2026-11-13", "2026-11-15")
     assert (result.exit_code, result.stdout.split()) == (code, ["\ufeffa", "1"])
     assert result.stderr.splitlines() == said
-    assert steps.calls[0] == ("find_gaps", (date(2026, 11, 13), DAY), {})
+    assert steps.calls[0] == ("find_gaps", ("event", date(2026, 11, 13), DAY), {})
 
 
 @pytest.mark.parametrize("command", [("verify",), ("owed",), ("export", "event"), ("backfill", "--dry-run")])
