@@ -27,6 +27,7 @@ from neople_timeline.cli.screen import (
     say_usage,
     say_verification,
     show_debt,
+    watch,
 )
 from neople_timeline.errors import ConfigError, Refused, TimelineError
 from neople_timeline.models import Collected, Kind, Plan, Shard, Usage, days_between, number_of
@@ -141,7 +142,7 @@ def verify(
     lake with those in PostgreSQL.
     """
     days = list(days_between(*read_days(first, last)))
-    raise typer.Exit(say_verification(patiently(partial(pipeline.verify_days, read_settings(), days))))
+    raise typer.Exit(say_verification(watch("Verifying", partial(pipeline.verify_days, read_settings(), days))))
 
 
 @app.command()
@@ -189,19 +190,20 @@ def _run(settings: Settings, plan: Plan, kind: Kind) -> Verification:
     """Take a plan through all steps, and prove its days."""
     used = _collect(settings, plan, kind)
     refined = loaded = 0
-    for shard in plan.shards:
-        refined += patiently(partial(pipeline.refine_shard, settings, shard)).events
-        loaded += patiently(partial(pipeline.load_shard, settings, shard)).events
+    for number, shard in enumerate(plan.shards, 1):
+        place = f"{number}/{len(plan.shards)}"
+        refined += watch(f"Refining {place}", partial(pipeline.refine_shard, settings, shard)).events
+        loaded += watch(f"Loading {place}", partial(pipeline.load_shard, settings, shard)).events
     if refined or loaded:
         out.print(f"Refined {number_of(refined, 'event')}, loaded {loaded:,} into PostgreSQL.")
-    patiently(partial(pipeline.build_marts, settings, plan.days))
+    watch("Computing marts", partial(pipeline.build_marts, settings, plan.days))
     say_usage(used, settings.neople_api_rate)
-    return patiently(partial(pipeline.prove_days, settings, plan.days))
+    return watch("Verifying", partial(pipeline.prove_days, settings, plan.days))
 
 
 def _publish(step: Callable[[], T]) -> T:
     """Repeat what writes and mails reports as late as it asks for: earlier, its mail still counts as being sent."""
-    return patiently(step, pause=600.0)
+    return watch("Writing reports", step, pause=600.0)
 
 
 def _say_republished(settings: Settings, but: date | None = None) -> None:

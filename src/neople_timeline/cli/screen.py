@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from neople_timeline.errors import LONGEST_WAIT, NEW_WAIT_AFTER, ConfigError, NotOver, Refused, RetryLater
@@ -117,6 +118,15 @@ def patiently(step: Callable[[], T], say: Callable[[str], None] = say_plainly, p
             say(f"{error}; trying again in {seconds:.0f} s{until}")
             time.sleep(seconds)
             waited, longest = waited + seconds, min(longest * 2, 600.0)
+
+
+def watch(name: str, step: Callable[[], T], pause: float = 5.0) -> T:
+    """Repeat a step as `patiently` does; a terminal shows meanwhile what is done and for how long."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    # Switched off for a file: the end of a bar would leave an empty line there.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_interactive) as bar:
+        bar.add_task(name, total=None)
+        return patiently(step, pause=pause)
 
 
 def say_plan(plan: Plan, first: date) -> None:

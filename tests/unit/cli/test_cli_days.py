@@ -1,5 +1,6 @@
 """Commands that collect, prove and report days."""
 
+import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,8 @@ from stand_ins import CAIN, COMPLETE, DAY, DEBT, FAILED, INDEBTED, PLAN, PROVEN,
 
 from neople_timeline import pipeline
 from neople_timeline.checks import Disagreement
-from neople_timeline.cli.screen import patiently
+from neople_timeline.cli import screen
+from neople_timeline.cli.screen import Screen, patiently
 from neople_timeline.errors import (
     LONGEST_WAIT,
     NEW_WAIT_AFTER,
@@ -45,6 +47,42 @@ def test_a_day_goes_through_every_step_in_order(monkeypatch: pytest.MonkeyPatch)
     assert "5 character-days to collect" in result.output
     assert "2 wasted: 2 retried" in result.output
     assert "s3://lake/reports/x, mailed to players@example.org" in result.output
+
+
+def show_on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, terminal: bool = True) -> io.StringIO:
+    shown = io.StringIO()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(screen, "err", Screen(file=shown, force_terminal=terminal, highlight=False, soft_wrap=True))
+    return shown
+
+
+def test_a_terminal_shows_each_step_while_it_is_at_work_and_nothing_of_it_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand_in(monkeypatch)
+    shown = show_on_a_terminal(monkeypatch)
+    assert run("backfill", "2026-11-01", "2026-11-15").exit_code == COMPLETE
+    steps = re.findall(r"(\w[\w ]*(?: \d/\d)?) \S*0:00:00", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.getvalue()))
+    assert list(dict.fromkeys(steps)) == [
+        *["Refining 1/2", "Loading 1/2", "Refining 2/2", "Loading 2/2"],
+        *["Computing marts", "Verifying", "Writing reports"],
+    ]
+    assert shown.getvalue().endswith("\x1b[1A\x1b[2K"), "its line is taken away"
+
+
+def test_what_is_waited_for_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, verify_days=[RetryLater("PostgreSQL went away", seconds=10), PROVEN])
+    shown = show_on_a_terminal(monkeypatch)
+    assert run("verify", "2026-11-15").exit_code == COMPLETE
+    assert "PostgreSQL went away; trying again in 5 s" in shown.getvalue()
+    assert "Verifying" in shown.getvalue()
+
+
+def test_a_file_is_told_of_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch)
+    shown = show_on_a_terminal(monkeypatch, terminal=False)
+    assert run("backfill", "2026-11-01", "2026-11-15").exit_code == COMPLETE
+    assert not shown.getvalue()
 
 
 def test_the_flags_of_a_day_reach_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
