@@ -66,10 +66,11 @@ def explain_mapped(step: "Task[P, R]") -> "Task[P, R]":
 def collect(shard: PlainShard, kind: Kind) -> dict[str, int]:
     """Ask the API for everything that is open in a shard and land the answers in the lake as they came."""
     with in_airflow_terms():
-        from neople_timeline.pipeline import collect_shard
+        from neople_timeline.pipeline import collect_shard, count_due
+        from neople_timeline.progress_log import ProgressLog
 
-        settings = connect_settings()
-        done = collect_shard(settings, unpack_shard(shard), kind=kind)
+        settings, mine = connect_settings(), unpack_shard(shard)
+        done = collect_shard(settings, mine, kind=kind, progress=ProgressLog(count_due(settings, mine)))
     tell_lineage(settings, writes=[RAW])
     return {
         "landed": done.landed,

@@ -42,6 +42,13 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def round_seconds(seconds: float) -> str:
+    """Write about how long something takes: `90 s`, `45 min`, `13.9 h`."""
+    if seconds <= 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds <= 7200 else f"{seconds / 3600:,.1f} h"
+
+
 class CharacterKey(NamedTuple):
     """What identifies a character for ever; names change."""
 
@@ -297,3 +304,8 @@ class Collected:
     missing: int
     owed: int
     usage: Usage
+
+    @property
+    def done(self) -> int:
+        """Character-days that it has asked for, whatever came of it."""
+        return self.landed + self.missing + self.owed

@@ -39,7 +39,7 @@ from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 from neople_timeline.tables import TABLES
 from neople_timeline.verify import Verification
-from neople_timeline.warehouse import audit, measures, state
+from neople_timeline.warehouse import audit, ledger, measures, state
 from neople_timeline.warehouse import days as day_rows
 from neople_timeline.warehouse import roster as roster_rows
 from neople_timeline.warehouse.audit import Owed
@@ -152,6 +152,12 @@ def forecast_backfill(settings: Settings, first: date, last: date) -> Forecast:
 
 
 # collect ------------------------------------------------------------------------------------------------------------
+
+
+def count_due(settings: Settings, shard: Shard) -> int:
+    """Count the character-days that a collector of a shard would ask for now."""
+    with open_warehouse(settings) as connection:
+        return ledger.count_due(connection, shard)
 
 
 def collect_shard(

@@ -1,7 +1,7 @@
 """What the tasks do beside calling the pipeline: name the day, turn errors into Airflow's terms, tell of failures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ import timeline_steps
 import timeline_terms
 from neople_timeline import pipeline
 from neople_timeline.errors import ConfigError, DataError, NotOver, Refused, RetryLater, StopCollecting
-from neople_timeline.models import Calendar, Plan, Shard, days_between
+from neople_timeline.models import Calendar, Collected, Plan, Shard, Usage, days_between
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
 
@@ -282,6 +282,28 @@ def test_a_proof_that_failed_for_other_days_is_no_failure_of_the_runs_own(
 
 def test_a_day_that_went_well_has_no_failure_to_tell() -> None:
     assert timeline_alerts.explain_failure({"ti": FakeTask({"plan": "success", "verify": "success"})}) is None  # type: ignore[typeddict-item]
+
+
+def test_a_collector_logs_how_far_it_has_come_of_what_its_shard_has_to_do(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = date(2026, 11, 15)
+
+    def collect_shard(_settings: Settings, shard: Shard, *, kind: str, progress: Callable[[Collected], None]) -> Any:
+        assert (shard, kind) == (Shard((day,), 1, 2), "daily")
+        done = Collected(30, 700, 0, 0, Usage(60, seconds=30))
+        progress(done)
+        return done
+
+    caplog.set_level("INFO")
+    give_context(monkeypatch)
+    monkeypatch.setattr(timeline_steps, "connect_settings", Settings)
+    monkeypatch.setattr(timeline_steps, "tell_lineage", lambda *_, **__: None)
+    monkeypatch.setattr(pipeline, "count_due", lambda _settings, shard: {1: 90}[shard.index])
+    monkeypatch.setattr(pipeline, "collect_shard", collect_shard)
+    collected = timeline_steps.collect.function({"days": [[f"{day}", f"{day}"]], "index": 1, "of": 2}, "daily")
+    assert (collected["landed"], collected["requests"]) == (30, 60)
+    assert caplog.messages == ["30 of 90 character-days, 700 events, 2 requests/s, about 60 s left"]
 
 
 def test_marts_get_all_days_of_the_plan_and_the_report_the_pages_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

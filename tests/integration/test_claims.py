@@ -31,6 +31,17 @@ def test_only_what_is_still_the_workers_is_committed_and_counted(connection: psy
     assert ledger.commit_landed(connection, slow, "raw/late", landed) == (0, 0)
 
 
+def test_what_is_due_in_a_shard_is_counted_whoever_has_claimed_it(connection: psycopg.Connection) -> None:
+    planning.plan_days(connection, [DAY], again=False)
+    worker = ledger.start_worker(connection, SHARD, "daily", 1000)
+    assert ledger.count_due(connection, SHARD) == 3
+    claim = ledger.claim_characters(connection, worker, SHARD, 10)[0]
+    assert ledger.count_due(connection, SHARD) == 3
+    assert sum(ledger.count_due(connection, Shard((DAY,), index, 2)) for index in range(2)) == 3
+    ledger.record_failure(connection, worker, claim, "owed", "the connection failed")
+    assert ledger.count_due(connection, SHARD) == 2
+
+
 def test_what_a_dead_collector_had_fetched_and_not_landed_is_wasted(connection: psycopg.Connection) -> None:
     worker = ledger.start_worker(connection, SHARD, "daily", 1000)
     ledger.keep_alive(connection, worker, Usage(100, retried=1, repeated=2, throttled=3, unlanded=40))

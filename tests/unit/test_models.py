@@ -17,6 +17,7 @@ from neople_timeline.models import (
     days_between,
     number_of,
     parse_minute,
+    round_seconds,
     split_runs,
     to_instant,
     week_of,
@@ -172,6 +173,17 @@ def test_months_are_added_over_the_ends_of_years(first: date, months: int, expec
 @pytest.mark.parametrize(("count", "said"), [(0, "0 events"), (1, "1 event"), (1234, "1,234 events")])
 def test_a_number_is_written_with_its_noun(count: int, said: str) -> None:
     assert number_of(count, "event") == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        *[(0, "0 s"), (24.4, "24 s"), (120, "120 s")],
+        *[(150, "2 min"), (7200, "120 min"), (9000, "2.5 h"), (4_000_000, "1,111.1 h")],
+    ],
+)
+def test_a_time_is_written_as_exactly_as_it_matters(seconds: float, said: str) -> None:
+    assert round_seconds(seconds) == said
 
 
 def test_usage_of_one_try_after_the_other_adds_up() -> None:

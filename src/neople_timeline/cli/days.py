@@ -231,7 +231,7 @@ def _collect(settings: Settings, plan: Plan, kind: Kind) -> Usage:
         def show(now: Collected) -> None:
             attempts[-1] = now
             rate = now.usage.requests / max(now.usage.seconds, 0.001)
-            done = sum(one.landed + one.missing + one.owed for one in attempts)
+            done = sum(one.done for one in attempts)
             events = sum(one.events for one in attempts)
             bar.update(task, completed=done, rate=f"{number_of(events, 'event')}, {rate:,.0f} requests/s")
 

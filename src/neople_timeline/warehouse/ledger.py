@@ -138,6 +138,14 @@ def _cut_runs(days: Mapping[date, tuple[int, bool]]) -> list[tuple[date, ...]]:
     return sorted([*owed, *split_runs(day for day, (_, was_owed) in days.items() if not was_owed)])
 
 
+COUNT_DUE: Final = f"SELECT count(*) FROM timeline.collection c WHERE {_IN_SHARD} AND {OPEN} AND {DUE}".encode()
+
+
+def count_due(connection: psycopg.Connection, shard: Shard) -> int:
+    """Count the open, due character-days of a shard, whoever has claimed them."""
+    return ask_number(connection, COUNT_DUE, _describe(shard))
+
+
 COUNT_LEFT: Final = f"""
 SELECT count(*) FROM timeline.collection c
 WHERE {_IN_SHARD} AND {OPEN} AND {DUE} AND c.worker_id IS DISTINCT FROM %(me)s
