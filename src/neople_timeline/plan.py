@@ -1,5 +1,6 @@
 """Which character-days a run takes on: written into the ledger, and cut into shards for the collectors."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,7 @@ import psycopg
 from neople_timeline.errors import ConfigError, NotOver, Refused
 from neople_timeline.lake import Lake
 from neople_timeline.models import KOREA, Calendar, Plan, Shard, split_runs
+from neople_timeline.neople.protocol import PAGE_LIMIT
 from neople_timeline.salvage import forget_lost
 from neople_timeline.warehouse import days as day_rows
 from neople_timeline.warehouse import planning
@@ -29,7 +31,9 @@ class Forecast:
     there: int
     pending: int
     requests: int
-    """At least: one chain per character and gap of up to 90 days, one page each."""
+    """Of one chain per character and gap of up to 90 days."""
+    is_estimate: bool
+    """Whether chains have the pages of a mean day that is known; else they have one each, the least there can be."""
 
 
 def check_days(calendar: Calendar, first: date, last: date, *, unfinished: bool) -> None:
@@ -103,12 +107,21 @@ def plan_debts(connection: psycopg.Connection) -> Plan:
 def forecast_days(connection: psycopg.Connection, first: date, last: date) -> Forecast:
     """Tell what the days from `first` to `last` would take."""
     characters, there, patterns = planning.count_gaps(connection, first, last)
+    known, events = planning.count_known(connection)
     return Forecast(
         characters,
         there,
         pending=sum(len(days) * count for days, count in patterns),
-        requests=sum(len(split_runs(days)) * count for days, count in patterns),
+        requests=sum(
+            estimate_pages(len(run), known, events) * count for days, count in patterns for run in split_runs(days)
+        ),
+        is_estimate=known > 0,
     )
+
+
+def estimate_pages(days: int, known: int, events: int) -> int:
+    """Estimate the pages of a chain of some days, given that so many `known` character-days have so many events."""
+    return max(1, math.ceil(days * events / (known * PAGE_LIMIT))) if known else 1
 
 
 def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:

@@ -9,11 +9,14 @@ from urllib.request import urlopen
 
 import psycopg
 import pytest
+from collected_day import take_through
 
 from neople_timeline import parts, pipeline
+from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings
 from neople_timeline.warehouse import parts as part_rows
 from neople_timeline.warehouse.parts import Part
+from sandbox_control import SandboxApi
 
 FIRST, DAYS = date(2026, 8, 1), 90
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -53,3 +56,18 @@ def test_ninety_days_are_one_chain_each_and_are_refined_thirty_at_a_time(
     result = pipeline.verify_days(settings, plan.days)
     assert (result.ok, result.checked, list(result.owed)) == (True, 6 * DAYS, [])
     assert api.stats()["requests"] < plan.pending / 2, "pages of a chain, not a request per day"
+
+
+@pytest.mark.parametrize("days", [1, 10])
+def test_once_a_day_is_known_a_forecast_is_about_what_a_backfill_then_sends(
+    settings: Settings, sandbox_api: SandboxApi, days: int
+) -> None:
+    pipeline.import_roster(settings, sandbox_api.read("roster.csv"))
+    first, last = FIRST + timedelta(days=1), FIRST + timedelta(days=days)
+    assert pipeline.forecast_backfill(settings, first, last) == Forecast(40, 0, 40 * days, 40, is_estimate=False)
+    take_through(settings, pipeline.plan_backfill(settings, FIRST, FIRST))
+    forecast = pipeline.forecast_backfill(settings, first, last)
+    assert (forecast.pending, forecast.is_estimate) == (40 * days, True)
+    plan = pipeline.plan_backfill(settings, first, last)
+    sent = sum(pipeline.collect_shard(settings, shard, kind="backfill").usage.requests for shard in plan.shards)
+    assert 1 / 1.5 < forecast.requests / sent < 1.5

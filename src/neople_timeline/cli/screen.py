@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from neople_timeline.errors import LONGEST_WAIT, NEW_WAIT_AFTER, ConfigError, NotOver, Refused, RetryLater
-from neople_timeline.models import Plan, Usage, number_of
+from neople_timeline.models import Plan, Usage, number_of, round_seconds
 from neople_timeline.plan import Forecast
 from neople_timeline.settings import Settings, read_settings
 from neople_timeline.summary import Published
@@ -203,10 +203,11 @@ def say_forecast(settings: Settings, forecast: Forecast) -> None:
     table.add_row("characters", f"{forecast.characters:,}")
     table.add_row("character-days there already", f"{forecast.there:,}")
     table.add_row("character-days to collect", f"{forecast.pending:,}")
-    table.add_row("requests, at least", f"{forecast.requests:,}")
+    how = "about" if forecast.is_estimate else "at least"
+    table.add_row(f"requests, {how}", f"{forecast.requests:,}")
     seconds = forecast.requests / settings.neople_api_rate
-    time_needed = "under 1 s" if 0 < seconds < 1 else f"{seconds:,.0f} s"
-    table.add_row(f"time at {settings.neople_api_rate:,} requests/s, at least", time_needed)
+    time_needed = "under 1 s" if 0 < seconds < 1 else round_seconds(seconds)
+    table.add_row(f"time at {settings.neople_api_rate:,} requests/s, {how}", time_needed)
     out.print(table)
 
 

@@ -259,6 +259,12 @@ def make_debts_due(connection: psycopg.Connection) -> list[date]:
     return [row[0] for row in rows]
 
 
+def count_known(connection: psycopg.Connection) -> tuple[int, int]:
+    """Count the character-days that are in Parquet, and their events: by part, which are few however many these are."""
+    query = "SELECT coalesce(sum(characters), 0)::bigint, coalesce(sum(events), 0)::bigint FROM timeline.part"
+    return connection.execute(query).fetchone() or (0, 0)
+
+
 GAPS: Final = f"""
 WITH gap AS (
   SELECT r.server_id, r.character_id, array_agg(d::date ORDER BY d) FILTER (WHERE c.day IS NULL) AS days,

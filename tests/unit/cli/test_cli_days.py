@@ -321,19 +321,21 @@ def test_a_backfill_is_collected_as_one_and_writes_no_new_reports(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("requests", "needs"), [(0, "0 s"), (1, "under 1 s"), (99, "under 1 s"), (100, "1 s"), (2_400, "24 s")]
+    ("requests", "needs"),
+    [(0, "0 s"), (1, "under 1 s"), (99, "under 1 s"), (100, "1 s"), (2_400, "24 s"), (240_000, "40 min")],
 )
+@pytest.mark.parametrize(("is_estimate", "how"), [(True, "about"), (False, "at least")])
 def test_a_dry_run_tells_what_it_would_take_and_plans_nothing(
-    monkeypatch: pytest.MonkeyPatch, requests: int, needs: str
+    monkeypatch: pytest.MonkeyPatch, requests: int, needs: str, how: str, *, is_estimate: bool
 ) -> None:
     monkeypatch.setenv("NEOPLE_API_RATE", "100")
     monkeypatch.delenv("NEOPLE_API_KEY")
-    steps = stand_in(monkeypatch, forecast_backfill=Forecast(1200, 34, 98_765, requests))
+    steps = stand_in(monkeypatch, forecast_backfill=Forecast(1200, 34, 98_765, requests, is_estimate))
     result = run("backfill", "2026-11-01", "2026-11-15", "--dry-run")
     assert (result.exit_code, steps.names()) == (COMPLETE, ["forecast_backfill"])
     found = dict(re.split(r"  +", line.strip()) for line in result.output.splitlines())
     assert [*found.values()] == ["1,200", "34", "98,765", f"{requests:,}", needs]
-    assert [name for name in found if "at least" in name] == ["requests, at least", "time at 100 requests/s, at least"]
+    assert [*found][3:] == [f"requests, {how}", f"time at 100 requests/s, {how}"]
 
 
 def test_nothing_owed_is_nothing_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
