@@ -43,6 +43,8 @@ CLAIMS_AHEAD: Final = 1000
 BATCH_BYTES: Final = 4_000_000
 """Compressed size at which a batch is landed; bounds memory whatever the characters did."""
 BATCH_CHAINS: Final = 1000
+BATCH_DAYS: Final = 10_000
+"""Character-days: of a backfill a chain has up to 90, and each is kept in mind until its batch has landed."""
 BATCH_SECONDS: Final = 15.0
 """Age at which a batch is landed with the next chain that comes."""
 LONGEST_LEAD_SECONDS: Final = CLOCKS_DIFFER.total_seconds()
@@ -76,6 +78,7 @@ class Batch:
         return (
             self.chains >= BATCH_CHAINS
             or self.writer.size >= BATCH_BYTES
+            or len(self.landed) >= BATCH_DAYS
             or time.monotonic() - self.started > BATCH_SECONDS
         )
 
@@ -233,8 +236,9 @@ class _Collector:
             await self._claims.put(claim)
 
     async def _land_rest(self) -> None:
-        for bucket in list(self._batches):
-            await self._land_batch(bucket)
+        async with self._landing:
+            for bucket in list(self._batches):
+                await self._land_batch(self._batches.pop(bucket))
 
     async def _fetch_all(self, giving: Coroutine[Any, Any, None]) -> None:
         """Fetch all that is given; who gives is one, and who fetches are many."""
@@ -282,7 +286,7 @@ class _Collector:
             batch.add(chain, landed, datetime.now(UTC))
             self._unlanded += len(chain.bodies)
             if batch.is_full:
-                await self._land_batch(claim.bucket)
+                await self._land_full(claim.bucket)
 
     def _window(self, claim: Claim) -> Window:
         return self._calendar.window(claim.days[0], claim.days[-1])
@@ -342,11 +346,17 @@ class _Collector:
             ledger.record_failure, self._stores.ledger, self._worker_id, claim, state, reason, is_doubted=is_doubted
         )
 
-    async def _land_batch(self, bucket: int) -> None:
-        batch = self._batches.pop(bucket)
-        day = min(one.day for one in batch.landed)
+    async def _land_full(self, bucket: int) -> None:
+        """Land a batch once nobody else lands one. Until then it grows by no more than a chain of each fetcher."""
         async with self._landing:
-            committed, events = await asyncio.to_thread(self._land, day, batch)
+            batch = self._batches.get(bucket)
+            if batch and batch.is_full:  # somebody else's turn may have taken it
+                del self._batches[bucket]
+                await self._land_batch(batch)
+
+    async def _land_batch(self, batch: Batch) -> None:
+        day = min(one.day for one in batch.landed)
+        committed, events = await asyncio.to_thread(self._land, day, batch)
         self._unlanded -= batch.pages * committed // len(batch.landed)
         if committed < len(batch.landed):
             log.warning("%s character-days had been taken over by another worker", len(batch.landed) - committed)

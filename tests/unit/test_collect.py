@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_SECONDS, Batch, digest_days
+from neople_timeline.collect import BATCH_BYTES, BATCH_CHAINS, BATCH_DAYS, BATCH_SECONDS, Batch, digest_days
 from neople_timeline.digest import digest_hashes, hash_event
 from neople_timeline.limited_client import run_together
 from neople_timeline.models import MINUTE_FORMAT, Calendar, CharacterKey, days_between
@@ -66,10 +66,11 @@ def test_a_batch_counts_chains_pages_and_days() -> None:
     assert (batch.chains, batch.pages, [one.character for one in batch.landed]) == (2, 3, [CHARACTER, other])
 
 
-def test_a_batch_is_full_by_chains_by_size_or_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_full_by_chains_by_days_by_size_or_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = Batch()
     assert not batch.is_full
     assert Batch(chains=BATCH_CHAINS).is_full
+    assert Batch(landed=[Landed(FIRST, CHARACTER, 0, 0)] * BATCH_DAYS).is_full
     large = Batch()
     large.writer.size = BATCH_BYTES
     assert large.is_full
