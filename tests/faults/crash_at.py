@@ -30,6 +30,7 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 def shorten_waits() -> None:
     """Make small what takes long in production; every rule stays as it is."""
     real_sleep = time.sleep
+    quick_time = SimpleNamespace(sleep=lambda seconds: real_sleep(min(seconds, 0.3)), monotonic=time.monotonic)
     for module, name, value in (
         (ledger, "LEASE_SECONDS", 3),
         (ledger, "HEARTBEAT_SECONDS", 1),
@@ -39,7 +40,7 @@ def shorten_waits() -> None:
         (collect, "BATCH_CHAINS", 5),
         (client, "REQUEST_SECONDS", 2),
         (client, "random", SimpleNamespace(uniform=lambda _low, _high: 0.02)),
-        (screen, "time", SimpleNamespace(sleep=lambda seconds: real_sleep(min(seconds, 0.3)))),
+        (screen, "time", quick_time),
     ):
         if not hasattr(module, name):
             raise AttributeError(f"{module.__name__} has no {name} any more")
