@@ -73,6 +73,24 @@ def test_who_claims_holds_no_lock_between_two_statements(connection: psycopg.Con
     assert len(ledger.claim_characters(connection, worker, SHARD, 2)) == 1
 
 
+def test_who_is_due_for_older_days_is_claimed_first(connection: psycopg.Connection) -> None:
+    yesterday = DAY - timedelta(days=1)
+    shard = Shard((yesterday, DAY), 0, 1)
+    planning.plan_days(connection, shard.days, again=False)
+    debtor = CHARACTERS[-1]  # the last in the order of a day
+    connection.execute(
+        "UPDATE timeline.collection SET state = 'owed', reason = 'timed out' WHERE day = %s AND character_id = %s",
+        (yesterday, debtor.character_id),
+    )
+    connection.execute(
+        "UPDATE timeline.collection SET state = 'missing', reason = 'DNF001' WHERE day = %s AND character_id <> %s",
+        (yesterday, debtor.character_id),
+    )
+    worker = ledger.start_worker(connection, shard, "daily", 1000)
+    claimed = [one.character for _ in CHARACTERS for one in ledger.claim_characters(connection, worker, shard, 1)]
+    assert claimed == [debtor, debtor, *CHARACTERS[:-1]]  # for its debt and for the day: two runs of days
+
+
 def test_who_was_asked_for_in_vain_is_asked_for_day_by_day(connection: psycopg.Connection) -> None:
     days = tuple(DAY + timedelta(days=offset) for offset in range(4))
     shard = Shard(days, 0, 1)
