@@ -1,5 +1,7 @@
 """A collector's lease in a real PostgreSQL: who stood still for too long lives no more, whatever the others did."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 from small_ledger import CHARACTERS, DAY, SHARD, claim_all
@@ -29,6 +31,17 @@ def test_who_stood_still_past_its_lease_can_neither_prolong_it_nor_claim(
         ledger.keep_alive(connection, paused, Usage())
     connection.execute("UPDATE timeline.collection SET worker_id = NULL")
     assert ledger.claim_characters(connection, paused, SHARD, 10) == []
+
+
+def test_a_heartbeat_moves_the_end_of_the_lease(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = claim_all(connection)
+    monkeypatch.setattr(ledger, "LEASE_SECONDS", 3600)
+    (asked_at,) = connection.execute("SELECT clock_timestamp()").fetchone() or ()
+    ledger.keep_alive(connection, worker, Usage())
+    (ends_at,) = connection.execute("SELECT expires_at FROM timeline.worker").fetchone() or ()
+    assert ends_at >= asked_at + timedelta(hours=1)
 
 
 def test_what_it_had_claimed_and_nobody_took_over_it_may_still_land(
