@@ -30,6 +30,8 @@ from sandbox_control import SandboxApi
 DAY = date(2026, 10, 17)
 """A Saturday on which 46 of the 60 characters play, 7 of them more than a page."""
 CHARACTERS = 60
+LOW_RATE = 25
+"""Requests a second that six fetchers break at once if nothing holds them back."""
 DRIVER = Path(__file__).with_name("crash_at.py")
 COMPLETE, INDEBTED, WRONG, FAILED = range(4)
 
@@ -48,15 +50,15 @@ class Run:
     process: subprocess.Popen[bytes]
     output: Path
 
-    def wait(self, seconds: float = 60) -> int:
-        """Give the exit code; negative for a signal."""
+    def wait(self, seconds: float = 300) -> int:
+        """Give the exit code; negative for a signal. The time is a safety net, and says nothing."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"still running after {seconds} s: {self.text}") from None
 
-    def wait_until_stopped(self, seconds: float = 60) -> None:
+    def wait_until_stopped(self, seconds: float = 300) -> None:
         """Wait until the process stands still at its fault."""
         deadline = time.monotonic() + seconds
         while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
@@ -116,6 +118,18 @@ class Place:
         for run in self.runs:
             if run.process.poll() is None:
                 run.kill()
+
+    def lower_limit(self) -> None:
+        """Let the API take, and runs send, so few requests a second that who keeps no limit is refused."""
+        self.world.switch(rate=LOW_RATE)
+        self.environment["NEOPLE_API_RATE"] = str(LOW_RATE)
+
+    def assert_kept_the_limit(self) -> None:
+        """Assert that the API was never asked more often than it allows, though there was more than that to ask."""
+        stats = self.world.stats()
+        requests, violations = stats["requests"], stats["violations"]
+        assert requests > LOW_RATE, f"{requests} requests break no limit"
+        assert not violations, f"{violations} of {requests} requests were above the limit"
 
     def assert_complete(self, *days: date) -> None:
         """Assert that the days are all there: nothing owed, and every row as the world has it."""
