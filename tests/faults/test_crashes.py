@@ -57,7 +57,9 @@ PUBLISHING: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("fault", params(COLLECTING, "in the middle of a chain", "before the third commit"))
+@pytest.mark.parametrize(
+    "fault", params(COLLECTING, "in the middle of a chain", "before the third raw object", "before the third commit")
+)
 def test_a_crash_while_collecting_costs_at_most_what_was_in_flight(place: Place, fault: dict[str, Any]) -> None:
     everyone = {character.character_id for character in place.world.characters()}
     assert place.start("day", "2026-10-17", fault=fault).wait() == -signal.SIGKILL
