@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from place import COMPLETE, DAY, FAILED, Place, World, in_sessions, make_template, owe, params
+from place import COMPLETE, DAY, FAILED, Place, Run, World, in_sessions, make_template, owe, params
 from s3_proxy import S3Proxy, Trouble, run_proxy
 
 from neople_timeline.local import processes, services
@@ -172,12 +172,12 @@ def test_a_store_that_is_away_is_waited_for(proxied_place: tuple[Place, S3Proxy]
 def test_an_api_that_nobody_reaches_is_waited_for_and_owes_nothing(place: Place) -> None:
     port = processes.choose_port()
     run = place.start("day", str(DAY), NEOPLE_API_URL=f"http://127.0.0.1:{port}")
-    wait_for(lambda: "the connection to the API failed" in run.text, 120)
+    wait_for(lambda: "the connection to the API failed" in run.text)
     run.kill()
     assert place.debts() == owe(place.world.characters(), "planned: ")
 
 
-def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(happened: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"
@@ -187,25 +187,40 @@ def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
 # The API ------------------------------------------------------------------------------------------------------------
 
 
+def stop_in_the_middle(place: Place) -> Run:
+    """Start a day that stands still when something of it is committed and something not even asked for."""
+    fault = {"at": f"{LEDGER}:commit_landed", "call": 2, "action": "stop"}
+    place.world.switch(latency_seconds=0.5)  # far away: however slow a commit is, not all are asked for meanwhile
+    run = place.start("day", str(DAY), fault=fault)
+    run.wait_until_stopped()
+    place.world.switch(latency_seconds=0)
+    assert place.committed()
+    assert place.world.stats()["by_character"].keys() < {one.character_id for one in place.world.characters()}
+    return run
+
+
 @pytest.mark.parametrize(
     "statuses", params({"as 429": {}, "as 503": {"API002": 503}, "as 400": {"API002": 400}}, "as 429")
 )
 @pytest.mark.parametrize("retry_after", params({"": None, "for one second": "1", "at some time": "later"}, ""))
 def test_a_limit_that_is_lowered_in_the_middle(place: Place, statuses: dict[str, int], retry_after: str | None) -> None:
-    place.world.switch(latency_seconds=0.05, statuses=statuses, retry_after=retry_after)
-    run = place.start("day", str(DAY), NEOPLE_API_RATE="200")
-    wait_for(lambda: len(place.committed()) > 5)
+    place.world.switch(statuses=statuses, retry_after=retry_after)
+    run = stop_in_the_middle(place)
+    place.world.forget_stats()
     place.world.switch(rate=10)
+    run.go_on()
     assert run.wait() == COMPLETE, run.text
     place.assert_complete()
+    assert place.world.stats()["violations"] > 0, "the lower limit was never felt"
+    ((share,),) = place.query("SELECT slowed_to FROM timeline.rate_budget")
+    assert share <= 0.5, "nobody sends less for a refusal"
 
 
 @pytest.mark.parametrize("code", ["API003", pytest.param("API004", marks=pytest.mark.slow)])
 def test_a_key_that_is_revoked_in_the_middle_stops_everything_and_keeps_what_was_there(place: Place, code: str) -> None:
-    place.world.switch(latency_seconds=0.05)
-    run = place.start("day", str(DAY))
-    wait_for(lambda: len(place.committed()) > 5)
+    run = stop_in_the_middle(place)
     place.world.switch(key_error=code)
+    run.go_on()
     assert run.wait() == FAILED
     assert code in run.text
     assert place.world.key not in run.text
@@ -214,23 +229,22 @@ def test_a_key_that_is_revoked_in_the_middle_stops_everything_and_keeps_what_was
     committed = place.committed()
     open_characters = [one for one in place.world.characters() if one.character_id not in committed]
     assert place.debts() == owe(open_characters, "planned: ")
-    place.world.switch(key_error=None, latency_seconds=0)
+    place.world.switch(key_error=None)
     place.world.forget_stats()
     run_to_the_end(place)
     assert place.world.stats()["by_character"].keys() == {one.character_id for one in open_characters}
 
 
 def test_a_maintenance_longer_than_the_task_lives(place: Place) -> None:
-    place.world.switch(latency_seconds=0.05)
-    run = place.start("day", str(DAY))
-    wait_for(lambda: len(place.committed()) > 5)
+    run = stop_in_the_middle(place)
     place.world.switch(maintenance=True)
+    run.go_on()
     wait_for(lambda: run.text.count("maintenance") >= 3)
     run.kill()
     committed = place.committed()
     open_characters = [one for one in place.world.characters() if one.character_id not in committed]
     assert place.debts() == owe(open_characters, "planned: "), "a maintenance is no character's fault"
-    place.world.switch(maintenance=False, latency_seconds=0)
+    place.world.switch(maintenance=False)
     place.world.forget_stats()
     run_to_the_end(place)
     assert place.world.stats()["by_character"].keys() == {one.character_id for one in open_characters}
