@@ -1,6 +1,7 @@
 """What the sandbox does wrong when it is told to."""
 
 import json
+import select
 import socket
 import time
 
@@ -52,7 +53,7 @@ def test_a_reset_after_the_answer_hits_the_next_request(client: Client) -> None:
     character = busy(client)
     client.put("/sandbox/faults", [{"fault": "reset_after", "times": 1}])
     assert len(json.loads(client.ask(timeline(character))[1])["timeline"]["rows"]) == 10
-    time.sleep(0.1)
+    assert select.select([client.connection.sock], [], [], 60)[0], "nothing is said after the answer"
     with pytest.raises(SHAKEN):
         client.ask(timeline(character))
     assert client.ask(timeline(character))[0] == 200
@@ -74,7 +75,7 @@ def test_a_sandbox_stops_though_somebody_waits_for_ever() -> None:
             wire.sendall(f"GET {timeline(client.roster()[1])} HTTP/1.1\r\nHost: x\r\napikey: {KEY}\r\n\r\n".encode())
             began = time.monotonic()
             client.read("/sandbox/stats")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # and not an hour
 
 
 @pytest.mark.parametrize("fault", ["cut_json", "empty_200", "html_200", "nan", "deep_nesting"])
