@@ -131,7 +131,7 @@ def test_a_debt_that_is_not_due_is_left_and_a_retry_pays_it_now(whole_place: Pla
     assert "not the JSON" in reason
     place.world.forget_stats()
     run(place, "retry")
-    assert place.world.stats()["requests"] == 1
+    assert place.world.stats()["by_character"].keys() == {debtor[0].character_id}
     assert place.query("SELECT count(*) FROM timeline.unread_letter") == [(0,)]
     place.assert_complete(SECOND, DAY)
     assert "Nothing is owed" in run(place, "retry")
