@@ -19,6 +19,8 @@ from sandbox_control import SandboxApi
 
 DAGS = Path(__file__).parents[2] / "dags"
 CHARACTERS = 60
+RATE = 30
+"""Requests a second: so few that who keeps no limit is refused."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,13 @@ def open_world(home: Path, server: services.Postgres, store: dict[str, str], smt
     passwords = {database: secrets.token_hex(16) for database in ("airflow", "warehouse")}
     for database, password in passwords.items():
         services.create_database(server, f"{database}_{name}", f"{database}_{name}", password)
-    options = ("--characters", str(CHARACTERS), "--seed", "3", "--latency", "0", "--missing", "2")
+    options = ("--characters", f"{CHARACTERS}", "--seed", "3", "--rate", f"{RATE}", "--latency", "0", "--missing", "2")
     processes.start(services.sandbox_api(port, key, *options), home)
     settings = make_settings(
         {
             "neople_api_url": f"http://127.0.0.1:{port}",
             "neople_api_key": key,
+            "neople_api_rate": f"{RATE}",
             "lake_url": f"s3://lake/e2e-{name}",
             **{variable.lower(): value for variable, value in store.items()},
             "warehouse_url": server.url(f"warehouse_{name}", f"warehouse_{name}", passwords["warehouse"]),
