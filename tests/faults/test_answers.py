@@ -122,8 +122,9 @@ def put_right(world: World) -> None:
 @pytest.fixture(scope="module")
 def bad_day(borrow_place: Borrow, sandbox_world: World) -> Iterator[Day]:
     with borrow_place() as place:
-        yield run_day(place, LASTING)
+        day = run_day(place, LASTING)
         put_right(sandbox_world)
+        yield day
 
 
 def test_everything_that_lasts_is_owed_with_its_reason_and_all_else_is_there(bad_day: Day) -> None:
@@ -147,8 +148,9 @@ def test_what_lasts_is_owed(bad_day: Day, name: str) -> None:
         assert wrong.reason in reason
 
 
-def test_once_the_api_is_right_again_a_retry_pays_everything(bad_day: Day) -> None:
-    place, missing = bad_day.place, [name for name in LASTING if LASTING[name].reason.startswith("missing")]
+def test_once_the_api_is_right_again_a_retry_pays_everything(place: Place) -> None:
+    bad_day = run_day(place, LASTING)
+    missing = [name for name in LASTING if LASTING[name].reason.startswith("missing")]
     letters = place.query("SELECT object_key FROM timeline.unread_letter")
     assert len(letters) == sum(wrong.bytes_came for wrong in LASTING.values())
     put_right(place.world)
@@ -166,8 +168,9 @@ def test_once_the_api_is_right_again_a_retry_pays_everything(bad_day: Day) -> No
 @pytest.fixture(scope="module")
 def rough_day(borrow_place: Borrow, sandbox_world: World) -> Iterator[Day]:
     with borrow_place() as place:
-        yield run_day(place, PASSING)
+        day = run_day(place, PASSING)
         put_right(sandbox_world)
+        yield day
 
 
 def test_what_passes_is_lived_through(rough_day: Day) -> None:
