@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from frail_server import FrailServer
 from place import CHARACTERS, Place, World, make_template
 
 from neople_timeline.local import processes, services
@@ -76,6 +77,14 @@ def place(borrow_place: Callable[..., AbstractContextManager[Place]], world: Wor
     del world  # asked for, so that its faults end with the test
     with borrow_place() as place:
         yield place
+
+
+@pytest.fixture(scope="session")
+def frail_server(home: Path, sandbox_world: World) -> Iterator[FrailServer]:
+    folder = home / "frail"
+    folder.mkdir(mode=0o711)
+    yield FrailServer(folder, sandbox_world)
+    processes.stop(["postgres"], folder)
 
 
 def _take_down(place: Place, server: services.Postgres) -> None:

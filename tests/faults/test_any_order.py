@@ -1,6 +1,7 @@
 """All faults in any order: whatever happened, nothing false is ever published, and in the end everything is there."""
 
 import contextlib
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from frail_server import FrailServer
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -29,6 +31,8 @@ COMMANDS = (
     ("retry",),
 )
 STEPS = [*COLLECTING.values(), *RESTARTS.values(), *(one for one in PUBLISHING.values() if "match" not in one)]
+ALTERATIONS = ("unknown_code", "retyped_fields", "nul")
+"""Faults that change what is true, for as long as they are in force."""
 WRONG_ANSWERS = (
     *({"fault": name} for name in (
         "reset_before", "reset_in_body", "reset_after", "status_500", "html_200", "error_200", "empty_200", "cut_json",
@@ -38,6 +42,7 @@ WRONG_ANSWERS = (
     )),
     {"fault": "too_many", "retry_after": "1"},
     {"fault": "timeout", "times": 1},
+    *({"fault": name} for name in ALTERATIONS),
 )  # fmt: skip
 BEGINNINGS = st.fixed_dictionaries(
     {
@@ -47,7 +52,7 @@ BEGINNINGS = st.fixed_dictionaries(
         "call": st.integers(1, 3),
     }
 )
-Borrow = Callable[[], AbstractContextManager[Place]]
+Borrow = Callable[..., AbstractContextManager[Place]]
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -55,11 +60,12 @@ class AnyOrder(RuleBasedStateMachine):
 
     borrow: Borrow
     world: World
+    server: FrailServer
 
     def __init__(self) -> None:
         super().__init__()
         self.ends = contextlib.ExitStack()
-        self.place = self.ends.enter_context(type(self).borrow())
+        self.place = self.ends.enter_context(type(self).borrow(self.server.server, self.server.template))
         self.true_settings = self.place.settings  # whoever looks must not meet the faults
         upstream = int(self.place.environment["AWS_ENDPOINT_URL"].rpartition(":")[2])
         self.proxy = self.ends.enter_context(run_proxy(upstream))
@@ -67,6 +73,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.place.environment["AWS_ENDPOINT_URL"] = self.proxy.url
         self.running: list[Run] = []
         self.truth = self.world.truth(*DAYS)
+        self.is_altered = False
 
     @initialize(beginning=BEGINNINGS)
     def begin_first(self, beginning: dict[str, Any]) -> None:
@@ -105,10 +112,16 @@ class AnyOrder(RuleBasedStateMachine):
         answers=st.lists(st.sampled_from(WRONG_ANSWERS), max_size=3),
         probability=st.sampled_from([0.02, 0.3]),
         rate=st.sampled_from([1000, 100]),
+        key_error=st.sampled_from([None, None, None, "API003"]),
     )
-    def change_the_api(self, answers: list[dict[str, Any]], probability: float, rate: int) -> None:
+    def change_the_api(
+        self, answers: list[dict[str, Any]], probability: float, rate: int, key_error: str | None
+    ) -> None:
         self.world.fail(*({"probability": probability, **answer} for answer in answers))
-        self.world.switch(rate=rate)
+        self.world.switch(rate=rate, key_error=key_error)
+        if any(answer["fault"] in ALTERATIONS for answer in answers):
+            self.truth |= self.world.truth(*DAYS)  # what landed before is as true as what lands now
+            self.is_altered = True
 
     @rule(name=st.sampled_from(sorted(TROUBLES)))
     def change_the_store(self, name: str) -> None:
@@ -122,6 +135,13 @@ class AnyOrder(RuleBasedStateMachine):
         time.sleep(after)
         in_sessions(self.place, "pg_terminate_backend")
 
+    @precondition(lambda self: self.running)
+    @rule(after=st.sampled_from([0.2, 1.5]), how=st.sampled_from([signal.SIGINT, signal.SIGQUIT]))
+    def restart_postgres(self, after: float, how: signal.Signals) -> None:
+        time.sleep(after)
+        self.server.end(how)
+        self.server.start()
+
     def _look(self) -> None:
         """Assert that what is there is true, though some may be lacking, and that no run ended by a defect."""
         for run in self.running:
@@ -133,10 +153,10 @@ class AnyOrder(RuleBasedStateMachine):
         """Put everything right, and look whether one more run makes everything complete."""
         try:
             self.world.fail()
-            self.world.switch(rate=1000)
+            self.world.switch(rate=1000, key_error=None)
             self.proxy.troubles = []
             self.place.stop()
-            again = ["--again"] if self._is_missing() else []
+            again = ["--again"] if self.is_altered or self._is_missing() else []
             run = self.place.start("backfill", str(DAYS[0]), str(DAYS[1]), *again)
             assert run.wait() == COMPLETE, run.text
             self.place.assert_complete(*DAYS)
@@ -149,8 +169,11 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("examples", [1, pytest.param(15, marks=pytest.mark.slow)])
-def test_whatever_happens_in_any_order(borrow_place: Borrow, world: World, examples: int) -> None:
-    bound = type("Bound", (AnyOrder,), {"borrow": staticmethod(borrow_place), "world": world})
+def test_whatever_happens_in_any_order(
+    borrow_place: Borrow, world: World, frail_server: FrailServer, examples: int
+) -> None:
+    parts = {"borrow": staticmethod(borrow_place), "world": world, "server": frail_server}
+    bound = type("Bound", (AnyOrder,), parts)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         bound,
         settings=settings(

@@ -4,15 +4,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from place import COMPLETE, DAY, FAILED, Place, Run, World, in_sessions, make_template, owe, params
+from frail_server import FrailServer
+from place import COMPLETE, DAY, FAILED, Place, Run, World, in_sessions, owe, params
 from s3_proxy import S3Proxy, Trouble, run_proxy
 
-from neople_timeline.local import processes, services
+from neople_timeline.local import processes
 
 LEDGER, LOAD = "neople_timeline.warehouse.ledger", "neople_timeline.warehouse.parts"
 LAKE, PERMITS = "neople_timeline.lake:Lake", "neople_timeline.warehouse.permits"
@@ -27,35 +26,6 @@ def run_to_the_end(place: Place) -> str:
 
 
 # PostgreSQL ---------------------------------------------------------------------------------------------------------
-
-
-class FrailServer:
-    """A PostgreSQL that keeps its word (it syncs its log), and can be killed."""
-
-    def __init__(self, home: Path, world: World) -> None:
-        self.home = home
-        self.server = services.Postgres(processes.choose_port(), "frail")
-        services.prepare_postgres(home, self.server.password)
-        self.start()
-        self.template = make_template(self.server, world)
-
-    def start(self) -> None:
-        processes.start(services.postgres(self.home, self.server), self.home)
-
-    def end(self, number: signal.Signals) -> None:
-        """SIGINT ends all sessions at once and writes everything; SIGQUIT is a crash."""
-        found = processes.find("postgres", self.home)
-        assert found
-        found.send_signal(number)
-        psutil.wait_procs([found], timeout=20)
-
-
-@pytest.fixture(scope="module")
-def frail_server(home: Path, sandbox_world: World) -> Iterator[FrailServer]:
-    folder = home / "frail"
-    folder.mkdir(mode=0o711)
-    yield FrailServer(folder, sandbox_world)
-    processes.stop(["postgres"], folder)
 
 
 @pytest.fixture
