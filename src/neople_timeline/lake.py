@@ -146,7 +146,7 @@ class Lake:
             if etag is None:
                 return self._put(key, data, mode="create", content_type=content_type)
             return self._put(key, data, mode={"e_tag": etag}, content_type=content_type)
-        except (AlreadyExistsError, PreconditionError):
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
             current = self.read(key)
             if current and current.data == data:  # our own write, whose answer got lost
                 return current.etag
@@ -237,6 +237,8 @@ class Lake:
         except (AlreadyExistsError, PreconditionError, NotSupportedError):
             raise
         except FileNotFoundError:
+            if isinstance(mode, dict):  # of an object that is gone Amazon's S3 says this, not that it is another
+                raise
             raise ConfigError(
                 f"LAKE_URL: there is no bucket for {self.describe(key)}: make it, or correct it"
             ) from None

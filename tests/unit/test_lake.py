@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from neople_timeline.errors import ConfigError, DataError, RetryLater
+from neople_timeline.errors import ConfigError, DataError, Overtaken, RetryLater
 from neople_timeline.lake import LAKE_FILE, Lake, open_lake, part_key, raw_prefix
 from neople_timeline.models import Calendar
 from neople_timeline.settings import Settings
@@ -90,6 +90,19 @@ def test_replacing_what_is_not_there_any_more_as_it_was_seen_is_refused(lake: La
     assert lake.get("a") == b"mine"
     lake.replace("a", b"new", etag=lake.etag("a"))
     assert lake.get("a") == b"new"
+
+
+def test_an_object_that_somebody_deleted_is_not_called_a_bucket_that_is_not_there(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: object, **__: object) -> None:
+        raise FileNotFoundError  # as Amazon's S3 says of both
+
+    monkeypatch.setattr("neople_timeline.lake.obstore.put", answer)
+    with pytest.raises(Overtaken, match="rewritten by another run"):
+        lake.replace("a", b"new", etag="as it was seen")
+    with pytest.raises(ConfigError, match="there is no bucket"):
+        lake.replace("a", b"new", etag=None)
 
 
 def test_the_first_claim_fixes_where_days_start(lake: Lake) -> None:
