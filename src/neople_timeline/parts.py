@@ -152,7 +152,9 @@ def load_parts(calendar: Calendar, lake: Lake, connection: psycopg.Connection, s
         events, characters = (_open_loadable(lake, part, table) for table in TABLES)
         if events is None or characters is None:
             # Who rewrote it may have died before it could say so, or its bytes have changed: nobody else would notice.
-            part_rows.forget_objects(connection, [part])
+            # What is loaded of its day by now is as it was recorded.
+            left = [one for one in _list_waiting(connection, shard) if one.day == part.day]
+            part_rows.forget_objects(connection, left)
             refined = refine_parts(calendar, lake, connection, shard)
             if refined or all(one.identity != part.identity for one in _list_waiting(connection, shard)):
                 anew = f"{part.day} changed since it was refined, and is refined anew: load it again"
