@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from small_ledger import CHARACTERS, DAY, SHARD, claim_all
 
-from neople_timeline.catalogue import MARTS
+from neople_timeline.catalogue import MARTS, period_of
 from neople_timeline.settings import Settings
 from neople_timeline.tables import CHARACTERS as CHARACTER_TABLE
 from neople_timeline.warehouse import audit, ledger, planning
@@ -36,7 +36,7 @@ def prove_all(connection: psycopg.Connection) -> None:
     connection.execute("UPDATE timeline.day SET changed_in = 1")
     connection.cursor().executemany(
         "INSERT INTO timeline.published_mart (mart, period, generation, rows) VALUES (%s, %s, 2, 0)",
-        [(mart.name, DAY) for mart in MARTS if mart.period == "day"],
+        [(mart.name, period_of(DAY, mart.period)) for mart in MARTS],
     )
     audit.mark_day_verified(connection, DAY, OVER_AT)
     assert read_verified_at(connection)
