@@ -4,6 +4,7 @@ Exit codes: 0 done and complete, 1 finished with debt (listed), 2 wrong usage or
 """
 
 import io
+import os
 import sys
 from importlib import metadata
 from typing import Annotated, NoReturn
@@ -64,6 +65,7 @@ def main() -> None:
     except TimelineError as error:
         _fail(str(error), FAILED)
     except OSError as error:
+        _drop_unwritten()
         _fail(f"the operating system refused: {error}", FAILED)
     except KeyboardInterrupt:
         _fail(STOPPED, FAILED)
@@ -74,6 +76,14 @@ def main() -> None:
     except BaseException:  # noqa: BLE001 - a defect, panics of libraries too, must not look like "finished with debt"
         err.print_exception()
         _fail("this is a defect of the program; nothing that was complete is lost. Please report it.", FAILED)
+
+
+def _drop_unwritten() -> None:
+    """Give up what standard output does not take: Python would try again as it ends, and exit with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:

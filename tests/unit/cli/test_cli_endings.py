@@ -68,11 +68,17 @@ def test_a_name_that_python_could_not_read_is_refused() -> None:
     assert "set PYTHONUTF8=1" in done.stderr
 
 
-def test_a_reader_that_leaves_is_no_debt() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_debt(unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     for output, said in (("/dev/full", "the operating system refused: [Errno 28]"), ("|true", "")):
         command = f"'{sys.executable}' -c '{LISTING}' {output if output[0] == '|' else '>' + output}"
         done = subprocess.run(
-            ["/bin/bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+            ["/bin/bash", "-c", f"set -o pipefail; {command}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == FAILED
         assert said in done.stderr
