@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _drop_unwritten() -> None:
-    """Give up what standard output does not take: at its end Python would try again, and exit with a code of its own."""
+    """Give up what standard output does not take: Python would try again at its end, and exit with its own code."""
     try:
         sys.stdout.flush()
     except OSError:
