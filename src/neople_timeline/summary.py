@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final, Self
 
 from neople_timeline.models import Reject, Usage, days_between
 
@@ -39,6 +39,12 @@ class Person:
     name: str
     adventure: str = ""
     guild: str = ""
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> Self:
+        """Make one of a row with these columns; who has no name is called by the beginning of its id."""
+        server, character, name, adventure, guild = row
+        return cls(server, character, name or character[:8], adventure or "", guild or "")
 
 
 @dataclass(frozen=True)

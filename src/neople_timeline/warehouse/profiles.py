@@ -148,7 +148,7 @@ def _make_profile(
     owed: Sequence[date],
 ) -> Profile:
     name, adventure, guild, job, level, fame = days[-1][:6]
-    person = Person(*key, name or key[1][:8], adventure or "", guild or "")
+    person = Person.read((*key, name, adventure, guild))
     return Profile(
         person=person,
         job=job or "",

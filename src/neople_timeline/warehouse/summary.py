@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.abc import QueryNoTemplate
 
-from neople_timeline.models import Calendar, days_between, end_of_week, week_of
+from neople_timeline.models import Calendar, days_between, week_of
 from neople_timeline.summary import (
     BEST_RARITIES,
     DROP_ROUTES,
@@ -16,14 +16,10 @@ from neople_timeline.summary import (
     SAFE_ROUTES,
     TREND_DAYS,
     Attempts,
-    Board,
-    BoardRow,
     Channel,
-    Content,
     DayFigures,
     Drop,
     DropCount,
-    Goal,
     Luck,
     Newcomer,
     Novelty,
@@ -33,6 +29,7 @@ from neople_timeline.summary import (
     Summary,
 )
 from neople_timeline.tables import PAYLOAD_COLUMNS
+from neople_timeline.warehouse.board import read_board
 from neople_timeline.warehouse.predicates import OPEN
 from neople_timeline.warehouse.state import is_provisional, read_state
 
@@ -129,47 +126,12 @@ SELECT hour, sum(events)::bigint FROM timeline.mart_activity_by_hour
 WHERE day BETWEEN %(first)s AND %(last)s GROUP BY hour
 """
 
-GOALS: Final = """
-SELECT kind, content_name, coalesce(mode_name, '') AS mode, is_hard, clears, characters
-FROM timeline.mart_clears_by_week
-WHERE week = %(week)s AND clears > 0 AND content_name IS NOT NULL
-ORDER BY kind = 'legion', characters DESC, kind, content_name, mode, is_hard
-"""
-
-CONTENTS: Final = """
-SELECT kind, content_name, count(*) AS characters, count(*) FILTER (WHERE has_hard)
-FROM (
-  SELECT kind, content_name, bool_or(is_hard) AS has_hard FROM timeline.mart_clears_by_character
-  WHERE week = %(week)s AND content_name IS NOT NULL GROUP BY server_id, character_id, kind, content_name) c
-GROUP BY kind, content_name ORDER BY characters DESC, kind, content_name
-"""
-
-BOARD_ROWS: Final = """
-WITH rows AS (
-  SELECT p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name, count(c.clears) AS goals
-  FROM timeline.character p
-  LEFT JOIN timeline.mart_clears_by_character c
-    ON c.week = %(week)s AND c.server_id = p.server_id AND c.character_id = p.character_id
-  WHERE p.day = %(day)s
-  GROUP BY p.server_id, p.character_id, p.character_name, p.adventure_name, p.guild_name
-  ORDER BY goals DESC, p.server_id, p.character_id LIMIT %(limit)s)
-SELECT rows.server_id, rows.character_id, rows.character_name, adventure_name, guild_name,
-  kind, content_name, coalesce(mode_name, ''), is_hard, clears
-FROM rows LEFT JOIN timeline.mart_clears_by_character c
-  ON c.week = %(week)s AND c.server_id = rows.server_id AND c.character_id = rows.character_id
-ORDER BY goals DESC, rows.server_id, rows.character_id
-"""
-
 ATTEMPTS: Final = """
 SELECT CASE kind WHEN 'reinforce' THEN 401 ELSE 402 END, target_level, sum(attempts)::bigint, sum(successes)::bigint,
   sum(safe_attempts)::bigint, sum(ticket_attempts)::bigint
 FROM timeline.mart_enhancements_by_day
 WHERE day BETWEEN %(first)s AND %(last)s AND kind IN ('reinforce', 'amplify') AND target_level IS NOT NULL
 GROUP BY 1, 2 ORDER BY 1, 2
-"""
-
-LAST_IN_MARTS: Final = """
-SELECT max(day) FROM timeline.mart_servers_by_day WHERE day BETWEEN %(week)s AND %(end)s
 """
 
 # An adventure's new name is told by each of its characters.
@@ -273,7 +235,7 @@ def read_summary(
             hours=reader.read_hours(first, day) or (0,) * 24,
             hours_before=reader.read_hours(*before) if has_before else None,
             first_hour=calendar.starts_at.hour,
-            board=reader.read_board(day),
+            board=read_board(connection, day),
             attempts=reader.read_attempts(first, day),
             renames=reader.read_renames(first, day),
             newcomers=reader.read_newcomers(first, day),
@@ -335,22 +297,12 @@ class Reader:
 
     def read_luck(self, query: QueryNoTemplate, week: date) -> tuple[Luck, ...]:
         """List the luckiest or unluckiest characters of a week."""
-        return tuple(Luck(_person(row[:5]), *row[5:]) for row in self._ask(query, week=week, limit=LUCKY))
+        return tuple(Luck(Person.read(row[:5]), *row[5:]) for row in self._ask(query, week=week, limit=LUCKY))
 
     def read_hours(self, first: date, last: date) -> tuple[int, ...] | None:
         """Count the events by hour; None where nothing is known."""
         events = dict(self._ask(HOURS, first=first, last=last))
         return tuple(events.get(hour, 0) for hour in range(24)) if events else None
-
-    def read_board(self, day: date) -> Board:
-        """Read who has cleared what in the day's week."""
-        week = week_of(day)
-        contents = tuple(Content(*row) for row in self._ask(CONTENTS, week=week))
-        goals = tuple(Goal(*row) for row in self._ask(GOALS, week=week))
-        rows = self._ask(BOARD_ROWS, week=week, day=day, limit=SHOWN)
-        characters = self._ask("SELECT count(*) FROM timeline.character WHERE day = %(day)s", day=day)
-        last = self._ask(LAST_IN_MARTS, week=week, end=end_of_week(week))[0][0] or day
-        return Board(week, last, contents, goals, _arrange_board(goals, rows), characters[0][0])
 
     def read_attempts(self, first: date, last: date) -> tuple[Attempts, ...]:
         """Count reinforcements and amplifications by level."""
@@ -359,12 +311,12 @@ class Reader:
     def read_renames(self, first: date, last: date) -> tuple[Rename, ...]:
         """List the new names."""
         rows = self._ask(RENAMES, first=first, last=last, limit=SHOWN)
-        return tuple(Rename(row[5], _person(row[:5]), *row[6:]) for row in rows)
+        return tuple(Rename(row[5], Person.read(row[:5]), *row[6:]) for row in rows)
 
     def read_newcomers(self, first: date, last: date) -> tuple[Newcomer, ...]:
         """List the characters that were not there before."""
         return tuple(
-            Newcomer(_person(row[:5]), row[5]) for row in self._ask(NEWCOMERS, first=first, last=last, limit=SHOWN)
+            Newcomer(Person.read(row[:5]), row[5]) for row in self._ask(NEWCOMERS, first=first, last=last, limit=SHOWN)
         )
 
     def read_novelties(self, first: date, last: date) -> tuple[Novelty, ...]:
@@ -382,21 +334,5 @@ class Reader:
         return tuple(column.name for column, now, before in columns if before >= FILLED_BEFORE and not now)
 
 
-def _person(row: Sequence[Any]) -> Person:
-    server, character, name, adventure, guild = row
-    return Person(server, character, name or character[:8], adventure or "", guild or "")
-
-
 def _drop(row: Sequence[Any]) -> Drop:
-    return Drop(row[5], _person(row[:5]), *row[6:])
-
-
-def _arrange_board(goals: Sequence[Goal], rows: Sequence[Sequence[Any]]) -> tuple[BoardRow, ...]:
-    places = {(goal.kind, goal.name, goal.mode, goal.is_hard): place for place, goal in enumerate(goals)}
-    clears: dict[Person, list[int]] = {}
-    for row in rows:
-        counts = clears.setdefault(_person(row[:5]), [0] * len(goals))
-        place = places.get(tuple(row[5:9]))
-        if place is not None:
-            counts[place] = row[9]
-    return tuple(BoardRow(person, tuple(counts)) for person, counts in clears.items())
+    return Drop(row[5], Person.read(row[:5]), *row[6:])
