@@ -1,15 +1,15 @@
 """What the tasks do beside calling the pipeline: name the day, turn errors into Airflow's terms, tell of failures."""
 
-import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
+from fake_task import AFTERNOON, FakeTask, give_context
 from pendulum import instance
 
 import timeline_alerts
@@ -17,34 +17,10 @@ import timeline_daily
 import timeline_steps
 import timeline_terms
 from neople_timeline import pipeline
-from neople_timeline.errors import ConfigError, DataError, NotOver, Refused, RetryLater, StopCollecting
-from neople_timeline.models import Calendar, Collected, Plan, Shard, Usage, days_between
+from neople_timeline.errors import ConfigError
+from neople_timeline.models import Collected, Plan, Shard, Usage
 from neople_timeline.settings import Settings
 from neople_timeline.summary import Published
-
-
-class FakeTask:
-    dag_id = "timeline_daily"
-    run_id = "run"
-
-    def __init__(self, states: dict[str, str] | None = None, reasons: list[str | None] | None = None) -> None:
-        self.pushed: dict[str, Any] = {}
-        self.states, self.reasons, self.asked = states or {}, reasons or [], [""]
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-    def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
-        assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
-        return {self.run_id: self.states}
-
-    def xcom_pull(self, task_ids: list[str] | str, key: str) -> Any:
-        if isinstance(task_ids, str):
-            assert (task_ids, key) in {("plan", "refused"), ("verify", "disputed")}
-            return self.pushed.get(key)
-        assert key == "failure"
-        self.asked = task_ids
-        return self.reasons
 
 
 class FakeRun:
@@ -55,35 +31,7 @@ class FakeRun:
         self.run_after, self.data_interval_start = run_after, interval_start
 
 
-class FakeStore(dict[str, Any]):
-    set = dict.__setitem__
-
-    def delete(self, key: str) -> None:
-        self.pop(key, None)
-
-
-class Clock:
-    """Stands in for `datetime` where only `now` is asked."""
-
-    fromisoformat = datetime.fromisoformat
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self, _zone: object) -> datetime:
-        return self.at
-
-
-def give_context(monkeypatch: pytest.MonkeyPatch) -> FakeTask:
-    task = FakeTask()
-    context = {"ti": task, "task_state_store": FakeStore()}
-    monkeypatch.setattr(timeline_terms, "get_current_context", lambda: context)
-    return task
-
-
 TIMETABLE = CronDataIntervalTimetable("00 06 * * *", timezone="Asia/Seoul")
-AFTERNOON = datetime(2026, 11, 23, 6, tzinfo=UTC)
-"""15:00 in Korea, in the middle of the day of the 23rd."""
 
 
 def trigger(logical_date: datetime | None) -> FakeRun:
@@ -146,108 +94,6 @@ def test_only_runs_of_the_schedule_owe_the_days_that_it_has_left_out(
     monkeypatch.setattr(pipeline, "plan_day", plan_day)
     assert timeline_daily.plan.function() == []
     assert asked == {"day": date(2026, 11, 22), "again": False, "follows": owes}
-
-
-def send_through_xcom(days: tuple[date, ...], of: int) -> str:
-    """Hand a plan over as the DAGs do, see that it arrives, and return what was stored meanwhile."""
-    shards = tuple(Shard(days, index, of) for index in range(of))
-    stored = json.dumps(timeline_terms.pack_plan(Plan(days, shards, 10, 20)))
-    assert tuple(map(timeline_terms.unpack_shard, json.loads(stored))) == shards
-    assert timeline_terms.list_days(json.loads(stored)) == days
-    return stored
-
-
-def test_a_plan_survives_its_xcom() -> None:
-    with_a_gap = (date(2026, 11, 12), date(2026, 11, 14), date(2026, 11, 15))
-    stored = json.loads(send_through_xcom(with_a_gap, 2))
-    assert stored[1] == {"days": [["2026-11-12", "2026-11-12"], ["2026-11-14", "2026-11-15"]], "index": 1, "of": 2}
-
-
-def test_a_plan_of_all_days_that_there_are_is_a_small_xcom() -> None:
-    assert len(send_through_xcom(tuple(days_between(Calendar().first_day, date(2026, 11, 15))), 16)) < 20_000
-
-
-def test_later_means_that_the_task_comes_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_context(monkeypatch)
-
-    with pytest.raises(AirflowRescheduleException) as raised, timeline_terms.in_airflow_terms():
-        raise RetryLater("maintenance", seconds=600)
-
-    assert timedelta(seconds=595) < raised.value.reschedule_date - datetime.now(UTC) <= timedelta(seconds=600)
-
-
-def wait(clock: Clock, seconds: float = 600) -> None:
-    """Have a task find a maintenance, and come back when it asked for it."""
-    with pytest.raises(AirflowRescheduleException), timeline_terms.in_airflow_terms():
-        raise RetryLater("maintenance", seconds=seconds)
-    clock.at += timedelta(seconds=seconds)
-
-
-def give_up() -> None:
-    with pytest.raises(AirflowFailException, match="maintenance"), timeline_terms.in_airflow_terms():
-        raise RetryLater("maintenance", seconds=600)
-
-
-def test_a_task_waits_for_twelve_hours_and_when_cleared_for_as_long_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, clock = give_context(monkeypatch), Clock(AFTERNOON)
-    monkeypatch.setattr(timeline_terms, "datetime", clock)
-    for _ in range(2):
-        began = clock.at
-        for _ in range(72):
-            wait(clock)
-        assert clock.at - began == timedelta(hours=12)
-        give_up()
-        assert f"since {began:%F %H:%M} UTC. What was complete is kept" in task.pushed["failure"]
-
-
-def test_only_waiting_on_end_counts_however_long_a_backfill_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_context(monkeypatch)
-    clock = Clock(AFTERNOON)
-    monkeypatch.setattr(timeline_terms, "datetime", clock)
-    wait(clock)
-    clock.at += timedelta(hours=13)  # of work
-    for _ in range(72):
-        wait(clock)
-    give_up()
-
-
-def test_a_day_is_waited_for_only_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = give_context(monkeypatch)
-    with pytest.raises(AirflowRescheduleException), timeline_terms.in_airflow_terms():
-        raise NotOver("2026-11-22 is not over", seconds=300)
-
-    with pytest.raises(AirflowFailException, match="not over"), timeline_terms.in_airflow_terms():
-        raise NotOver("2026-11-23 is not over. The newest day that is over is 2026-11-22", seconds=15 * 3600)
-
-    said = "2026-11-23 is not over. The newest day that is over is 2026-11-22"
-    assert task.pushed == {"failure": said, "refused": True}
-
-
-@pytest.mark.parametrize(
-    ("error", "refused"),
-    [
-        (Refused("no key"), {"refused": True}),
-        (ConfigError("no key"), {}),
-        (StopCollecting("no key"), {}),
-        (DataError("no key"), {}),
-    ],
-)
-def test_what_no_retry_can_mend_fails_at_once_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, refused: dict[str, bool]
-) -> None:
-    task = give_context(monkeypatch)
-
-    with pytest.raises(AirflowFailException, match="no key"), timeline_terms.in_airflow_terms():
-        raise error
-
-    assert task.pushed == {"failure": "no key", **refused}
-
-
-def test_other_errors_are_left_to_airflows_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    give_context(monkeypatch)
-
-    with pytest.raises(ZeroDivisionError), timeline_terms.in_airflow_terms():
-        raise ZeroDivisionError
 
 
 def test_the_report_tells_of_a_failure_by_task_and_reason() -> None:
