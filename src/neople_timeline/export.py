@@ -13,6 +13,7 @@ from psycopg import sql
 from neople_timeline.catalogue import MARTS, Mart, period_of
 from neople_timeline.errors import ConfigError
 from neople_timeline.marts.periods import days_covered
+from neople_timeline.models import FORMULA
 from neople_timeline.report.words import show_text
 from neople_timeline.tables import CHARACTERS, EVENTS, Table
 
@@ -29,9 +30,6 @@ EXPORTABLE: Final = {
 
 LONGEST_CELL: Final = 32_767
 """Characters that a cell of a spreadsheet holds."""
-
-# The wide forms are taken for the plain ones by spreadsheets in East Asian languages.
-_FORMULA: Final = re.compile("[=+\\-@＝＋－＠]")
 
 
 def export_rows(connection: psycopg.Connection, name: str, first: date, last: date) -> Iterator[str]:
@@ -104,4 +102,4 @@ def write_cell(value: object) -> str:
     if isinstance(value, date):  # or a moment
         return value.isoformat()
     text = show_text(str(value), LONGEST_CELL - 1)
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if re.match(FORMULA, text) else text

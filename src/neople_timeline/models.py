@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 KOREA = ZoneInfo("Asia/Seoul")
@@ -35,6 +35,10 @@ SERVERS = {
 
 SERVER_ID, CHARACTER_ID = "[a-z]{1,30}", "[0-9a-f]{32}"
 """What ids look like, as regular expressions."""
+
+
+FORMULA: Final = r"[=+\-@＝＋－＠]"
+"""How a text begins that a spreadsheet would compute; in East Asian languages it takes the wide forms for the plain."""
 
 
 def number_of(count: int, noun: str) -> str:

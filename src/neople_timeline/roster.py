@@ -9,7 +9,7 @@ from typing import Final
 from unicodedata import normalize
 
 from neople_timeline.errors import ConfigError
-from neople_timeline.models import CHARACTER_ID, SERVER_ID, SERVERS, CharacterKey, Member, Reject, number_of
+from neople_timeline.models import CHARACTER_ID, FORMULA, SERVER_ID, SERVERS, CharacterKey, Member, Reject, number_of
 
 SERVER: Final = "serverId"
 CHARACTER: Final = "characterId"
@@ -158,7 +158,7 @@ def _find_columns(header: list[str]) -> tuple[int, int | None, int | None]:
 
 def _read_cell(line: list[str], place: int | None) -> str:
     cell = line[place].strip() if place is not None and place < len(line) else ""
-    return re.sub(r"^'(?=[=+\-@＝＋－＠])", "", cell)  # as `roster list` writes it, so that no spreadsheet computes it
+    return re.sub(f"^'(?={FORMULA})", "", cell)  # as `roster list` writes it, so that no spreadsheet computes it
 
 
 def _find_fault(key: CharacterKey, name: str) -> str:
