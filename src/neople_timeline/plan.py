@@ -61,6 +61,7 @@ def plan_day(
     """Plan a day, the earlier days that owe something, and those that a run which `follows` the calendar has missed."""
     planning.require_roster(connection)
     _bind(calendar, lake, connection)
+    planning.catch_up_sequences(connection)
     if follows:
         planning.plan_missed(connection, day)
     planning.reopen_found(connection, day - LOST_FOR, day - timedelta(days=1))
@@ -85,6 +86,7 @@ def plan_backfill(
     """Plan a range of days; until it is done they are the backfill's, and no daily run takes them."""
     planning.require_roster(connection)
     _bind(calendar, lake, connection)
+    planning.catch_up_sequences(connection)
     planning.reopen_found(connection, days[0], days[-1])
     for day in days:
         planning.reopen_unfinished(connection, day, calendar.over_at(day))
@@ -132,7 +134,6 @@ def check_bond(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -
 
 def _bind(calendar: Calendar, lake: Lake, connection: psycopg.Connection) -> None:
     """Hold the lake and the warehouse together: the ledger of one speaks of the objects of the other."""
-    planning.catch_up_sequences(connection)
     if planning.read_lake_id(connection) is None and not planning.bind_lake(connection, lake.ensure_id(calendar)):
         raise ConfigError(LAKE_MISMATCH)
 

@@ -64,7 +64,7 @@ class Pacer:
         """
         self.permits, self.lent_until, self.paused_until, self._known_fastest = permits, until, paused_until, fastest
 
-    def known_fastest(self, now: float) -> float | None:
+    def believed_fastest(self, now: float) -> float | None:
         """Give how many seconds the fastest answer took, if it may be believed."""
         return self._fastest if self._fast_answers >= ENOUGH_ANSWERS and now >= self._believed_from else None
 

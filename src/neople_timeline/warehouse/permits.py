@@ -92,7 +92,7 @@ class PermitLease:
         row = await self._query(
             LEND,
             self._key_hash,
-            self._pacer.known_fastest(asked),
+            self._pacer.believed_fastest(asked),
             self._key_hash,
             self._holder,
             self._rate,
@@ -115,10 +115,8 @@ class PermitLease:
         self._thread.shutdown()
         now = self._clock()
         is_uncertain = self._pacer.in_flight or now - self._pacer.cut_at < UNCERTAIN_SECONDS
-        in_use, rest = (
-            self._pacer.in_use(now),
-            UNCERTAIN_SECONDS if is_uncertain else self._pacer.seconds_until_free(now),
-        )
+        in_use = self._pacer.in_use(now)
+        rest = UNCERTAIN_SECONDS if is_uncertain else self._pacer.seconds_until_free(now)
         with suppress(*GONE):  # the permits simply run out
             self._connection.execute(GIVE_BACK, (in_use, rest - KEPT_SECONDS, self._key_hash, self._holder))
         self._pacer.grant(0, 0.0)

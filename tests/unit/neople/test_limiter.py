@@ -63,7 +63,7 @@ def simulate(
         if under_way and under_way[0][0] <= ask_again:
             now, sent, whole = heapq.heappop(under_way)
             pacer.answered(sent, now, whole=whole)
-            known = min(known, pacer.known_fastest(now) or known)
+            known = min(known, pacer.believed_fastest(now) or known)
             if known < float("inf"):
                 pacer.grant(pacer.permits, pacer.lent_until, fastest=known)
             idle += 1
@@ -176,7 +176,7 @@ def test_the_fastest_answer_is_proven_by_time_and_by_others_about_as_fast() -> N
     def answer(now: float, took: float) -> float | None:
         assert pacer.admit(now)
         pacer.answered(now, now + took, whole=True)
-        return pacer.known_fastest(now + took)
+        return pacer.believed_fastest(now + took)
 
     crowded = [answer(number / 50, 0.2 + number % 100 / 100) for number in range(1000)]
     assert set(crowded) == {None}  # twenty seconds, but only few were about as fast as the fastest
@@ -192,7 +192,7 @@ def test_a_gateway_that_refuses_at_once_does_not_make_the_way_look_fast() -> Non
         now = number / 50
         assert pacer.admit(now)
         pacer.answered(now, now + 0.001, whole=True, failed=True)
-    assert pacer.known_fastest(40) is None
+    assert pacer.believed_fastest(40) is None
     assert pacer.in_use(40) == 50  # a second's worth
 
 
